@@ -1,0 +1,26 @@
+/** The limits that callers meet. Each is named with its unit; services may lower, never raise them. */
+export const LIMITS = {
+  event_id_bytes_max: 128,
+  event_type_bytes_max: 128,
+  entity_bytes_max: 256,
+  source_bytes_max: 256,
+  correlation_id_bytes_max: 512,
+  memory_id_bytes_max: 128,
+  memory_text_bytes_max: 64 * 1024,
+  data_bytes_max: 256 * 1024,
+  /** The finished CloudEvent as it goes into the log. */
+  event_bytes_max: 512 * 1024,
+  request_bytes_max: 8 * 1024 * 1024,
+  batch_events_max: 1000,
+  json_depth_max: 64,
+  vector_dimensions_default: 768,
+  vector_dimensions_max: 4096,
+  search_top_k_max: 1000,
+  query_limit_max: 1000,
+  history_limit_max: 1000,
+  filter_nodes_max: 256,
+  name_bytes_max: 128,
+  wait_ms_default: 2_000,
+  wait_ms_max: 30_000,
+  tokens_per_read_max: 16,
+} as const;

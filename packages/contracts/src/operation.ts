@@ -1,0 +1,39 @@
+import type { z } from 'zod';
+import type { ErrorCode } from './errors.ts';
+
+/** One documented answer of an operation. Without a schema the body is not JSON. */
+export interface OperationResponse {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** Media types other than JSON, e.g. `application/x-ndjson`. */
+  readonly mediaTypes?: readonly string[];
+}
+
+/**
+ * One operation of a service's API: the single source for validation, OpenAPI and the client's types.
+ * `path` uses `{name}` for parameters; an entity is two of them, `{kind}/{id}`.
+ */
+export interface Operation<
+  Params extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+> {
+  readonly id: string;
+  readonly method: 'get' | 'post' | 'put' | 'delete';
+  readonly path: `/${string}`;
+  readonly summary: string;
+  readonly tags?: readonly string[];
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** Success answers by status. Problems are listed in `errors`. */
+  readonly responses: Readonly<Record<number, OperationResponse>>;
+  /** Codes beyond those that any operation may answer (validation, overload, shutdown, internal). */
+  readonly errors: readonly ErrorCode[];
+}
+
+export function operation<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  definition: Operation<P, Q, B>,
+): Operation<P, Q, B> {
+  return definition;
+}

@@ -1,0 +1,124 @@
+import { MemplaneError } from './errors.ts';
+import type { Cut } from './position.ts';
+
+const PREFIX = 'mpt_';
+const FORMAT_VERSION = 1;
+const TOKEN_CHARS_MAX = 8192;
+const PARTITIONS_MAX = 4096;
+
+/**
+ * Writes a cut as an opaque token: `mpt_` and base64url of
+ * version, log id (16 bytes), epoch, time + 1 or 0, count, (partition, offset + 1)…, FNV-1a checksum.
+ * Numbers are LEB128. The checksum finds slips of the hand; it is no signature.
+ */
+export function encodeToken(cut: Cut): string {
+  const bytes: number[] = [FORMAT_VERSION];
+  for (const byte of uuidToBytes(cut.logId)) bytes.push(byte);
+  pushVarint(bytes, cut.epoch);
+  pushVarint(bytes, cut.timeMs === undefined ? 0 : cut.timeMs + 1);
+  const offsets = [...cut.offsets].sort((a, b) => a[0] - b[0]);
+  pushVarint(bytes, offsets.length);
+  for (const [partition, offset] of offsets) {
+    pushVarint(bytes, partition);
+    pushVarint(bytes, offset + 1);
+  }
+  let sum = fnv1a(bytes);
+  for (let i = 0; i < 4; i++, sum >>>= 8) bytes.push(sum & 0xff);
+  return PREFIX + Buffer.from(bytes).toString('base64url');
+}
+
+/**
+ * Reads a token.
+ * @throws MemplaneError `invalid_token` for anything that {@link encodeToken} did not write.
+ */
+export function decodeToken(token: string, field = 'token'): Cut {
+  if (token.length > TOKEN_CHARS_MAX || !/^mpt_[A-Za-z0-9_-]+$/.test(token)) throw invalid(field);
+  const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url');
+  if (bytes.length < 24 || bytes.toString('base64url') !== token.slice(PREFIX.length)) {
+    throw invalid(field);
+  }
+  const body = bytes.subarray(0, bytes.length - 4);
+  if (fnv1a(body) !== bytes.readUInt32LE(bytes.length - 4)) throw invalid(field);
+  if (body[0] !== FORMAT_VERSION) throw invalid(field);
+  const reader = { bytes: body, at: 17, field };
+  const epoch = readVarint(reader);
+  const time = readVarint(reader);
+  const count = readVarint(reader);
+  if (count > PARTITIONS_MAX) throw invalid(field);
+  const offsets = new Map<number, number>();
+  for (let i = 0; i < count; i++) offsets.set(readVarint(reader), readVarint(reader) - 1);
+  if (reader.at !== body.length || offsets.size !== count) throw invalid(field);
+  const logId = bytesToUuid(body.subarray(1, 17));
+  return time === 0 ? { logId, epoch, offsets } : { logId, epoch, offsets, timeMs: time - 1 };
+}
+
+/** The smallest cut that includes all of them. @throws `token_of_another_log` when logs differ. */
+export function joinCuts(cuts: readonly [Cut, ...Cut[]]): Cut {
+  const [first, ...rest] = cuts;
+  let epoch = first.epoch;
+  const offsets = new Map(first.offsets);
+  for (const cut of rest) {
+    if (cut.logId !== first.logId) {
+      throw new MemplaneError('token_of_another_log', 'The tokens are of different logs.');
+    }
+    epoch = Math.max(epoch, cut.epoch);
+    for (const [partition, offset] of cut.offsets) {
+      offsets.set(partition, Math.max(offset, offsets.get(partition) ?? -1));
+    }
+  }
+  return { logId: first.logId, epoch, offsets };
+}
+
+function invalid(field: string): MemplaneError {
+  return new MemplaneError('invalid_token', 'This is no token that the plane has given out.', {
+    field,
+  });
+}
+
+function pushVarint(bytes: number[], value: number): void {
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+}
+
+function readVarint(reader: { bytes: Uint8Array; at: number; field: string }): number {
+  let value = 0;
+  let scale = 1;
+  for (let i = 0; i < 8; i++) {
+    const byte = reader.bytes[reader.at++];
+    if (byte === undefined) break;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) {
+      if (!Number.isSafeInteger(value)) break;
+      return value;
+    }
+    scale *= 0x80;
+  }
+  throw invalid(reader.field);
+}
+
+function fnv1a(bytes: ArrayLike<number>): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i++) {
+    hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+function uuidToBytes(uuid: string): Uint8Array {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex');
+}
+
+function bytesToUuid(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString('hex');
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join('-');
+}

@@ -1,0 +1,96 @@
+/** Identity and shape of a log. A new generation of the same data gets a new `logId`. */
+export interface LogInfo {
+  /** UUID, made when the log is created. */
+  readonly logId: string;
+  /** Raised when the number of partitions grows. */
+  readonly epoch: number;
+  readonly partitions: number;
+}
+
+/** A record to append. */
+export interface NewRecord {
+  readonly partition: number;
+  /** The partition key, UTF-8. */
+  readonly key: string;
+  /** The value as consumers see it (a CloudEvent in JSON). */
+  readonly value: Uint8Array;
+  /** The record's HLC stamp, see `@memplane/clock`. */
+  readonly hlc: bigint;
+  /** 16 bytes that name (tenant, entity, event id); kept so that a writer can find recent ids. */
+  readonly idDigest: Uint8Array;
+  /** The first 16 bytes of the content digest, to tell a repetition from a reused id. */
+  readonly contentDigest: Uint8Array;
+}
+
+export interface LogRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string;
+  readonly value: Buffer;
+  readonly hlc: bigint;
+}
+
+export interface LogBounds {
+  /** The first offset that can be read. */
+  readonly start: number;
+  /** The offset that the next record gets; everything below it is durable. */
+  readonly end: number;
+}
+
+export interface LogReadOptions {
+  /** Stop before the sum of value bytes passes this; at least one record is returned. */
+  readonly maxBytes: number;
+  readonly maxRecords?: number;
+}
+
+/** What remains of a record in the log's recent past: enough to recognise a repetition. */
+export interface RecentRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly hlc: bigint;
+  readonly idDigest: Uint8Array;
+  readonly contentDigest: Uint8Array;
+}
+
+/** The reading half of a log. Only durable records are ever seen. */
+export interface LogReader {
+  readonly info: LogInfo;
+  bounds(partition: number): Promise<LogBounds>;
+  /**
+   * Reads records in order from `from` (inclusive); empty at the end of the log.
+   * @throws MemplaneError `history_expired` below the start, `storage_damaged` (with the position)
+   * for a record whose checksum does not hold.
+   */
+  read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]>;
+  /**
+   * Resolves as soon as any of the given partitions has an end beyond the given offset, at once
+   * when one has already; rejects with the signal's reason when it is aborted.
+   * @param ends partition → end offset that the caller has already seen
+   */
+  waitBeyond(ends: ReadonlyMap<number, number>, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The writing half. Appends of one process that overlap share their sync (group commit). */
+export interface LogWriter {
+  readonly info: LogInfo;
+  /**
+   * Appends all records and resolves once they are durable, with their offsets in the same order.
+   * Records of one partition keep their order, also across calls made one after the other.
+   * @throws MemplaneError `storage_full`, `storage_unavailable` (nothing acknowledged),
+   * `overloaded` when more than the configured bytes are already waiting.
+   */
+  append(records: readonly NewRecord[]): Promise<number[]>;
+  /** The newest records, newest first, at most `limit`. */
+  recent(limit: number): AsyncIterable<RecentRecord>;
+  /** The highest stamp that the log holds, 0n when empty. */
+  readonly highestHlc: bigint;
+  bounds(partition: number): Promise<LogBounds>;
+  close(): Promise<void>;
+}
+
+/** Removal from the front. Only the owner of the archive calls it. */
+export interface LogAdmin {
+  /** Makes `offset` the first readable one; space is given back when whole segments are free. */
+  deleteRecordsBefore(partition: number, offset: number): Promise<void>;
+}
