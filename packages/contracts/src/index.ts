@@ -1,3 +1,4 @@
+export * from './api/liveness.ts';
 export * from './errors.ts';
 export * from './event.ts';
 export * from './limits.ts';
