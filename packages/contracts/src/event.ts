@@ -5,6 +5,12 @@ import { isEntity } from './names.ts';
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
+/**
+ * Any JSON value. Bodies come out of a JSON parser that has already refused what is no JSON (and
+ * depth, forbidden keys, lone surrogates), so that walking the tree once more here would only cost.
+ */
+export const jsonSchema = z.unknown().meta({ description: 'Any JSON value.' }) as z.ZodType<Json>;
+
 const bytesAtMost = (max: number) => (text: string) =>
   text.length * 3 <= max || Buffer.byteLength(text) <= max;
 
@@ -36,7 +42,7 @@ export const embeddingSchema = z
   })
   .meta({ id: 'Embedding' });
 
-export const metadataSchema = z.record(z.string().max(256), z.json()).meta({ id: 'Metadata' });
+export const metadataSchema = z.record(z.string().max(256), jsonSchema).meta({ id: 'Metadata' });
 
 /** Adds or replaces one memory of the entity, or, with `forgotten`, removes it. */
 export const memorySchema = z
@@ -62,8 +68,8 @@ export const shortEventSchema = z
     entity: entitySchema,
     source: boundedText(LIMITS.source_bytes_max).optional(),
     time: z.iso.datetime({ offset: true }).optional(),
-    data: z.json().optional(),
-    attributes: z.record(z.string(), z.json()).optional(),
+    data: jsonSchema.optional(),
+    attributes: z.record(z.string(), jsonSchema).optional(),
     memory: memorySchema.optional(),
     correlationId: boundedText(LIMITS.correlation_id_bytes_max).optional(),
     causationId: boundedText(LIMITS.correlation_id_bytes_max).optional(),

@@ -1,0 +1,322 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+import { DEFAULT_TENANT, LIMITS, MemplaneError } from '@memplane/contracts';
+import { type Histogram, SpanKind } from '@opentelemetry/api';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { TokenCheck } from './auth.ts';
+import { parseJson, readBody } from './json-body.ts';
+import type { Logger } from './logger.ts';
+import { openApiDocument } from './openapi.ts';
+import { PROBLEM_MEDIA_TYPE, toMemplaneError, toProblem } from './problem.ts';
+import type { Route, RouteReply, RouteRequest } from './route.ts';
+import { inSpan, type Telemetry, traceFrom } from './telemetry.ts';
+import { validate } from './validate.ts';
+
+export interface HttpOptions {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly host: string;
+  readonly port: number;
+  readonly routes: readonly Route[];
+  readonly telemetry: Telemetry;
+  readonly logger: Logger;
+  /** Bearer token that every call but the probes needs. */
+  readonly token: string | undefined;
+  /** Requests under way at once; more are answered 429 `overloaded`. */
+  readonly inflight_requests_max: number;
+  readonly connections_max: number;
+  /** How long `drain` waits for requests under way. */
+  readonly drainTimeoutMs: number;
+  /** What `/readyz` tells beside `ready`; not ready when `ready` is false. */
+  readonly readiness: () => { ready: boolean; [detail: string]: unknown };
+}
+
+/** Express, with the plane's problems, validation, limits, traces, metrics, probes and draining. */
+export class HttpServer {
+  readonly #options: HttpOptions;
+  readonly #server: Server;
+  readonly #duration: Histogram;
+  readonly #check: TokenCheck | undefined;
+  readonly #ending = new AbortController();
+  #inflight = 0;
+  #draining = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#check = options.token ? new TokenCheck(options.token) : undefined;
+    this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
+      unit: 's',
+      advice: {
+        explicitBucketBoundaries: [
+          0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+        ],
+      },
+    });
+    this.#server = createServer(
+      { maxHeaderSize: 16 * 1024, requestTimeout: 60_000, headersTimeout: 20_000 },
+      this.#app(),
+    );
+    this.#server.maxConnections = options.connections_max;
+    this.#server.keepAliveTimeout = 65_000;
+  }
+
+  /** Resolves once it listens. @throws Error with words when the port is taken. */
+  async listen(): Promise<number> {
+    const { host, port, name } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (cause: NodeJS.ErrnoException) => {
+        const why =
+          cause.code === 'EADDRINUSE'
+            ? `${name}: port ${port} on ${host} is in use; is another plane running?`
+            : `${name}: cannot listen on ${host}:${port}: ${cause.message}`;
+        reject(new Error(why, { cause }));
+      });
+      this.#server.listen({ host, port, exclusive: true }, resolve);
+    });
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  /** Refuses new requests and waits for those under way, at most `drainTimeoutMs`. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#server.closeIdleConnections();
+    const deadline = performance.now() + this.#options.drainTimeoutMs;
+    this.#ending.abort(new MemplaneError('shutting_down', 'The service is ending.'));
+    while (this.#inflight > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#draining = true;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #app(): Express {
+    const { routes, name, version, description, telemetry, readiness } = this.#options;
+    const app = express();
+    app.disable('x-powered-by');
+    app.set('etag', false);
+    app.set('query parser', 'simple');
+    app.set('case sensitive routing', true);
+    app.set('strict routing', true);
+    app.use(joinEncodedEntity);
+    app.get('/healthz', (_request, response) => void response.json({ status: 'alive', name }));
+    app.get('/readyz', (_request, response) => {
+      const state = this.#draining ? { ready: false, draining: true } : readiness();
+      response.status(state.ready ? 200 : 503).json(state);
+    });
+    app.use((request, _response, next) => {
+      if (this.#check && !this.#check.allows(request.headers.authorization)) {
+        throw new MemplaneError('unauthorized', 'Send the token as `Authorization: Bearer …`.');
+      }
+      next();
+    });
+    app.get('/metrics', async (_request, response) => {
+      response.type('text/plain; version=0.0.4').send(await telemetry.metricsText());
+    });
+    let document: string | undefined;
+    app.get('/openapi.json', (_request, response) => {
+      document ??= JSON.stringify(
+        openApiDocument(
+          routes.map((route) => route.operation),
+          { title: `Memplane ${name}`, version, description, secured: this.#check !== undefined },
+        ),
+      );
+      response.type('application/json').send(document);
+    });
+    for (const route of routes) {
+      app[route.operation.method](expressPath(route.operation.path), (request, response) =>
+        this.#serve(route, request, response),
+      );
+    }
+    this.#refuseOtherMethods(app);
+    app.use(() => {
+      throw new MemplaneError('not_found', 'There is no such path; see /openapi.json.', {
+        field: 'path',
+      });
+    });
+    app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+      this.#fail(error, request, response);
+    });
+    return app;
+  }
+
+  #refuseOtherMethods(app: Express): void {
+    const allowed = new Map<string, string[]>();
+    for (const { operation } of this.#options.routes) {
+      const path = expressPath(operation.path);
+      allowed.set(path, [...(allowed.get(path) ?? []), operation.method.toUpperCase()]);
+    }
+    for (const [path, methods] of allowed) {
+      app.all(path, (_request, response) => {
+        response.setHeader('allow', methods.join(', '));
+        throw new MemplaneError('method_not_allowed', `Allowed here: ${methods.join(', ')}.`, {
+          field: 'method',
+        });
+      });
+    }
+  }
+
+  async #serve(route: Route, request: Request, response: Response): Promise<void> {
+    const started = performance.now();
+    const { operation } = route;
+    try {
+      this.#admit();
+      this.#inflight++;
+      try {
+        await inSpan(
+          this.#options.telemetry.tracer,
+          `${operation.method.toUpperCase()} ${operation.path}`,
+          {
+            parent: traceFrom(singleHeader(request, 'traceparent')),
+            kind: SpanKind.SERVER,
+            attributes: { 'http.route': operation.path },
+          },
+          async (trace) => {
+            const parsed = await this.#parse(route, request);
+            const caller = singleHeader(request, 'dapr-caller-app-id');
+            const reply = await route.handle({
+              ...parsed,
+              headers: request.headers,
+              tenant: DEFAULT_TENANT,
+              callerAppId: caller,
+              signal: this.#signalOf(response),
+              trace,
+            });
+            await send(reply, response);
+          },
+        );
+      } finally {
+        this.#inflight--;
+      }
+    } catch (error) {
+      this.#fail(error, request, response);
+    } finally {
+      this.#duration.record((performance.now() - started) / 1000, {
+        'http.request.method': request.method,
+        'http.route': operation.path,
+        'http.response.status_code': response.statusCode,
+      });
+    }
+  }
+
+  #admit(): void {
+    if (this.#draining) {
+      throw new MemplaneError('shutting_down', 'The service is ending.', { retryAfterMs: 1000 });
+    }
+    const max = this.#options.inflight_requests_max;
+    if (this.#inflight >= max) {
+      throw new MemplaneError('overloaded', `${max} requests are already under way.`, {
+        retryAfterMs: 100,
+        extra: { limit: 'inflight_requests_max', max },
+      });
+    }
+  }
+
+  async #parse(route: Route, request: Request): Promise<ParsedRequest> {
+    const { operation } = route;
+    const params: unknown = operation.params
+      ? validate(operation.params, { ...request.params }, 'path')
+      : {};
+    const query: unknown = operation.query
+      ? validate(operation.query, { ...request.query }, 'query')
+      : refuseQuery(request);
+    if (!operation.body) return { params, query, body: undefined };
+    const type = request.headers['content-type'] ?? 'application/json';
+    if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(type)) {
+      throw new MemplaneError('unsupported_media_type', 'The body must be application/json.', {
+        field: 'content-type',
+      });
+    }
+    const bytes = await readBody(request, LIMITS.request_bytes_max);
+    return { params, query, body: validate(operation.body, parseJson(bytes), 'body') };
+  }
+
+  #signalOf(response: Response): AbortSignal {
+    const gone = new AbortController();
+    const abort = () => gone.abort(new MemplaneError('shutting_down', 'The request ended.'));
+    response.once('close', abort);
+    if (this.#ending.signal.aborted) abort();
+    else {
+      this.#ending.signal.addEventListener('abort', abort, { once: true });
+      response.once('close', () => this.#ending.signal.removeEventListener('abort', abort));
+    }
+    return gone.signal;
+  }
+
+  #fail(cause: unknown, request: Request, response: Response): void {
+    const error = toMemplaneError(cause);
+    if (error.code === 'internal') {
+      this.#options.logger.error({ err: cause, url: request.url }, 'request failed');
+    }
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    // What was not read of a refused body must not be taken for the next request.
+    if (!request.complete) response.setHeader('connection', 'close');
+    if (error.retryAfterMs !== undefined) {
+      response.setHeader('retry-after', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+    }
+    response.status(error.status).setHeader('content-type', PROBLEM_MEDIA_TYPE);
+    response.end(JSON.stringify(toProblem(error)));
+  }
+}
+
+type ParsedRequest = Pick<RouteRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;
+
+async function send(reply: RouteReply, response: ServerResponse): Promise<void> {
+  response.statusCode = reply.status;
+  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+  if (reply.stream) {
+    response.setHeader('content-type', reply.mediaType ?? 'application/x-ndjson');
+    response.flushHeaders();
+    await pipeline(Readable.from(reply.stream, { objectMode: false }), response).catch(() => {});
+    return;
+  }
+  const payload = reply.raw ?? (reply.body === undefined ? undefined : JSON.stringify(reply.body));
+  if (payload === undefined) {
+    response.end();
+    return;
+  }
+  response.setHeader('content-type', reply.mediaType ?? 'application/json; charset=utf-8');
+  response.setHeader('content-length', Buffer.byteLength(payload));
+  response.end(payload);
+  if (response.req.method === 'HEAD') await finished(response).catch(() => {});
+}
+
+/** A direct call may write an entity as one segment, `kind%2Fid`; routes see two. */
+function joinEncodedEntity(request: IncomingMessage, _response: unknown, next: NextFunction): void {
+  const url = request.url ?? '/';
+  if (/%2f/i.test(url)) {
+    const query = url.indexOf('?');
+    const path = query < 0 ? url : url.slice(0, query);
+    const joined = path.replace(/^(\/v1\/entities\/[^/]+?)%2f/i, '$1/');
+    request.url = query < 0 ? joined : joined + url.slice(query);
+  }
+  next();
+}
+
+function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+function singleHeader(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function refuseQuery(request: Request): Record<string, never> {
+  const [name] = Object.keys(request.query);
+  if (name === undefined) return {};
+  throw new MemplaneError('invalid_request', 'This operation takes no query parameters.', {
+    field: `query.${name}`.slice(0, 300),
+  });
+}

@@ -1,0 +1,95 @@
+import type { ServiceName } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
+import { context, propagation, type Context as TraceContext } from '@opentelemetry/api';
+import { fromProblem } from './problem.ts';
+
+export interface InvokeOptions {
+  readonly body?: unknown;
+  readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
+  /** The longest that the call may take, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly trace?: TraceContext;
+}
+
+/** Calls an operation of another service; the same whether a sidecar stands between or not. */
+export interface Invoker {
+  /** @throws MemplaneError: the callee's own problem, or `dependency_unavailable`. */
+  invoke(
+    service: ServiceName,
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    options: InvokeOptions,
+  ): Promise<unknown>;
+  /** Like `invoke`, with the answer's bytes as they come. */
+  stream(
+    service: ServiceName,
+    path: string,
+    options: Omit<InvokeOptions, 'body'>,
+  ): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** @param baseUrls where each service answers: itself, or `…/v1.0/invoke/<app>/method` */
+export function createHttpInvoker(
+  baseUrls: Readonly<Record<ServiceName, string>>,
+  headers: Readonly<Record<string, string>> = {},
+): Invoker {
+  const call = async (
+    service: ServiceName,
+    method: string,
+    path: string,
+    options: InvokeOptions,
+    accept: string,
+  ): Promise<Response> => {
+    const carried: Record<string, string> = {};
+    propagation.inject(options.trace ?? context.active(), carried);
+    const deadline = AbortSignal.timeout(options.timeoutMs);
+    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    let response: Response;
+    try {
+      response = await fetch(`${baseUrls[service]}${path}${queryText(options.query)}`, {
+        method,
+        headers: {
+          ...headers,
+          ...carried,
+          accept,
+          ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        signal,
+        ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      });
+    } catch (cause) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      throw new MemplaneError('dependency_unavailable', `${service} does not answer.`, {
+        cause,
+        retryAfterMs: 200,
+      });
+    }
+    if (response.ok) return response;
+    const body: unknown = await response.json().catch(() => undefined);
+    throw fromProblem(response.status, body);
+  };
+  return {
+    async invoke(service, method, path, options) {
+      const response = await call(service, method, path, options, 'application/json');
+      return response.status === 204 ? undefined : await response.json();
+    },
+    async stream(service, path, options) {
+      const response = await call(service, 'GET', path, options, 'application/x-ndjson');
+      if (response.body === null) return (async function* () {})();
+      return response.body as AsyncIterable<Uint8Array>;
+    },
+  };
+}
+
+function queryText(query: InvokeOptions['query']): string {
+  if (!query) return '';
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined) params.append(name, String(item));
+    }
+  }
+  const text = params.toString();
+  return text === '' ? '' : `?${text}`;
+}

@@ -1,0 +1,54 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Operation } from '@memplane/contracts';
+import type { Context as TraceContext } from '@opentelemetry/api';
+import type { z } from 'zod';
+
+/** What a handler gets: everything already validated. */
+export interface RouteRequest<P, Q, B> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly headers: IncomingHttpHeaders;
+  readonly tenant: string;
+  /** The caller's Dapr app id, where a sidecar tells it. */
+  readonly callerAppId: string | undefined;
+  /** Aborted when the caller goes away or the service ends. */
+  readonly signal: AbortSignal;
+  /** The trace that the request belongs to. */
+  readonly trace: TraceContext;
+}
+
+/** What a handler answers. Exactly one of `body`, `raw`, `stream`, or none for an empty answer. */
+export interface RouteReply {
+  readonly status: number;
+  readonly body?: unknown;
+  /** A finished JSON text. */
+  readonly raw?: string | Uint8Array;
+  /** Written as it comes, with back-pressure; ended when the caller goes away. */
+  readonly stream?: AsyncIterable<string | Uint8Array>;
+  /** For `stream` and `raw`; JSON by default. */
+  readonly mediaType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Route {
+  readonly operation: Operation;
+  readonly handle: (
+    request: RouteRequest<unknown, unknown, unknown>,
+  ) => Promise<RouteReply> | RouteReply;
+}
+
+/** Binds a handler to an operation of the contracts. */
+export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  operation: Operation<P, Q, B>,
+  handle: (
+    request: RouteRequest<z.output<P>, z.output<Q>, z.output<B>>,
+  ) => Promise<RouteReply> | RouteReply,
+): Route {
+  return { operation, handle: handle as Route['handle'] };
+}
+
+/** `200` with a JSON body. */
+export function ok(body: unknown): RouteReply {
+  return { status: 200, body };
+}
