@@ -1,0 +1,2 @@
+export * from './hlc.ts';
+export * from './hybrid-clock.ts';
