@@ -1,0 +1,106 @@
+import { binding, type NativeError, type NativeHandle } from './native.ts';
+
+export interface RocksEntry {
+  readonly key: Buffer;
+  /** Empty when the scan asked for keys only. */
+  readonly value: Buffer;
+}
+
+export interface ScanBounds {
+  readonly gt?: Uint8Array;
+  readonly gte?: Uint8Array;
+  readonly lt?: Uint8Array;
+  readonly lte?: Uint8Array;
+  readonly reverse?: boolean;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** One native iterator. Calls must not overlap; `close` exactly once, after the last read. */
+export class NativeIterator {
+  readonly #handle: NativeHandle = binding.iteratorInit();
+  readonly #bounds: ScanBounds;
+  readonly #keysOnly: boolean;
+  #buffer: NativeHandle | undefined;
+  #capacity = 0;
+  #resolve: (rows: RocksEntry[]) => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(bounds: ScanBounds, keysOnly: boolean) {
+    // The bounds' bytes are read by another thread while the iterator opens: keep them referenced.
+    this.#bounds = bounds;
+    this.#keysOnly = keysOnly;
+  }
+
+  async open(
+    db: NativeHandle,
+    columnFamily: NativeHandle,
+    snapshot: NativeHandle | undefined,
+  ): Promise<void> {
+    const { gt, gte, lt, lte, reverse } = this.#bounds;
+    await this.#call(() =>
+      binding.iteratorOpen(
+        db,
+        this.#handle,
+        columnFamily,
+        gt ?? EMPTY,
+        gte ?? EMPTY,
+        lt ?? EMPTY,
+        lte ?? EMPTY,
+        reverse ?? false,
+        this.#keysOnly,
+        snapshot,
+        this,
+        (error) => this.#settle(error, [], []),
+        (error) => this.#settle(error, [], []),
+        (error, keys, values) => this.#settle(error, keys, values),
+      ),
+    );
+  }
+
+  /** The next rows; fewer than `rows` means that there are no more. */
+  read(rows: number): Promise<RocksEntry[]> {
+    return this.#call(() => {
+      if (rows > this.#capacity) {
+        this.#buffer = binding.iteratorBuffer(this.#handle, rows);
+        this.#capacity = rows;
+      }
+      binding.iteratorRead(this.#handle, rows);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#call(() => binding.iteratorClose(this.#handle));
+    this.#buffer = undefined;
+  }
+
+  #call(start: () => void): Promise<RocksEntry[]> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      start();
+    });
+  }
+
+  #settle(
+    error: NativeError | undefined | null,
+    keys: readonly ArrayBuffer[],
+    values: readonly ArrayBuffer[],
+  ): void {
+    if (error !== undefined && error !== null) return this.#reject(error);
+    const rows: RocksEntry[] = new Array(keys.length);
+    for (let i = 0; i < keys.length; i++) {
+      const value = values[i];
+      rows[i] = {
+        key: Buffer.from(keys[i] as ArrayBuffer),
+        value: this.#keysOnly || value === undefined ? EMPTY : Buffer.from(value),
+      };
+    }
+    this.#resolve(rows);
+  }
+
+  /** For diagnosis: how many rows the native buffer holds. */
+  get capacity(): number {
+    return this.#buffer === undefined ? 0 : this.#capacity;
+  }
+}

@@ -1,0 +1,239 @@
+import { mkdir } from 'node:fs/promises';
+import { MemplaneError } from '@memplane/contracts';
+import { storageError } from './errors.ts';
+import { NativeIterator, type RocksEntry, type ScanBounds } from './iterator.ts';
+import { binding, type NativeDatabase, type NativeHandle, RocksDb } from './native.ts';
+import { nativeOptions, type RocksOptions } from './options.ts';
+import { BatchRequests } from './requests.ts';
+import { WalSync } from './wal-sync.ts';
+import { WriteBatch } from './write-batch.ts';
+
+/** A fixed state of the store. Keep it short: it holds back what compaction could free. */
+export interface RocksSnapshot {
+  readonly handle: NativeHandle;
+  close(): void;
+}
+
+export interface ScanOptions extends ScanBounds {
+  /** Rows at most; default: no bound other than the range. */
+  readonly limit?: number;
+  readonly snapshot?: RocksSnapshot | undefined;
+  /** Fetch values too; default true. */
+  readonly values?: boolean;
+  /** Rows fetched in one step; default the store's `scanChunkRows`. */
+  readonly chunkRows?: number;
+}
+
+export interface WriteOptions {
+  /** Durable on return, against a loss of power too; default false: only against a crash. */
+  readonly sync?: boolean;
+}
+
+/**
+ * An ordered, durable map from bytes to bytes, in one folder. May be opened in any thread, by one
+ * process at a time (`storage_unavailable` with `locked` otherwise). Every method throws
+ * {@link MemplaneError}: `storage_full`, `storage_unavailable`, `storage_damaged`, or
+ * `shutting_down` once closed.
+ */
+export class RocksStore {
+  readonly dir: string;
+  readonly #db: NativeDatabase;
+  readonly #handle: NativeHandle;
+  readonly #columnFamily: NativeHandle;
+  readonly #requests: BatchRequests;
+  readonly #wal: WalSync;
+  readonly #scanChunkRows: number;
+  readonly #snapshots = new Set<RocksSnapshot>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(dir: string, db: NativeDatabase, options: RocksOptions) {
+    this.dir = dir;
+    this.#db = db;
+    this.#handle = db._state._handle;
+    this.#columnFamily = db._columnFamily._handle;
+    this.#requests = new BatchRequests(this.#handle, this.#columnFamily);
+    this.#wal = new WalSync(dir, () => db.currentWalFile());
+    this.#scanChunkRows = options.scanChunkRows ?? 256;
+  }
+
+  static async open(dir: string, options: RocksOptions = {}): Promise<RocksStore> {
+    try {
+      if (options.readOnly !== true) await mkdir(dir, { recursive: true });
+      const db = new RocksDb(dir, nativeOptions(options));
+      await db.ready();
+      return new RocksStore(dir, db, options);
+    } catch (error) {
+      throw storageError(error, dir);
+    }
+  }
+
+  async get(key: Uint8Array, snapshot?: RocksSnapshot): Promise<Buffer | null> {
+    const values = await this.getMany([key], snapshot);
+    return values[0] ?? null;
+  }
+
+  /** Values in the order of the keys, `null` for each that is not there. */
+  getMany(keys: readonly Uint8Array[], snapshot?: RocksSnapshot): Promise<(Buffer | null)[]> {
+    if (keys.length === 0) return Promise.resolve([]);
+    return this.#work(() => this.#requests.read(keys, snapshot?.handle));
+  }
+
+  batch(): WriteBatch {
+    return new WriteBatch(this.#columnFamily);
+  }
+
+  /** Writes the batch; concurrent writes are ordered by RocksDB, each is all or nothing. */
+  async write(batch: WriteBatch, options: WriteOptions = {}): Promise<void> {
+    await this.#work(async () => {
+      if (batch.size > 0) await this.#requests.write(batch.operations);
+      if (options.sync === true) await this.#wal.sync();
+    });
+  }
+
+  /** Makes every write answered so far durable. Overlapping calls share their disk syncs. */
+  sync(): Promise<void> {
+    return this.#work(() => this.#wal.sync());
+  }
+
+  /** How many disk syncs were made: a measure of how well writers share them. */
+  get syncRuns(): number {
+    return this.#wal.runs;
+  }
+
+  /** The rows of a range, at most `limit`, as one array: the fastest way for short ranges. */
+  async scanAll(options: ScanOptions & { readonly limit: number }): Promise<RocksEntry[]> {
+    if (options.limit <= 0) return [];
+    const step = options.chunkRows ?? Math.max(this.#scanChunkRows, 1024);
+    return await this.#iterate(options, async (iterator) => {
+      let rows = await iterator.read(Math.min(options.limit, step));
+      let last = rows.length === Math.min(options.limit, step) ? rows : [];
+      while (last.length > 0 && rows.length < options.limit) {
+        const wanted = Math.min(options.limit - rows.length, step);
+        last = await iterator.read(wanted);
+        rows = rows.concat(last);
+        if (last.length < wanted) break;
+      }
+      return rows;
+    });
+  }
+
+  /** The rows of a range in chunks, for ranges of any length. Breaking off releases the iterator. */
+  async *scan(options: ScanOptions = {}): AsyncGenerator<RocksEntry[], void, undefined> {
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    const step = options.chunkRows ?? this.#scanChunkRows;
+    if (left <= 0) return;
+    this.#checkOpen();
+    this.#db._state.io.inc();
+    const iterator = new NativeIterator(options, options.values === false);
+    let opened = false;
+    try {
+      await this.#mapped(iterator.open(this.#handle, this.#columnFamily, options.snapshot?.handle));
+      opened = true;
+      while (left > 0) {
+        const wanted = Math.min(step, left);
+        const rows = await this.#mapped(iterator.read(wanted));
+        if (rows.length > 0) yield rows;
+        if (rows.length < wanted) return;
+        left -= rows.length;
+      }
+    } finally {
+      if (opened) await iterator.close().catch(() => {});
+      this.#db._state.io.dec();
+    }
+  }
+
+  /** Fixes the present state for reads. Close it; closing the store closes those left open. */
+  snapshot(): RocksSnapshot {
+    this.#checkOpen();
+    const handle = binding.snapshotCreate(this.#handle);
+    const snapshot: RocksSnapshot = {
+      handle,
+      close: () => {
+        if (this.#snapshots.delete(snapshot)) binding.snapshotDestroy(handle);
+      },
+    };
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** Estimated bytes on disk and in memory of the keys from `start` (inclusive) to `end`. */
+  approximateSize(start: Uint8Array, end: Uint8Array): Promise<number> {
+    const what = { includeMemtables: true, includeFiles: true };
+    return this.#work(() => this.#db.approximateSize(start, end, what));
+  }
+
+  /** Writes what is in memory into files. */
+  flush(): Promise<void> {
+    return this.#work(() => this.#db.flush());
+  }
+
+  /** Rewrites a range so that removed and replaced values give their space back. */
+  compact(start: Uint8Array | null = null, end: Uint8Array | null = null): Promise<void> {
+    return this.#work(() => this.#db.compactRange(start, end));
+  }
+
+  /** A property of RocksDB, e.g. `rocksdb.cur-size-all-mem-tables`; null when unknown. */
+  property(name: string): Promise<string | null> {
+    return this.#work(() => this.#db.getProperty(name));
+  }
+
+  /** Waits for calls under way, then closes; may be called again. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#wal.close();
+      for (const snapshot of [...this.#snapshots]) snapshot.close();
+      await this.#db.close();
+    })();
+    return this.#closing;
+  }
+
+  async #iterate<T>(
+    options: ScanOptions,
+    use: (iterator: NativeIterator) => Promise<T>,
+  ): Promise<T> {
+    this.#checkOpen();
+    this.#db._state.io.inc();
+    const iterator = new NativeIterator(options, options.values === false);
+    try {
+      await iterator.open(this.#handle, this.#columnFamily, options.snapshot?.handle);
+    } catch (error) {
+      this.#db._state.io.dec();
+      throw storageError(error, this.dir);
+    }
+    try {
+      return await use(iterator);
+    } catch (error) {
+      throw storageError(error, this.dir);
+    } finally {
+      // Not awaited: the rows are already here, and closing costs another turn of the thread pool.
+      const done = () => this.#db._state.io.dec();
+      iterator.close().then(done, done);
+    }
+  }
+
+  async #work<T>(call: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    this.#db._state.io.inc();
+    try {
+      return await call();
+    } catch (error) {
+      throw storageError(error, this.dir);
+    } finally {
+      this.#db._state.io.dec();
+    }
+  }
+
+  async #mapped<T>(result: Promise<T>): Promise<T> {
+    try {
+      return await result;
+    } catch (error) {
+      throw storageError(error, this.dir);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new MemplaneError('shutting_down', `The store ${this.dir} is closed`);
+    }
+  }
+}
