@@ -1,4 +1,5 @@
 export * from './api/liveness.ts';
+export * from './api/vector-index.ts';
 export * from './errors.ts';
 export * from './event.ts';
 export * from './limits.ts';
