@@ -1,0 +1,263 @@
+import { hash } from 'node:crypto';
+import { MemplaneError } from '@memplane/contracts';
+import { decode, encode } from 'cborg';
+import { type CausalContext, type ReadonlyContext, sortedByIncarnation } from './context.ts';
+import { type CounterKind, type CounterState, sortedEntries } from './counter.ts';
+import type { Dot } from './dot.ts';
+import type { LogParts } from './log-parts.ts';
+import type { Json, RegisterState } from './lww-register.ts';
+import { type OrSetState, sortedElements } from './or-set.ts';
+
+/**
+ * Canonical CBOR (RFC 8949 §4.2: shortest integers and floats, definite lengths, sorted keys) of
+ * arrays in canonical order: one state has one encoding, however it came about. Each begins with
+ * the format version and the type.
+ */
+export const CRDT_FORMAT_VERSION = 1;
+const COUNTER = 1;
+const SET = 2;
+const REGISTER = 3;
+const CONTEXT = 4;
+const ELEMENT = 5;
+
+export function encodeCounter(state: CounterState): Uint8Array {
+  const entries = sortedEntries(state).map(([incarnation, entry]) => [
+    incarnationBytes(incarnation),
+    entry.seq,
+    entry.net,
+    entry.resetSeq,
+    entry.resetNet,
+  ]);
+  const kind = state.kind === undefined ? 0 : state.kind === 'g' ? 1 : 2;
+  return encode([CRDT_FORMAT_VERSION, COUNTER, kind, entries, partsForm(state.parts)]);
+}
+
+/** @throws MemplaneError `storage_damaged` for what {@link encodeCounter} did not write. */
+export function decodeCounter(bytes: Uint8Array): CounterState {
+  const [kind, entries, parts] = open(bytes, COUNTER);
+  const kinds: readonly (CounterKind | undefined)[] = [undefined, 'g', 'pn'];
+  return {
+    kind: kinds[int(kind)],
+    entries: new Map(
+      list(entries).map((entry) => {
+        const [incarnation, seq, net, resetSeq, resetNet] = list(entry);
+        return [
+          incarnationText(incarnation),
+          { seq: int(seq), net: big(net), resetSeq: int(resetSeq), resetNet: big(resetNet) },
+        ];
+      }),
+    ),
+    parts: partsOf(parts),
+  };
+}
+
+export function encodeSet(state: OrSetState): Uint8Array {
+  const elements = sortedElements(state).map(([element, dots]) => [element, dotsForm(dots)]);
+  return encode([CRDT_FORMAT_VERSION, SET, contextForm(state.context), elements]);
+}
+
+/** @throws MemplaneError `storage_damaged` */
+export function decodeSet(bytes: Uint8Array): OrSetState {
+  const [context, elements] = open(bytes, SET);
+  return {
+    context: contextOfForm(context),
+    elements: new Map(
+      list(elements).map((entry) => {
+        const [element, dots] = list(entry);
+        return [text(element), dotsOfForm(dots)];
+      }),
+    ),
+  };
+}
+
+export function encodeRegister(state: RegisterState): Uint8Array {
+  const versions = state.versions.map(({ dot, hlc, replica, value }) => [
+    dotForm(dot),
+    hlc,
+    replica,
+    value,
+  ]);
+  return encode([CRDT_FORMAT_VERSION, REGISTER, contextForm(state.context), versions]);
+}
+
+/** @throws MemplaneError `storage_damaged` */
+export function decodeRegister(bytes: Uint8Array): RegisterState {
+  const [context, versions] = open(bytes, REGISTER);
+  return {
+    context: contextOfForm(context),
+    versions: list(versions).map((entry) => {
+      const [dot, hlc, replica, value] = list(entry);
+      return { dot: dotOfForm(dot), hlc: big(hlc), replica: text(replica), value: value as Json };
+    }),
+  };
+}
+
+/** A set's context alone: a large set is stored as this and one record an element. */
+export function encodeContext(context: ReadonlyContext): Uint8Array {
+  return encode([CRDT_FORMAT_VERSION, CONTEXT, contextForm(context)]);
+}
+
+/** @throws MemplaneError `storage_damaged` */
+export function decodeContext(bytes: Uint8Array): CausalContext {
+  const [context] = open(bytes, CONTEXT);
+  return contextOfForm(context);
+}
+
+/** One element of a set with its dots. */
+export function encodeElement(element: string, dots: readonly Dot[]): Uint8Array {
+  return encode([CRDT_FORMAT_VERSION, ELEMENT, element, dotsForm(dots)]);
+}
+
+/** @throws MemplaneError `storage_damaged` */
+export function decodeElement(bytes: Uint8Array): { element: string; dots: readonly Dot[] } {
+  const [element, dots] = open(bytes, ELEMENT);
+  return { element: text(element), dots: dotsOfForm(dots) };
+}
+
+const DIGEST_MASK = (1n << 128n) - 1n;
+
+/**
+ * The digest of a state kept as several records: the sum, modulo 2^128, of the SHA-256 of each
+ * canonical record, cut to 128 bits. It does not depend on order, and a change of one record
+ * changes it in O(1): add the new one's, subtract the old one's. It finds accidents; it is no
+ * defence against somebody who makes up records.
+ */
+export function recordDigest(record: Uint8Array): bigint {
+  return BigInt(`0x${hash('sha256', record, 'hex').slice(0, 32)}`);
+}
+
+export function addDigests(a: bigint, b: bigint): bigint {
+  return (a + b) & DIGEST_MASK;
+}
+
+export function subtractDigests(a: bigint, b: bigint): bigint {
+  return (a - b) & DIGEST_MASK;
+}
+
+/** 32 hex digits. */
+export function formatDigest(digest: bigint): string {
+  return digest.toString(16).padStart(32, '0');
+}
+
+export function counterDigest(state: CounterState): bigint {
+  return recordDigest(encodeCounter(state));
+}
+
+export function registerDigest(state: RegisterState): bigint {
+  return recordDigest(encodeRegister(state));
+}
+
+export function setDigest(state: OrSetState): bigint {
+  let digest = recordDigest(encodeContext(state.context));
+  for (const [element, dots] of state.elements) {
+    digest = addDigests(digest, recordDigest(encodeElement(element, dots)));
+  }
+  return digest;
+}
+
+function partsForm(parts: LogParts | undefined): unknown {
+  if (parts === undefined) return null;
+  const sorted = [...parts.byPartition].sort((a, b) => a[0] - b[0]);
+  return [
+    parts.generation,
+    parts.logId,
+    sorted.map(([partition, { epoch, offset, value }]) => [partition, epoch, offset, value]),
+  ];
+}
+
+function partsOf(form: unknown): LogParts | undefined {
+  if (form === null) return undefined;
+  const [generation, logId, entries] = list(form);
+  return {
+    generation: int(generation),
+    logId: text(logId),
+    byPartition: new Map(
+      list(entries).map((entry) => {
+        const [partition, epoch, offset, value] = list(entry);
+        return [int(partition), { epoch: int(epoch), offset: int(offset), value: int(value) }];
+      }),
+    ),
+  };
+}
+
+function contextForm(context: ReadonlyContext): unknown[] {
+  return sortedByIncarnation(context).map(([incarnation, intervals]) => [
+    incarnationBytes(incarnation),
+    intervals,
+  ]);
+}
+
+function contextOfForm(form: unknown): CausalContext {
+  return new Map(
+    list(form).map((entry) => {
+      const [incarnation, intervals] = list(entry);
+      return [incarnationText(incarnation), list(intervals).map(int)];
+    }),
+  );
+}
+
+function dotsForm(dots: readonly Dot[]): unknown[] {
+  return dots.map(dotForm);
+}
+
+function dotForm(dot: Dot): unknown[] {
+  return [incarnationBytes(dot.incarnation), dot.seq];
+}
+
+function dotsOfForm(form: unknown): Dot[] {
+  return list(form).map(dotOfForm);
+}
+
+function dotOfForm(form: unknown): Dot {
+  const [incarnation, seq] = list(form);
+  return { incarnation: incarnationText(incarnation), seq: int(seq) };
+}
+
+function open(bytes: Uint8Array, type: number): readonly unknown[] {
+  let form: unknown;
+  try {
+    form = decode(bytes);
+  } catch (cause) {
+    throw damaged('not CBOR', cause);
+  }
+  const [version, actual, ...rest] = list(form);
+  if (version !== CRDT_FORMAT_VERSION) throw damaged(`format version ${String(version)}`);
+  if (actual !== type) throw damaged(`type ${String(actual)} in place of ${type}`);
+  return rest;
+}
+
+function list(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) throw damaged('an array was expected');
+  return value;
+}
+
+function int(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
+    throw damaged('a whole number was expected');
+  }
+  return value;
+}
+
+function big(value: unknown): bigint {
+  return typeof value === 'bigint' ? value : BigInt(int(value));
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw damaged('a text was expected');
+  return value;
+}
+
+function incarnationBytes(incarnation: string): Uint8Array {
+  return Buffer.from(incarnation, 'hex');
+}
+
+function incarnationText(value: unknown): string {
+  if (!(value instanceof Uint8Array) || value.length !== 16) {
+    throw damaged('an incarnation was expected');
+  }
+  return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
+}
+
+function damaged(what: string, cause?: unknown): MemplaneError {
+  return new MemplaneError('storage_damaged', `A CRDT's record is damaged: ${what}.`, { cause });
+}
