@@ -21,7 +21,8 @@ export class NativeIterator {
   readonly #handle: NativeHandle = binding.iteratorInit();
   readonly #bounds: ScanBounds;
   readonly #keysOnly: boolean;
-  #buffer: NativeHandle | undefined;
+  /** What the native struct points into: referenced here so that it lives as long. */
+  #slices: NativeHandle | undefined;
   #capacity = 0;
   #resolve: (rows: RocksEntry[]) => void = () => {};
   #reject: (error: Error) => void = () => {};
@@ -61,8 +62,8 @@ export class NativeIterator {
   /** The next rows; fewer than `rows` means that there are no more. */
   read(rows: number): Promise<RocksEntry[]> {
     return this.#call(() => {
-      if (rows > this.#capacity) {
-        this.#buffer = binding.iteratorBuffer(this.#handle, rows);
+      if (this.#slices === undefined || rows > this.#capacity) {
+        this.#slices = binding.iteratorBuffer(this.#handle, rows);
         this.#capacity = rows;
       }
       binding.iteratorRead(this.#handle, rows);
@@ -71,7 +72,8 @@ export class NativeIterator {
 
   async close(): Promise<void> {
     await this.#call(() => binding.iteratorClose(this.#handle));
-    this.#buffer = undefined;
+    this.#slices = undefined;
+    this.#capacity = 0;
   }
 
   #call(start: () => void): Promise<RocksEntry[]> {
@@ -87,7 +89,10 @@ export class NativeIterator {
     keys: readonly ArrayBuffer[],
     values: readonly ArrayBuffer[],
   ): void {
-    if (error !== undefined && error !== null) return this.#reject(error);
+    if (error !== undefined && error !== null) {
+      this.#reject(error);
+      return;
+    }
     const rows: RocksEntry[] = new Array(keys.length);
     for (let i = 0; i < keys.length; i++) {
       const value = values[i];
@@ -97,10 +102,5 @@ export class NativeIterator {
       };
     }
     this.#resolve(rows);
-  }
-
-  /** For diagnosis: how many rows the native buffer holds. */
-  get capacity(): number {
-    return this.#buffer === undefined ? 0 : this.#capacity;
   }
 }

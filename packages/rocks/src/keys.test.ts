@@ -71,16 +71,16 @@ test('doubles keep their order, with both infinities and one zero', () => {
 });
 
 test('text and bytes keep their order, also when parts follow', () => {
-  checkOrder(
+  checkOrder<[Buffer, Buffer]>(
     fc.tuple(zeroes, zeroes),
     ([a, b]) => new KeyWriter().bytes(a).bytes(b).finish(),
     (key) => {
       const reader = new KeyReader(key);
-      return [reader.bytes(), reader.bytes()];
+      return [reader.bytes(), reader.bytes()] as [Buffer, Buffer];
     },
     ([a, b], [c, d]) => Buffer.compare(a, c) || Buffer.compare(b, d),
   );
-  checkOrder(
+  checkOrder<[string, number, Buffer]>(
     fc.tuple(fc.string({ unit: 'grapheme' }), fc.nat(300), zeroes),
     ([text, n, tail]) => new KeyWriter().text(text).u16(n).u8(1).raw(tail).finish(),
     (key) => {

@@ -100,7 +100,7 @@ export interface NativeDatabase {
     options: { includeMemtables: boolean; includeFiles: boolean },
   ): Promise<number>;
   currentWalFile(): Promise<NativeWalFile>;
-  getProperty(name: string): Promise<string | null>;
+  getProperty(name: string): Promise<string | null | undefined>;
 }
 
 /** The options of `rocksdb-native` that this package sets; each is passed to RocksDB as it is. */

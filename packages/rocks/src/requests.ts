@@ -84,7 +84,10 @@ export class BatchRequests {
         const results: (Buffer | null)[] = new Array(keys.length);
         for (let i = 0; i < keys.length; i++) {
           const error = errors[i];
-          if (error !== undefined) return reject(error);
+          if (error !== undefined) {
+            reject(error);
+            return;
+          }
           const value = values[i];
           results[i] = value === null || value === undefined ? null : Buffer.from(value);
         }

@@ -1,18 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { MemplaneError } from '@memplane/contracts';
+import { ScanCursor } from './cursor.ts';
 import { storageError } from './errors.ts';
 import { NativeIterator, type RocksEntry, type ScanBounds } from './iterator.ts';
-import { binding, type NativeDatabase, type NativeHandle, RocksDb } from './native.ts';
+import { type NativeDatabase, type NativeHandle, RocksDb } from './native.ts';
 import { nativeOptions, type RocksOptions } from './options.ts';
 import { BatchRequests } from './requests.ts';
+import { RocksSnapshot } from './snapshot.ts';
 import { WalSync } from './wal-sync.ts';
 import { WriteBatch } from './write-batch.ts';
-
-/** A fixed state of the store. Keep it short: it holds back what compaction could free. */
-export interface RocksSnapshot {
-  readonly handle: NativeHandle;
-  close(): void;
-}
 
 export interface ScanOptions extends ScanBounds {
   /** Rows at most; default: no bound other than the range. */
@@ -44,6 +40,7 @@ export class RocksStore {
   readonly #wal: WalSync;
   readonly #scanChunkRows: number;
   readonly #snapshots = new Set<RocksSnapshot>();
+  readonly #cursors = new Set<ScanCursor>();
   #closing: Promise<void> | undefined;
 
   private constructor(dir: string, db: NativeDatabase, options: RocksOptions) {
@@ -75,7 +72,14 @@ export class RocksStore {
   /** Values in the order of the keys, `null` for each that is not there. */
   getMany(keys: readonly Uint8Array[], snapshot?: RocksSnapshot): Promise<(Buffer | null)[]> {
     if (keys.length === 0) return Promise.resolve([]);
-    return this.#work(() => this.#requests.read(keys, snapshot?.handle));
+    return this.#work(async () => {
+      const fixed = snapshot?.acquire();
+      try {
+        return await this.#requests.read(keys, fixed);
+      } finally {
+        snapshot?.release();
+      }
+    });
   }
 
   batch(): WriteBatch {
@@ -102,56 +106,53 @@ export class RocksStore {
 
   /** The rows of a range, at most `limit`, as one array: the fastest way for short ranges. */
   async scanAll(options: ScanOptions & { readonly limit: number }): Promise<RocksEntry[]> {
-    if (options.limit <= 0) return [];
     const step = options.chunkRows ?? Math.max(this.#scanChunkRows, 1024);
-    return await this.#iterate(options, async (iterator) => {
-      let rows = await iterator.read(Math.min(options.limit, step));
-      let last = rows.length === Math.min(options.limit, step) ? rows : [];
-      while (last.length > 0 && rows.length < options.limit) {
+    if (options.limit <= 0) return [];
+    const cursor = await this.#cursor(options);
+    try {
+      const first = Math.min(options.limit, step);
+      let rows = await cursor.read(first);
+      let more = rows.length === first;
+      while (more && rows.length < options.limit) {
         const wanted = Math.min(options.limit - rows.length, step);
-        last = await iterator.read(wanted);
-        rows = rows.concat(last);
-        if (last.length < wanted) break;
+        const next = await cursor.read(wanted);
+        rows = rows.concat(next);
+        more = next.length === wanted;
       }
       return rows;
-    });
+    } catch (error) {
+      throw storageError(error, this.dir);
+    } finally {
+      // Not awaited: the rows are already here, and closing costs another turn of the thread pool.
+      void cursor.close();
+    }
   }
 
   /** The rows of a range in chunks, for ranges of any length. Breaking off releases the iterator. */
   async *scan(options: ScanOptions = {}): AsyncGenerator<RocksEntry[], void, undefined> {
-    let left = options.limit ?? Number.POSITIVE_INFINITY;
     const step = options.chunkRows ?? this.#scanChunkRows;
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
     if (left <= 0) return;
-    this.#checkOpen();
-    this.#db._state.io.inc();
-    const iterator = new NativeIterator(options, options.values === false);
-    let opened = false;
+    const cursor = await this.#cursor(options);
     try {
-      await this.#mapped(iterator.open(this.#handle, this.#columnFamily, options.snapshot?.handle));
-      opened = true;
       while (left > 0) {
         const wanted = Math.min(step, left);
-        const rows = await this.#mapped(iterator.read(wanted));
+        const rows = await cursor.read(wanted);
         if (rows.length > 0) yield rows;
         if (rows.length < wanted) return;
         left -= rows.length;
       }
+    } catch (error) {
+      throw storageError(error, this.dir);
     } finally {
-      if (opened) await iterator.close().catch(() => {});
-      this.#db._state.io.dec();
+      await cursor.close();
     }
   }
 
   /** Fixes the present state for reads. Close it; closing the store closes those left open. */
   snapshot(): RocksSnapshot {
     this.#checkOpen();
-    const handle = binding.snapshotCreate(this.#handle);
-    const snapshot: RocksSnapshot = {
-      handle,
-      close: () => {
-        if (this.#snapshots.delete(snapshot)) binding.snapshotDestroy(handle);
-      },
-    };
+    const snapshot = new RocksSnapshot(this.#handle, (it) => this.#snapshots.delete(it));
     this.#snapshots.add(snapshot);
     return snapshot;
   }
@@ -174,12 +175,13 @@ export class RocksStore {
 
   /** A property of RocksDB, e.g. `rocksdb.cur-size-all-mem-tables`; null when unknown. */
   property(name: string): Promise<string | null> {
-    return this.#work(() => this.#db.getProperty(name));
+    return this.#work(async () => (await this.#db.getProperty(name)) ?? null);
   }
 
   /** Waits for calls under way, then closes; may be called again. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      await Promise.all([...this.#cursors].map((cursor) => cursor.close()));
       await this.#wal.close();
       for (const snapshot of [...this.#snapshots]) snapshot.close();
       await this.#db.close();
@@ -187,28 +189,25 @@ export class RocksStore {
     return this.#closing;
   }
 
-  async #iterate<T>(
-    options: ScanOptions,
-    use: (iterator: NativeIterator) => Promise<T>,
-  ): Promise<T> {
-    this.#checkOpen();
-    this.#db._state.io.inc();
-    const iterator = new NativeIterator(options, options.values === false);
-    try {
-      await iterator.open(this.#handle, this.#columnFamily, options.snapshot?.handle);
-    } catch (error) {
-      this.#db._state.io.dec();
-      throw storageError(error, this.dir);
-    }
-    try {
-      return await use(iterator);
-    } catch (error) {
-      throw storageError(error, this.dir);
-    } finally {
-      // Not awaited: the rows are already here, and closing costs another turn of the thread pool.
-      const done = () => this.#db._state.io.dec();
-      iterator.close().then(done, done);
-    }
+  async #cursor(options: ScanOptions): Promise<ScanCursor> {
+    return await this.#work(async () => {
+      const snapshot = options.snapshot?.acquire();
+      const iterator = new NativeIterator(options, options.values === false);
+      try {
+        await iterator.open(this.#handle, this.#columnFamily, snapshot);
+      } catch (error) {
+        options.snapshot?.release();
+        throw error;
+      }
+      this.#db._state.io.inc();
+      const cursor: ScanCursor = new ScanCursor(iterator, () => {
+        this.#cursors.delete(cursor);
+        options.snapshot?.release();
+        this.#db._state.io.dec();
+      });
+      this.#cursors.add(cursor);
+      return cursor;
+    });
   }
 
   async #work<T>(call: () => Promise<T>): Promise<T> {
@@ -220,14 +219,6 @@ export class RocksStore {
       throw storageError(error, this.dir);
     } finally {
       this.#db._state.io.dec();
-    }
-  }
-
-  async #mapped<T>(result: Promise<T>): Promise<T> {
-    try {
-      return await result;
-    } catch (error) {
-      throw storageError(error, this.dir);
     }
   }
 
