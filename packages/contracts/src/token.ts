@@ -9,7 +9,8 @@ const PARTITIONS_MAX = 4096;
 /**
  * Writes a cut as an opaque token: `mpt_` and base64url of
  * version, log id (16 bytes), epoch, time + 1 or 0, count, (partition, offset + 1)…, FNV-1a checksum.
- * Numbers are LEB128. The checksum finds slips of the hand; it is no signature.
+ * Numbers are LEB128. The checksum finds slips of the hand; it is no signature. Nothing here needs
+ * Node: the client runs this wherever there is `fetch`.
  */
 export function encodeToken(cut: Cut): string {
   const bytes: number[] = [FORMAT_VERSION];
@@ -24,7 +25,7 @@ export function encodeToken(cut: Cut): string {
   }
   let sum = fnv1a(bytes);
   for (let i = 0; i < 4; i++, sum >>>= 8) bytes.push(sum & 0xff);
-  return PREFIX + Buffer.from(bytes).toString('base64url');
+  return PREFIX + toBase64Url(bytes);
 }
 
 /**
@@ -33,12 +34,11 @@ export function encodeToken(cut: Cut): string {
  */
 export function decodeToken(token: string, field = 'token'): Cut {
   if (token.length > TOKEN_CHARS_MAX || !/^mpt_[A-Za-z0-9_-]+$/.test(token)) throw invalid(field);
-  const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url');
-  if (bytes.length < 24 || bytes.toString('base64url') !== token.slice(PREFIX.length)) {
-    throw invalid(field);
-  }
+  const bytes = fromBase64Url(token.slice(PREFIX.length));
+  if (bytes === undefined || bytes.length < 24) throw invalid(field);
+  if (toBase64Url(bytes) !== token.slice(PREFIX.length)) throw invalid(field);
   const body = bytes.subarray(0, bytes.length - 4);
-  if (fnv1a(body) !== bytes.readUInt32LE(bytes.length - 4)) throw invalid(field);
+  if (fnv1a(body) !== readUint32(bytes, bytes.length - 4)) throw invalid(field);
   if (body[0] !== FORMAT_VERSION) throw invalid(field);
   const reader = { bytes: body, at: 17, field };
   const epoch = readVarint(reader);
@@ -108,17 +108,34 @@ function fnv1a(bytes: ArrayLike<number>): number {
   return hash >>> 0;
 }
 
+function readUint32(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0, true);
+}
+
+function toBase64Url(bytes: ArrayLike<number>): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] ?? 0);
+  return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+function fromBase64Url(text: string): Uint8Array | undefined {
+  // One character too many holds no whole byte: `atob` would refuse it with an error of its own.
+  if (text.length % 4 === 1) return undefined;
+  const plain = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
+  const bytes = new Uint8Array(plain.length);
+  for (let i = 0; i < plain.length; i++) bytes[i] = plain.charCodeAt(i);
+  return bytes;
+}
+
 function uuidToBytes(uuid: string): Uint8Array {
-  return Buffer.from(uuid.replaceAll('-', ''), 'hex');
+  const hex = uuid.replaceAll('-', '');
+  const bytes = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  return bytes;
 }
 
 function bytesToUuid(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes).toString('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join('-');
+  let hex = '';
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
