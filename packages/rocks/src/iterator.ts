@@ -16,6 +16,26 @@ export interface ScanBounds {
 
 const EMPTY = Buffer.alloc(0);
 
+/**
+ * Of two lower or two upper bounds only the tighter one is left: given both, RocksDB's binding
+ * starts at the inclusive one and ends at once when that lies outside of the other.
+ * An empty bound would mean none there, so it is refused where it would mean something else.
+ */
+function tightest({ gt, gte, lt, lte, reverse }: ScanBounds): ScanBounds {
+  for (const bound of [gt, lt, lte]) {
+    if (bound?.length === 0) throw new RangeError('an empty bound of a scan');
+  }
+  const lower = gt !== undefined && gte !== undefined ? Buffer.compare(gt, gte) : 0;
+  const upper = lt !== undefined && lte !== undefined ? Buffer.compare(lt, lte) : 0;
+  return {
+    ...(gt !== undefined && lower >= 0 ? { gt } : {}),
+    ...(gte !== undefined && (gt === undefined || lower < 0) ? { gte } : {}),
+    ...(lt !== undefined && upper <= 0 ? { lt } : {}),
+    ...(lte !== undefined && (lt === undefined || upper > 0) ? { lte } : {}),
+    ...(reverse === undefined ? {} : { reverse }),
+  };
+}
+
 /** One native iterator. Calls must not overlap; `close` exactly once, after the last read. */
 export class NativeIterator {
   readonly #handle: NativeHandle = binding.iteratorInit();
@@ -29,7 +49,7 @@ export class NativeIterator {
 
   constructor(bounds: ScanBounds, keysOnly: boolean) {
     // The bounds' bytes are read by another thread while the iterator opens: keep them referenced.
-    this.#bounds = bounds;
+    this.#bounds = tightest(bounds);
     this.#keysOnly = keysOnly;
   }
 

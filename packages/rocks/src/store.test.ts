@@ -100,7 +100,7 @@ test('a store behaves as a sorted map does, across restarts', async () => {
         await store.close();
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 60 },
   );
 });
 
@@ -248,6 +248,14 @@ test('a folder that can not be used, and a damaged table, are said clearly', asy
   const again = await RocksStore.open(damaged);
   await assert.rejects(again.get(bytes('a')), coded('storage_damaged'));
   await again.close();
+});
+
+test('an empty bound, which the binding would take for none, is refused', async () => {
+  const store = await RocksStore.open(folder());
+  for (const bound of ['gt', 'lt', 'lte']) {
+    await assert.rejects(store.scanAll({ [bound]: Buffer.alloc(0), limit: 1 }), MemplaneError);
+  }
+  await store.close();
 });
 
 test('sizes are estimated and properties can be read', async () => {
