@@ -1,0 +1,30 @@
+import { createServer } from 'node:net';
+
+/** Below the range that the kernel takes for outgoing connections, so that none is taken between. */
+const LOW = 15_000;
+const HIGH = 29_000;
+const TRIES_MAX = 200;
+const given = new Set<number>();
+
+/** Ports that were free a moment ago and that this process has not given out before. */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let tries = 0; ports.length < count; tries++) {
+    if (tries > TRIES_MAX) throw new Error('found no free ports');
+    const port = LOW + Math.floor(Math.random() * (HIGH - LOW));
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    ports.push(port);
+  }
+  return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+      server.close(() => resolve(true));
+    });
+  });
+}
