@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -15,4 +15,16 @@ export class ScratchFolder implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** What must stay when the derived stores are removed: the log, its archive, the clock, the CRDTs. */
+const TRUTH = new Set(['log', 'archive', 'event-ingest', 'crdt-sync', 'blobs']);
+
+/** Removes every derived store (views, vectors, text) of a plane that has ended. */
+export function removeDerivedStores(dataDir: string): string[] {
+  const removed = readdirSync(dataDir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !TRUTH.has(entry.name))
+    .map((entry) => entry.name);
+  for (const name of removed) rmSync(join(dataDir, name), { recursive: true });
+  return removed;
 }

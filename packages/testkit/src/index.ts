@@ -2,6 +2,7 @@ export * from './as-views.ts';
 export * from './checker.ts';
 export * from './data-dir.ts';
 export * from './dialogues.ts';
+export * from './digests.ts';
 export * from './feed.ts';
 export * from './fold.ts';
 export * from './http.ts';
