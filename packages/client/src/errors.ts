@@ -1,0 +1,92 @@
+/**
+ * Why a call failed. `code` is the plane's own stable code (see the API reference), or one of the
+ * client's: `network` (no answer), `deadline_exceeded`, `aborted`, `invalid_argument`, `queue_full`,
+ * `bad_answer` (something that is no plane answered).
+ */
+export class MemplaneError extends Error {
+  readonly code: string;
+  /** The HTTP status; 0 where there was no answer. */
+  readonly status: number;
+  /** Whether the very same call may succeed later. */
+  readonly transient: boolean;
+  /** The place of the fault in the request, e.g. `body[3].memory.embedding.values`. */
+  readonly field: string | undefined;
+  /** How long the plane asked to wait, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+  /** Further members of the problem, e.g. `currentSequence`. */
+  readonly extra: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, details: MemplaneErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'MemplaneError';
+    this.code = code;
+    this.status = details.status ?? 0;
+    this.transient = details.transient ?? false;
+    this.field = details.field;
+    this.retryAfterMs = details.retryAfterMs;
+    this.extra = details.extra ?? {};
+  }
+}
+
+export interface MemplaneErrorDetails {
+  readonly status?: number;
+  readonly transient?: boolean;
+  readonly field?: string;
+  readonly retryAfterMs?: number;
+  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/** Reads a problem document (RFC 9457), or says that this was none. */
+export function errorFromAnswer(
+  status: number,
+  body: unknown,
+  retryAfterHeader: string | null,
+): MemplaneError {
+  const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
+  const retryAfterMs = problem.retryAfterMs ?? secondsToMs(retryAfterHeader);
+  const waits = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (typeof problem.code !== 'string') {
+    const transient = status === 429 || status === 502 || status === 503 || status === 504;
+    return new MemplaneError('bad_answer', `The plane's address answered ${status}.`, {
+      status,
+      transient,
+      ...waits,
+    });
+  }
+  const {
+    type,
+    title,
+    status: _,
+    detail,
+    code,
+    transient,
+    field,
+    retryAfterMs: __,
+    ...extra
+  } = problem;
+  return new MemplaneError(code, detail ?? title ?? code, {
+    status,
+    transient: transient === true,
+    extra,
+    ...waits,
+    ...(typeof field === 'string' ? { field } : {}),
+  });
+}
+
+interface Problem {
+  readonly type?: string;
+  readonly title?: string;
+  readonly status?: number;
+  readonly detail?: string;
+  readonly code?: string;
+  readonly transient?: boolean;
+  readonly field?: string;
+  readonly retryAfterMs?: number;
+  readonly [extra: string]: unknown;
+}
+
+function secondsToMs(header: string | null): number | undefined {
+  if (header === null || !/^\d{1,6}$/.test(header)) return undefined;
+  return Number(header) * 1000;
+}

@@ -1,0 +1,17 @@
+export { Counter, type CrdtReadOptions, Register, ReplicatedSet } from './crdts.ts';
+export { MemplaneError, type MemplaneErrorDetails } from './errors.ts';
+export type { FeedOptions, FeedRecord } from './feed.ts';
+export type { CallOptions } from './http.ts';
+export { Memplane } from './memplane.ts';
+export type { DaprOptions, MemplaneOptions, ServiceName } from './options.ts';
+export { entityOf, escapeId, type Scope, unescapeId } from './scope.ts';
+export type * from './types.ts';
+export { uuidV7 } from './uuid.ts';
+export type {
+  HistoryEntry,
+  HistoryOptions,
+  HistoryPage,
+  QueryAnswer,
+  QueryRequest,
+  ReplayRequest,
+} from './views.ts';
