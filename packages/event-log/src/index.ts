@@ -1,1 +1,10 @@
+export * from './directory-lock.ts';
+export type { FileSystem, LogFile, OpenMode } from './embedded/file-system.ts';
+export { nodeFileSystem } from './embedded/file-system.ts';
+export * from './embedded/open.ts';
+export { type EmbeddedLogOptions, LOG_DEFAULTS } from './embedded/options.ts';
+export type { SharedLogState } from './embedded/shared-state.ts';
+export * from './follow.ts';
+export * from './murmur2.ts';
 export * from './port.ts';
+export * from './retention.ts';

@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { z } from 'zod';
+import type { LogInfo } from '../port.ts';
+import { damaged } from './errors.ts';
+import type { FileSystem } from './file-system.ts';
+import { manifestFile } from './places.ts';
+
+const manifestSchema = z.object({
+  format: z.literal(1),
+  keyId: z.number().int(),
+  logId: z.uuid(),
+  epoch: z.number().int().min(0),
+  partitions: z.number().int().min(1).max(4096),
+  /** The first readable offset, per partition. */
+  starts: z.array(z.number().int().min(0)),
+  /** The indexes of all segments below this one are durable. */
+  indexSyncedBefore: z.number().int().min(0),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/**
+ * The manifest of a log folder; undefined when it holds no log.
+ * @throws MemplaneError `storage_damaged` when it is there and can't be read.
+ */
+export function readManifest(fs: FileSystem, dir: string): Manifest | undefined {
+  const file = manifestFile(dir);
+  const text = fs.readText(file);
+  if (text === undefined) return undefined;
+  try {
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    if (manifest.starts.length === manifest.partitions) return manifest;
+  } catch {
+    // said below
+  }
+  throw damaged('The manifest of the log can not be read', { file: path.basename(file) });
+}
+
+export function infoOf(manifest: Manifest): LogInfo {
+  return { logId: manifest.logId, epoch: manifest.epoch, partitions: manifest.partitions };
+}
+
+/** Keeps the manifest: one writing at a time, each with all changes made so far. */
+export class ManifestStore {
+  readonly #fs: FileSystem;
+  readonly #dir: string;
+  #current: Manifest;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(fs: FileSystem, dir: string, manifest: Manifest) {
+    this.#fs = fs;
+    this.#dir = dir;
+    this.#current = manifest;
+  }
+
+  get current(): Manifest {
+    return this.#current;
+  }
+
+  /** Resolves once the change is durable; it is not taken over when it could not be made so. */
+  update(change: (manifest: Manifest) => Manifest): Promise<void> {
+    const saved = this.#saving.then(async () => {
+      const next = change(this.#current);
+      await this.#fs.replaceText(manifestFile(this.#dir), `${JSON.stringify(next, null, 2)}\n`);
+      this.#current = next;
+    });
+    this.#saving = saved.catch(() => undefined);
+    return saved;
+  }
+
+  /** Resolves when nothing is being written. */
+  settled(): Promise<void> {
+    return this.#saving;
+  }
+}

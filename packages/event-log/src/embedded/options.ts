@@ -1,0 +1,47 @@
+import { MemplaneError } from '@memplane/contracts';
+import { type FileSystem, nodeFileSystem } from './file-system.ts';
+
+/** How an embedded log is opened. All but the folder has a default. */
+export interface EmbeddedLogOptions {
+  readonly dir: string;
+  /** Partitions of a new log; an existing one keeps its own. */
+  readonly partitions?: number;
+  /** A segment is closed before it grows beyond this; one larger commit still fits. */
+  readonly segmentBytes?: number;
+  /** Appends are refused (`overloaded`) while more than this waits for its sync. */
+  readonly appendQueueBytesMax?: number;
+  readonly fileSystem?: FileSystem;
+  /** Off only where the owner of the whole data folder holds a lock on it already. */
+  readonly lock?: boolean;
+  /** The identity of a new log (UUID); an existing one keeps its own. */
+  readonly newLogId?: () => string;
+}
+
+export const LOG_DEFAULTS = {
+  partitions: 12,
+  segment_bytes: 64 * 1024 * 1024,
+  append_queue_bytes_max: 16 * 1024 * 1024,
+} as const;
+
+export type ResolvedLogOptions = Required<EmbeddedLogOptions>;
+
+export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptions {
+  const resolved = {
+    dir: options.dir,
+    partitions: options.partitions ?? LOG_DEFAULTS.partitions,
+    segmentBytes: options.segmentBytes ?? LOG_DEFAULTS.segment_bytes,
+    appendQueueBytesMax: options.appendQueueBytesMax ?? LOG_DEFAULTS.append_queue_bytes_max,
+    fileSystem: options.fileSystem ?? nodeFileSystem,
+    lock: options.lock ?? true,
+    newLogId: options.newLogId ?? (() => crypto.randomUUID()),
+  };
+  mustBeWithin('partitions', resolved.partitions, 1, 4096);
+  mustBeWithin('segmentBytes', resolved.segmentBytes, 4096, 1024 ** 3);
+  mustBeWithin('appendQueueBytesMax', resolved.appendQueueBytesMax, 4096, 1024 ** 3);
+  return resolved;
+}
+
+function mustBeWithin(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new MemplaneError('invalid_request', `${name} is a whole number from ${min} to ${max}`);
+}

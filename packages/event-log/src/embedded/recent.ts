@@ -1,0 +1,82 @@
+import type { LogBounds, RecentRecord } from '../port.ts';
+import type { FileCache } from './file-cache.ts';
+import type { EntryView } from './index-entry.ts';
+import { readEntries } from './index-reader.ts';
+
+const BLOCK_ENTRIES = 2048;
+const TWO_32 = 0x1_0000_0000;
+
+/** Walks one partition's index from its end to its start. */
+class Backwards {
+  readonly partition: number;
+  readonly #files: FileCache;
+  readonly #dir: string;
+  readonly #start: number;
+  #blockFrom: number;
+  #view: EntryView | undefined;
+  offset: number;
+  /** Where the record lies in the journal, as one number that grows; -1 when there is no more. */
+  place = -1;
+
+  constructor(files: FileCache, dir: string, partition: number, bounds: LogBounds) {
+    this.#files = files;
+    this.#dir = dir;
+    this.partition = partition;
+    this.#start = bounds.start;
+    this.#blockFrom = bounds.end;
+    this.offset = bounds.end;
+    this.next();
+  }
+
+  next(): void {
+    this.offset -= 1;
+    if (this.offset < this.#start) {
+      this.place = -1;
+      return;
+    }
+    if (this.#view === undefined || this.offset < this.#blockFrom) {
+      const to = this.#blockFrom;
+      this.#blockFrom = Math.max(this.#start, to - BLOCK_ENTRIES);
+      this.#view = readEntries(this.#files, this.#dir, this.partition, this.#blockFrom, to);
+    }
+    const i = this.offset - this.#blockFrom;
+    this.place = this.#view.segment(i) * TWO_32 + this.#view.position(i);
+  }
+
+  /** Undefined for a record that recovery could not read. */
+  record(): RecentRecord | undefined {
+    const view = this.#view;
+    const i = this.offset - this.#blockFrom;
+    if (view === undefined || view.lost(i) || !view.intact(i)) return undefined;
+    return {
+      partition: this.partition,
+      offset: this.offset,
+      hlc: view.hlc(i),
+      idDigest: view.idDigest(i),
+      contentDigest: view.contentDigest(i),
+    };
+  }
+}
+
+/** The newest records over all partitions, in the reverse of the order they were stored in. */
+export function* newestFirst(
+  files: FileCache,
+  dir: string,
+  bounds: readonly LogBounds[],
+  limit: number,
+): Generator<RecentRecord> {
+  const walks = bounds.map((one, partition) => new Backwards(files, dir, partition, one));
+  for (let given = 0; given < limit; ) {
+    let newest: Backwards | undefined;
+    for (const walk of walks) {
+      if (walk.place >= 0 && (newest === undefined || walk.place > newest.place)) newest = walk;
+    }
+    if (newest === undefined) return;
+    const record = newest.record();
+    newest.next();
+    if (record !== undefined) {
+      given += 1;
+      yield record;
+    }
+  }
+}
