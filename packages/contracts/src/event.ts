@@ -47,18 +47,39 @@ export const metadataSchema = z.record(z.string().max(256), jsonSchema).meta({ i
 /** Adds or replaces one memory of the entity, or, with `forgotten`, removes it. */
 export const memorySchema = z
   .union([
-    z.strictObject({ id: boundedText(LIMITS.memory_id_bytes_max), forgotten: z.literal(true) }),
+    // The common one first: a union tries its branches in order.
     z.strictObject({
       id: boundedText(LIMITS.memory_id_bytes_max),
-      text: z.string().max(LIMITS.memory_text_bytes_max).optional(),
+      text: z
+        .string()
+        .max(LIMITS.memory_text_bytes_max)
+        .refine(bytesAtMost(LIMITS.memory_text_bytes_max), {
+          error: `must be at most ${LIMITS.memory_text_bytes_max} bytes`,
+        })
+        .optional(),
       metadata: metadataSchema.optional(),
       embedding: embeddingSchema.optional(),
       ttl: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().meta({
         description: 'Milliseconds, counted from the stamp of the event.',
       }),
     }),
+    z.strictObject({ id: boundedText(LIMITS.memory_id_bytes_max), forgotten: z.literal(true) }),
   ])
   .meta({ id: 'MemoryChange' });
+
+/**
+ * RFC 3339, in capitals and without leap seconds. Seconds are required there, so a time without
+ * them (`10:00Z`, which ISO 8601 allows) is refused.
+ */
+export const timeSchema = z.iso
+  .datetime({ offset: true, error: 'must be an RFC 3339 time, such as 2026-01-31T09:30:00Z' })
+  .max(40)
+  .refine((text) => text[16] === ':', { error: 'must be an RFC 3339 time, with its seconds' })
+  .meta({ examples: ['2026-01-31T09:30:00Z'] });
+
+export const attributesSchema = z
+  .record(z.string(), jsonSchema)
+  .meta({ description: "A JSON Merge Patch (RFC 7396) for the entity's attributes." });
 
 /** What agents send. Everything else of the CloudEvent is filled in by event-ingest. */
 export const shortEventSchema = z
@@ -67,9 +88,9 @@ export const shortEventSchema = z
     type: boundedText(LIMITS.event_type_bytes_max),
     entity: entitySchema,
     source: boundedText(LIMITS.source_bytes_max).optional(),
-    time: z.iso.datetime({ offset: true }).optional(),
+    time: timeSchema.optional(),
     data: jsonSchema.optional(),
-    attributes: z.record(z.string(), jsonSchema).optional(),
+    attributes: attributesSchema.optional(),
     memory: memorySchema.optional(),
     correlationId: boundedText(LIMITS.correlation_id_bytes_max).optional(),
     causationId: boundedText(LIMITS.correlation_id_bytes_max).optional(),

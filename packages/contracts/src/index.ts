@@ -1,3 +1,4 @@
+export * from './api/event-ingest.ts';
 export * from './api/liveness.ts';
 export * from './api/vector-index.ts';
 export * from './errors.ts';

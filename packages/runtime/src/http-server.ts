@@ -5,7 +5,7 @@ import { DEFAULT_TENANT, LIMITS, MemplaneError } from '@memplane/contracts';
 import { type Histogram, SpanKind } from '@opentelemetry/api';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { TokenCheck } from './auth.ts';
-import { parseJson, readBody } from './json-body.ts';
+import { BodyReader, parseJson } from './json-body.ts';
 import type { Logger } from './logger.ts';
 import { openApiDocument } from './openapi.ts';
 import { PROBLEM_MEDIA_TYPE, toMemplaneError, toProblem } from './problem.ts';
@@ -26,12 +26,16 @@ export interface HttpOptions {
   readonly token: string | undefined;
   /** Requests under way at once; more are answered 429 `overloaded`. */
   readonly inflight_requests_max: number;
+  /** Bytes of bodies being held at once; more are answered 429. Default: 64 MiB. */
+  readonly inflight_body_bytes_max?: number;
   readonly connections_max: number;
   /** How long `drain` waits for requests under way. */
   readonly drainTimeoutMs: number;
   /** What `/readyz` tells beside `ready`; not ready when `ready` is false. */
   readonly readiness: () => { ready: boolean; [detail: string]: unknown };
 }
+
+const BODY_BYTES_DEFAULT = 64 * 1024 * 1024;
 
 /** Express, with the plane's problems, validation, limits, traces, metrics, probes and draining. */
 export class HttpServer {
@@ -40,11 +44,16 @@ export class HttpServer {
   readonly #duration: Histogram;
   readonly #check: TokenCheck | undefined;
   readonly #ending = new AbortController();
+  readonly #bodies: BodyReader;
   #inflight = 0;
   #draining = false;
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    this.#bodies = new BodyReader(
+      LIMITS.request_bytes_max,
+      options.inflight_body_bytes_max ?? BODY_BYTES_DEFAULT,
+    );
     this.#check = options.token ? new TokenCheck(options.token) : undefined;
     this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
       unit: 's',
@@ -235,8 +244,11 @@ export class HttpServer {
         field: 'content-type',
       });
     }
-    const bytes = await readBody(request, LIMITS.request_bytes_max);
-    return { params, query, body: validate(operation.body, parseJson(bytes), 'body') };
+    const value = parseJson(await this.#bodies.read(request));
+    const body = route.parseBody
+      ? route.parseBody(value, DEFAULT_TENANT)
+      : validate(operation.body, value, 'body');
+    return { params, query, body };
   }
 
   #signalOf(response: Response): AbortSignal {
@@ -260,13 +272,14 @@ export class HttpServer {
       response.destroy();
       return;
     }
-    // What was not read of a refused body must not be taken for the next request.
-    if (!request.complete) response.setHeader('connection', 'close');
     if (error.retryAfterMs !== undefined) {
       response.setHeader('retry-after', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
     }
+    const text = Buffer.from(JSON.stringify(toProblem(error)));
     response.status(error.status).setHeader('content-type', PROBLEM_MEDIA_TYPE);
-    response.end(JSON.stringify(toProblem(error)));
+    response.setHeader('content-length', text.length);
+    if (request.complete || request.method === 'HEAD') response.end(text);
+    else endAfterRest(request, response, text);
   }
 }
 
@@ -290,6 +303,33 @@ async function send(reply: RouteReply, response: ServerResponse): Promise<void> 
   response.setHeader('content-length', Buffer.byteLength(payload));
   response.end(payload);
   if (response.req.method === 'HEAD') await finished(response).catch(() => {});
+}
+
+/** How much of a refused body is read and thrown away, and for how long, before the connection ends. */
+const LINGER_BYTES_MAX = 64 * 1024 * 1024;
+const LINGER_MS = 2_000;
+
+/**
+ * Answers a request whose body was not read to its end. The answer goes out at once and in full;
+ * the connection ends afterwards (the rest must not be taken for the next request), but only when
+ * the sender has had its say: closing on unread bytes would reset the connection, and the sender
+ * would lose the answer.
+ */
+function endAfterRest(request: Request, response: Response, text: Buffer): void {
+  response.setHeader('connection', 'close');
+  response.write(text);
+  let bytes = 0;
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > LINGER_BYTES_MAX) end();
+  });
+  request.on('end', end).on('close', end).on('error', end);
+  request.resume();
 }
 
 /** A direct call may write an entity as one segment, `kind%2Fid`; routes see two. */

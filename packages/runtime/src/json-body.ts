@@ -3,20 +3,77 @@ import type { IncomingMessage } from 'node:http';
 import { LIMITS, MemplaneError } from '@memplane/contracts';
 
 /**
- * Collects a request's body.
- * @throws MemplaneError `body_too_large` past the limit (in bytes).
+ * Collects the bodies of requests: each bounded by itself, all of them together while they come in,
+ * so that many slow uploads can not fill the memory.
  */
-export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
-  const declared = Number(request.headers['content-length'] ?? 0);
-  if (declared > bytesMax) throw tooLarge(bytesMax);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > bytesMax) throw tooLarge(bytesMax);
-    chunks.push(chunk);
+export class BodyReader {
+  readonly #bytesMax: number;
+  readonly #heldMax: number;
+  #held = 0;
+
+  /** @param bytesMax for one body @param heldMax for all that are coming in, in bytes */
+  constructor(bytesMax: number, heldMax: number) {
+    this.#bytesMax = bytesMax;
+    this.#heldMax = heldMax;
   }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+
+  /**
+   * @throws MemplaneError `body_too_large` or `overloaded`, as soon as it is known; what is left of
+   * the body is then unread. `invalid_request` when the body ends before its declared length.
+   */
+  async read(request: IncomingMessage): Promise<Buffer> {
+    const hold = { bytes: 0 };
+    try {
+      this.#grow(hold, Number(request.headers['content-length'] ?? 0));
+      return await this.#collect(request, hold);
+    } finally {
+      this.#held -= hold.bytes;
+    }
+  }
+
+  #grow(hold: { bytes: number }, bytes: number): void {
+    if (bytes <= hold.bytes) return;
+    if (bytes > this.#bytesMax) throw tooLarge(this.#bytesMax);
+    const more = bytes - hold.bytes;
+    if (this.#held > 0 && this.#held + more > this.#heldMax) {
+      throw new MemplaneError('overloaded', 'Too many bytes of bodies are coming in.', {
+        retryAfterMs: 1000,
+        extra: { limit: 'inflight_body_bytes_max', max: this.#heldMax },
+      });
+    }
+    hold.bytes = bytes;
+    this.#held += more;
+  }
+
+  #collect(request: IncomingMessage, hold: { bytes: number }): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const end = (error?: unknown) => {
+        request.off('data', onData).off('end', onEnd).off('close', onCut).off('error', onCut);
+        if (error !== undefined) {
+          // What is left must neither be kept nor throw: its 'error' is this one.
+          request.on('error', () => {}).pause();
+          reject(error);
+        } else resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size));
+      };
+      const onData = (chunk: Buffer) => {
+        size += chunk.length;
+        chunks.push(chunk);
+        try {
+          this.#grow(hold, size);
+        } catch (error) {
+          end(error);
+        }
+      };
+      const onEnd = () => end();
+      const onCut = (cause?: unknown) =>
+        end(
+          new MemplaneError('invalid_request', 'The body ended early.', { field: 'body', cause }),
+        );
+      request.on('data', onData).on('end', onEnd).on('close', onCut).on('error', onCut);
+    });
+  }
 }
 
 function tooLarge(bytesMax: number): MemplaneError {
@@ -46,11 +103,16 @@ export function parseJson(bytes: Buffer, field = 'body'): unknown {
       cause,
     });
   }
-  // Only texts that could hold one of the rare bad things are walked.
-  if (text.includes('__proto__') || text.includes('\\u') || /\d[eE]\+?\d{3}|\d{309}/.test(text)) {
-    checkTree(value, field);
-  }
+  if (mayHoldBadThings(text)) checkTree(value, field);
   return value;
+}
+
+/**
+ * Only texts that could hold one of the rare bad things are walked. A number is beyond float64 only
+ * with an exponent of three digits, or with more than 200 digits before a shorter one.
+ */
+function mayHoldBadThings(text: string): boolean {
+  return text.includes('__proto__') || text.includes('\\u') || /[eE]\+?\d{3}|\d{200}/.test(text);
 }
 
 const QUOTE = 0x22;

@@ -33,6 +33,11 @@ export interface RouteReply {
 
 export interface Route {
   readonly operation: Operation;
+  /**
+   * Checks the parsed body in place of the operation's schema, where checking part by part is
+   * better: it must use the schemas that the operation documents. What it returns is the body.
+   */
+  readonly parseBody?: (value: unknown, tenant: string) => unknown;
   readonly handle: (
     request: RouteRequest<unknown, unknown, unknown>,
   ) => Promise<RouteReply> | RouteReply;

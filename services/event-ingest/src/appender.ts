@@ -1,0 +1,187 @@
+import { MemplaneError } from '@memplane/contracts';
+import { type LogWriter, type NewRecord, partitionOf } from '@memplane/event-log';
+import type { DuplicateRecord, FirstAppend } from './domain/duplicate-record.ts';
+import { HLC_AT, type PreparedEvent } from './domain/prepare.ts';
+import type { Stamps } from './domain/stamps.ts';
+
+/** Where one event of a request stands in the log. */
+export interface Appended {
+  readonly partition: number;
+  readonly offset: number;
+  readonly hlc: bigint;
+  readonly duplicate: boolean;
+}
+
+/**
+ * The one path into the log. It recognises repetitions (within a request, among requests under way
+ * and in the record of recent ids), stamps what is new and appends it.
+ *
+ * Stamping and the hand-over to the log happen in one turn of the event loop, so that within this
+ * process stamps and offsets rise together in every partition.
+ */
+export class Appender {
+  readonly #log: LogWriter;
+  readonly #duplicates: DuplicateRecord;
+  readonly #stamps: Stamps;
+  /** Identities under way; each promise resolves when the log has answered, whatever it said. */
+  readonly #pending = new Map<string, Promise<void>>();
+
+  constructor(log: LogWriter, duplicates: DuplicateRecord, stamps: Stamps) {
+    this.#log = log;
+    this.#duplicates = duplicates;
+    this.#stamps = stamps;
+  }
+
+  /** How many identities are under way. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Appends what is new and resolves when all of it is durable, in the order given.
+   * @param fieldOf how problems name the event at an index
+   * @throws MemplaneError `id_reused`, or what the log's `append` throws
+   */
+  async append(
+    events: readonly PreparedEvent[],
+    fieldOf: (index: number) => string,
+  ): Promise<Appended[]> {
+    const firsts = firstIndices(events, fieldOf);
+    await this.#awaitOthers(events);
+    const settle = this.#reserve(events, firsts);
+    try {
+      const found = this.#duplicates.find(events.map((event) => event.idKey));
+      const seen = found instanceof Promise ? await found : found;
+      return await this.#appendNew(events, firsts, seen, fieldOf);
+    } finally {
+      for (const [i, first] of firsts.entries()) {
+        const event = events[i];
+        if (first === i && event) this.#pending.delete(event.idKey);
+      }
+      settle();
+    }
+  }
+
+  /**
+   * Waits for other requests that are appending the same identities: then either the record knows
+   * the first position, or the first attempt failed and this one may try. It holds no reservation
+   * while it waits, so that two requests can not wait for each other.
+   */
+  async #awaitOthers(events: readonly PreparedEvent[]): Promise<void> {
+    while (this.#pending.size > 0) {
+      const others = new Set<Promise<void>>();
+      for (const event of events) {
+        const settled = this.#pending.get(event.idKey);
+        if (settled) others.add(settled);
+      }
+      if (others.size === 0) return;
+      await Promise.all(others);
+    }
+  }
+
+  #reserve(events: readonly PreparedEvent[], firsts: readonly number[]): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i];
+      if (!event || firsts[i] !== i) continue;
+      this.#pending.set(event.idKey, promise);
+    }
+    return resolve;
+  }
+
+  async #appendNew(
+    events: readonly PreparedEvent[],
+    firsts: readonly number[],
+    seen: readonly (FirstAppend | undefined)[],
+    fieldOf: (index: number) => string,
+  ): Promise<Appended[]> {
+    const results = new Array<Appended>(events.length);
+    const fresh: number[] = [];
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i];
+      if (!event) continue;
+      const first = seen[i];
+      if (first) {
+        if (first.contentKey !== event.contentKey) throw idReused(event, fieldOf(i));
+        results[i] = { ...first, duplicate: true };
+      } else if (firsts[i] === i) fresh.push(i);
+    }
+    const records = this.#stamp(events, fresh);
+    const offsets = records.length === 0 ? [] : await this.#log.append(records);
+    for (let n = 0; n < fresh.length; n++) {
+      const i = fresh[n] ?? 0;
+      const event = events[i];
+      const record = records[n];
+      const offset = offsets[n];
+      if (!event || !record || offset === undefined) throw new Error('the log lost a record');
+      const { partition, hlc } = record;
+      this.#duplicates.remember(event.idKey, {
+        partition,
+        offset,
+        hlc,
+        contentKey: event.contentKey,
+      });
+      results[i] = { partition, offset, hlc, duplicate: false };
+    }
+    return withRepetitions(results, firsts);
+  }
+
+  #stamp(events: readonly PreparedEvent[], fresh: readonly number[]): NewRecord[] {
+    const digests = Buffer.allocUnsafe(fresh.length * 32);
+    const { partitions } = this.#log.info;
+    return fresh.map((i, n) => {
+      const event = events[i] as PreparedEvent;
+      const { hlc, text } = this.#stamps.next();
+      event.value.write(text, HLC_AT, 17, 'latin1');
+      digests.write(event.idKey, n * 32, 16, 'latin1');
+      digests.write(event.contentKey, n * 32 + 16, 16, 'latin1');
+      return {
+        partition: partitionOf(event.key, partitions),
+        key: event.key,
+        value: event.value,
+        hlc,
+        idDigest: digests.subarray(n * 32, n * 32 + 16),
+        contentDigest: digests.subarray(n * 32 + 16, n * 32 + 32),
+      };
+    });
+  }
+}
+
+/**
+ * For each event, the index of the first one of the request with its identity: its own, mostly.
+ * @throws MemplaneError `id_reused` when two differ in content
+ */
+function firstIndices(
+  events: readonly PreparedEvent[],
+  fieldOf: (index: number) => string,
+): number[] {
+  if (events.length === 1) return [0];
+  const firsts = new Map<string, number>();
+  return events.map((event, i) => {
+    const first = firsts.get(event.idKey);
+    if (first === undefined) {
+      firsts.set(event.idKey, i);
+      return i;
+    }
+    if (events[first]?.contentKey !== event.contentKey) throw idReused(event, fieldOf(i));
+    return first;
+  });
+}
+
+function withRepetitions(results: Appended[], firsts: readonly number[]): Appended[] {
+  for (let i = 0; i < firsts.length; i++) {
+    if (results[i] !== undefined) continue;
+    const first = results[firsts[i] ?? i];
+    if (!first) throw new Error('a repetition without its first');
+    results[i] = { ...first, duplicate: true };
+  }
+  return results;
+}
+
+function idReused(event: PreparedEvent, field: string): MemplaneError {
+  return new MemplaneError(
+    'id_reused',
+    `${field}: the id ${JSON.stringify(event.id)} of ${event.entity} was used for other content.`,
+    { field: `${field}.id`, extra: { id: event.id, entity: event.entity } },
+  );
+}

@@ -1,0 +1,70 @@
+import { MemplaneError } from '@memplane/contracts';
+import type { Invoker, Logger } from '@memplane/runtime';
+
+export interface ArchiveGaugeOptions {
+  readonly invoker: Invoker;
+  readonly logger: Logger;
+  readonly pollMs: number;
+  /** 0: no bound. */
+  readonly archive_lag_bytes_max: number;
+}
+
+/**
+ * Knows how far the archive is behind the log, by asking the materializer now and then. While it
+ * does not answer, the last figure counts: appends do not depend on it.
+ */
+export class ArchiveGauge {
+  readonly #options: ArchiveGaugeOptions;
+  readonly #ending = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #lagBytes = 0;
+
+  constructor(options: ArchiveGaugeOptions) {
+    this.#options = options;
+  }
+
+  get lagBytes(): number {
+    return this.#lagBytes;
+  }
+
+  get behind(): boolean {
+    const max = this.#options.archive_lag_bytes_max;
+    return max > 0 && this.#lagBytes > max;
+  }
+
+  start(): void {
+    if (this.#options.archive_lag_bytes_max === 0) return;
+    this.#timer = setTimeout(() => void this.#poll(), this.#options.pollMs).unref();
+  }
+
+  stop(): void {
+    this.#ending.abort(new MemplaneError('shutting_down', 'The service is ending.'));
+    clearTimeout(this.#timer);
+  }
+
+  /** @throws MemplaneError `archive_behind` */
+  check(): void {
+    if (!this.behind) return;
+    const max = this.#options.archive_lag_bytes_max;
+    throw new MemplaneError(
+      'archive_behind',
+      `The archive is ${this.#lagBytes} bytes behind the log; at most ${max}.`,
+      { retryAfterMs: this.#options.pollMs, extra: { limit: 'archive_lag_bytes_max', max } },
+    );
+  }
+
+  async #poll(): Promise<void> {
+    const { invoker, logger, pollMs } = this.#options;
+    try {
+      const answer = await invoker.invoke('materializer', 'GET', '/readyz', {
+        timeoutMs: Math.min(pollMs, 2_000),
+        signal: this.#ending.signal,
+      });
+      const lag = (answer as { archiveLagBytes?: unknown } | undefined)?.archiveLagBytes;
+      if (typeof lag === 'number' && Number.isFinite(lag)) this.#lagBytes = lag;
+    } catch (error) {
+      logger.debug({ err: error }, 'the materializer does not tell how far its archive is');
+    }
+    if (!this.#ending.signal.aborted) this.start();
+  }
+}

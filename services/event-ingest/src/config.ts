@@ -1,0 +1,88 @@
+import { LIMITS, SERVICES } from '@memplane/contracts';
+import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+
+/** Every setting of event-ingest. Names end in their unit. */
+export const INGEST_SETTINGS = {
+  host: text('MEMPLANE_HOST', '127.0.0.1', 'Address to listen on.'),
+  port: integer(
+    'MEMPLANE_EVENT_INGEST_PORT',
+    SERVICES['event-ingest'].port,
+    'Port of event-ingest; 0 takes a free one.',
+    { max: 65_535 },
+  ),
+  token: text('MEMPLANE_TOKEN', undefined, 'Bearer token that every call but the probes needs.'),
+  logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'Level of the logs: debug, info, warn or error.'),
+  otlpEndpoint: text(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    undefined,
+    'Where spans are sent (OTLP over HTTP); none are recorded without it.',
+  ),
+  embeddingDimensions: integer(
+    'MEMPLANE_EMBEDDING_DIMENSIONS',
+    LIMITS.vector_dimensions_default,
+    'Dimensions of every embedding.',
+    { min: 1, max: LIMITS.vector_dimensions_max },
+  ),
+  recent_ids_max: integer(
+    'MEMPLANE_RECENT_IDS_MAX',
+    200_000,
+    'How many recent ids are kept to recognise repetitions; about 60 bytes each.',
+    { min: 1, max: 50_000_000 },
+  ),
+  clockDriftMs: integer(
+    'MEMPLANE_CLOCK_DRIFT_MS',
+    500,
+    "How far a received stamp may be ahead of this node's clock.",
+    { unit: 'ms', max: 3_600_000 },
+  ),
+  inflight_events_max: integer(
+    'MEMPLANE_INGEST_INFLIGHT_EVENTS_MAX',
+    20_000,
+    'Events that may wait for the log at once; more are answered 429.',
+    { min: 1 },
+  ),
+  inflight_bytes_max: integer(
+    'MEMPLANE_INGEST_INFLIGHT_BYTES_MAX',
+    64 * 1024 * 1024,
+    'Bytes of events that may wait for the log at once; more are answered 429.',
+    { min: 1, unit: 'bytes' },
+  ),
+  inflight_requests_max: integer(
+    'MEMPLANE_INGEST_INFLIGHT_REQUESTS_MAX',
+    1024,
+    'Requests under way at once; more are answered 429.',
+    { min: 1 },
+  ),
+  connections_max: integer('MEMPLANE_CONNECTIONS_MAX', 4096, 'Open connections.', { min: 1 }),
+  drainTimeoutMs: integer(
+    'MEMPLANE_DRAIN_TIMEOUT_MS',
+    10_000,
+    'How long requests under way are waited for at the end.',
+    { unit: 'ms' },
+  ),
+  archive_lag_bytes_max: integer(
+    'MEMPLANE_ARCHIVE_LAG_BYTES_MAX',
+    8 * 1024 * 1024 * 1024,
+    'How far the archive may be behind the log before appends are answered 429; 0: no bound.',
+    { unit: 'bytes' },
+  ),
+  archivePollMs: integer(
+    'MEMPLANE_ARCHIVE_POLL_MS',
+    5_000,
+    'How often the materializer is asked how far its archive is behind.',
+    { unit: 'ms', min: 100 },
+  ),
+  storageRetryMs: integer(
+    'MEMPLANE_STORAGE_RETRY_MS',
+    1_000,
+    'How long after a failed append the service calls itself not ready.',
+    { unit: 'ms', min: 1 },
+  ),
+} as const;
+
+export type IngestConfig = Config<typeof INGEST_SETTINGS>;
+
+/** @throws ConfigError that names every wrong setting */
+export function readIngestConfig(env: Env): IngestConfig {
+  return readConfig(INGEST_SETTINGS, env);
+}

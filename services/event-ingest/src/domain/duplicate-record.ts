@@ -1,0 +1,27 @@
+/** Where an event stands since its first append. */
+export interface FirstAppend {
+  readonly partition: number;
+  readonly offset: number;
+  readonly hlc: bigint;
+  /** The first 16 bytes of the content digest, one a character (latin1). */
+  readonly contentKey: string;
+}
+
+/**
+ * A bounded record of recent ids. It is no authority (the views are): what it has forgotten is
+ * appended a second time, and the views count it as a duplicate. Instances may share one.
+ */
+export interface DuplicateRecord {
+  /**
+   * The first appends of these identities; undefined where none is on record. A record in memory
+   * answers at once, a remote one by a promise.
+   * @param idKeys 16 bytes each, one a character (latin1)
+   */
+  find(
+    idKeys: readonly string[],
+  ): readonly (FirstAppend | undefined)[] | Promise<readonly (FirstAppend | undefined)[]>;
+  /** Takes up what the log has acknowledged; never before. */
+  remember(idKey: string, first: FirstAppend): void;
+  /** How many identities are on record. */
+  readonly size: number;
+}

@@ -1,0 +1,114 @@
+import type { FirstAppend } from './duplicate-record.ts';
+
+const KEY_BYTES = 16;
+const ENTRY_BYTES = 2 * KEY_BYTES;
+const NONE = -1;
+
+/**
+ * The newest identities in arrays of numbers: a ring of entries in order of arrival, found by
+ * chains from a table of heads. An entry takes 60 bytes, no object, and no memory before its use.
+ */
+export class RecentIds {
+  readonly #max: number;
+  /** Identity and content of each entry. */
+  readonly #keys: Buffer;
+  readonly #partitions: Int32Array;
+  readonly #offsets: Float64Array;
+  readonly #hlcs: BigUint64Array;
+  readonly #heads: Int32Array;
+  /** The next entry of the same chain. */
+  readonly #next: Int32Array;
+  readonly #mask: number;
+  #size = 0;
+  /** The slot of the next entry: the oldest one's, once the ring is full. */
+  #at = 0;
+
+  constructor(entriesMax: number) {
+    this.#max = Math.max(1, entriesMax);
+    this.#keys = Buffer.alloc(this.#max * ENTRY_BYTES);
+    this.#partitions = new Int32Array(this.#max);
+    this.#offsets = new Float64Array(this.#max);
+    this.#hlcs = new BigUint64Array(this.#max);
+    this.#next = new Int32Array(this.#max);
+    const heads = 2 ** Math.ceil(Math.log2(this.#max));
+    this.#heads = new Int32Array(heads).fill(NONE);
+    this.#mask = heads - 1;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(idKey: string): FirstAppend | undefined {
+    const slot = this.#find(idKey);
+    if (slot === NONE) return undefined;
+    const content = slot * ENTRY_BYTES + KEY_BYTES;
+    return {
+      partition: this.#partitions[slot] ?? 0,
+      offset: this.#offsets[slot] ?? 0,
+      hlc: this.#hlcs[slot] ?? 0n,
+      contentKey: this.#keys.toString('latin1', content, content + KEY_BYTES),
+    };
+  }
+
+  /** Adds an identity, and forgets the oldest when full. One that is there keeps its first place. */
+  add(idKey: string, first: FirstAppend): void {
+    const known = this.#find(idKey);
+    if (known !== NONE) return;
+    const slot = this.#at;
+    if (this.#size === this.#max) this.#unlink(slot);
+    else this.#size++;
+    this.#at = slot + 1 === this.#max ? 0 : slot + 1;
+    this.#keys.write(idKey, slot * ENTRY_BYTES, KEY_BYTES, 'latin1');
+    this.#keys.write(first.contentKey, slot * ENTRY_BYTES + KEY_BYTES, KEY_BYTES, 'latin1');
+    this.#partitions[slot] = first.partition;
+    this.#offsets[slot] = first.offset;
+    this.#hlcs[slot] = first.hlc;
+    const chain = bucketOf(idKey) & this.#mask;
+    this.#next[slot] = this.#heads[chain] ?? NONE;
+    this.#heads[chain] = slot;
+  }
+
+  #find(idKey: string): number {
+    let slot = this.#heads[bucketOf(idKey) & this.#mask] ?? NONE;
+    while (slot !== NONE && !this.#holds(slot, idKey)) slot = this.#next[slot] ?? NONE;
+    return slot;
+  }
+
+  #holds(slot: number, idKey: string): boolean {
+    const at = slot * ENTRY_BYTES;
+    for (let i = 0; i < KEY_BYTES; i++) {
+      if (this.#keys[at + i] !== idKey.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  #unlink(slot: number): void {
+    const bytes = slot * ENTRY_BYTES;
+    const chain = bucketOf(this.#keys.toString('latin1', bytes, bytes + 4)) & this.#mask;
+    const after = this.#next[slot] ?? NONE;
+    let at = this.#heads[chain] ?? NONE;
+    if (at === slot) {
+      this.#heads[chain] = after;
+      return;
+    }
+    while (at !== NONE) {
+      const next = this.#next[at] ?? NONE;
+      if (next === slot) {
+        this.#next[at] = after;
+        return;
+      }
+      at = next;
+    }
+  }
+}
+
+/** The identity is a hash already: four of its bytes are as good as any. */
+function bucketOf(idKey: string): number {
+  return (
+    idKey.charCodeAt(0) |
+    (idKey.charCodeAt(1) << 8) |
+    (idKey.charCodeAt(2) << 16) |
+    (idKey.charCodeAt(3) << 24)
+  );
+}

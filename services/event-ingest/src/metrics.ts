@@ -1,0 +1,47 @@
+import type { Counter, Histogram, Meter } from '@opentelemetry/api';
+
+/** What the gauges look at. */
+export interface IngestGauges {
+  readonly inflightEvents: () => number;
+  readonly inflightBytes: () => number;
+  readonly recentIds: () => number;
+  readonly archiveLagBytes: () => number;
+  readonly clockAheadMs: () => number;
+}
+
+/** The metrics of event-ingest, named as OpenTelemetry's conventions have it. */
+export interface IngestMetrics {
+  /** Events by `outcome`: `appended` or `duplicate`. */
+  readonly events: Counter;
+  /** Bytes handed to the log. */
+  readonly bytes: Counter;
+  /** From the hand-over to the log until the events are durable. */
+  readonly appendDuration: Histogram;
+  /** Failed appends by `error.type`. */
+  readonly failures: Counter;
+}
+
+export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestMetrics {
+  const observe = (name: string, unit: string, description: string, look: () => number) => {
+    meter.createObservableGauge(name, { unit, description }).addCallback((r) => r.observe(look()));
+  };
+  const { inflightEvents, inflightBytes, recentIds, archiveLagBytes, clockAheadMs } = gauges;
+  observe('memplane.ingest.inflight.events', '{event}', 'Waiting for the log.', inflightEvents);
+  observe('memplane.ingest.inflight.bytes', 'By', 'Waiting for the log.', inflightBytes);
+  observe('memplane.ingest.recent_ids', '{id}', 'Kept to recognise repetitions.', recentIds);
+  observe('memplane.ingest.archive.lag', 'By', 'Archive behind the log.', archiveLagBytes);
+  observe('memplane.clock.ahead', 'ms', 'Stamps ahead of the physical clock.', clockAheadMs);
+  return {
+    events: meter.createCounter('memplane.ingest.events', { unit: '{event}' }),
+    bytes: meter.createCounter('memplane.ingest.bytes', { unit: 'By' }),
+    appendDuration: meter.createHistogram('memplane.ingest.append.duration', {
+      unit: 's',
+      advice: {
+        explicitBucketBoundaries: [
+          0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
+        ],
+      },
+    }),
+    failures: meter.createCounter('memplane.ingest.append.failures', { unit: '{request}' }),
+  };
+}

@@ -1,0 +1,187 @@
+import { HybridClock } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
+import type { LogWriter } from '@memplane/event-log';
+import {
+  createLogger,
+  createTelemetry,
+  HttpServer,
+  type Invoker,
+  type Logger,
+  type Service,
+  type Telemetry,
+} from '@memplane/runtime';
+import { v7 as uuidv7 } from 'uuid';
+import { Appender } from './appender.ts';
+import { ArchiveGauge } from './archive-gauge.ts';
+import type { IngestConfig } from './config.ts';
+import { Admission } from './domain/admission.ts';
+import { Stamps } from './domain/stamps.ts';
+import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
+import { Ingest } from './ingest.ts';
+import { createIngestMetrics } from './metrics.ts';
+import { appendEventsRoute } from './routes/append-events.ts';
+import { StorageState } from './storage-state.ts';
+
+export const VERSION = '0.1.0';
+
+/** What event-ingest is given by its host. The host opens and closes the log. */
+export interface IngestContext {
+  readonly logWriter: LogWriter;
+  /** For `archive_behind`; without it appends never wait for the archive. */
+  readonly invoker?: Invoker;
+  readonly logger?: Logger;
+  /** Milliseconds since 1970; `Date.now` by default. */
+  readonly now?: () => number;
+  readonly newId?: () => string;
+}
+
+export interface EventIngest extends Service {
+  /** The port that it listens on, once started. */
+  readonly port: number;
+}
+
+export async function createEventIngest(
+  config: IngestConfig,
+  context: IngestContext,
+): Promise<EventIngest> {
+  const telemetry = await createTelemetry({
+    serviceName: 'event-ingest',
+    version: VERSION,
+    otlpEndpoint: config.otlpEndpoint,
+    flushTimeoutMs: 2_000,
+  });
+  return new EventIngestService(config, context, telemetry);
+}
+
+class EventIngestService implements EventIngest {
+  readonly name = 'event-ingest';
+  readonly #config: IngestConfig;
+  readonly #log: LogWriter;
+  readonly #logger: Logger;
+  readonly #telemetry: Telemetry;
+  readonly #duplicates: EmbeddedDuplicates;
+  readonly #admission: Admission;
+  readonly #stamps: Stamps;
+  readonly #archive: ArchiveGauge | undefined;
+  readonly #storage: StorageState;
+  readonly #loaded = Promise.withResolvers<void>();
+  readonly #server: HttpServer;
+  #isLoaded = false;
+  #port = 0;
+
+  constructor(config: IngestConfig, context: IngestContext, telemetry: Telemetry) {
+    const now = context.now ?? Date.now;
+    this.#config = config;
+    this.#log = context.logWriter;
+    this.#telemetry = telemetry;
+    this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
+    this.#duplicates = new EmbeddedDuplicates(config.recent_ids_max);
+    this.#admission = new Admission(config);
+    this.#storage = new StorageState(config.storageRetryMs);
+    const driftMaxMs = config.clockDriftMs;
+    const floor = context.logWriter.highestHlc;
+    this.#stamps = new Stamps(new HybridClock({ now, driftMaxMs, floor }));
+    this.#archive = this.#createArchiveGauge(context.invoker);
+    // Without an append there is nobody to tell; the rejection reaches those that wait.
+    this.#loaded.promise.catch(() => {});
+    this.#server = this.#createServer(this.#createIngest(), now, context.newId ?? uuidv7);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Listens at once; appends wait until the record of recent ids has been read from the log. */
+  async start(): Promise<void> {
+    this.#port = await this.#server.listen();
+    this.#archive?.start();
+    this.#duplicates.load(this.#log, this.#config.recent_ids_max).then(
+      () => {
+        this.#isLoaded = true;
+        this.#loaded.resolve();
+      },
+      (cause: unknown) => {
+        this.#logger.error({ err: cause }, 'the recent ids could not be read from the log');
+        const failed = new MemplaneError('storage_unavailable', 'The log can not be read.', {
+          cause,
+        });
+        this.#loaded.reject(cause instanceof MemplaneError ? cause : failed);
+      },
+    );
+    this.#logger.info({ port: this.#port }, 'listening');
+  }
+
+  /** Refuses new requests and waits until those under way are durable and answered. */
+  async drain(): Promise<void> {
+    await this.#server.drain();
+  }
+
+  async stop(): Promise<void> {
+    this.#archive?.stop();
+    await this.#server.stop();
+    await this.#telemetry.stop();
+  }
+
+  #createArchiveGauge(invoker: Invoker | undefined): ArchiveGauge | undefined {
+    if (!invoker) return undefined;
+    const { archivePollMs: pollMs, archive_lag_bytes_max } = this.#config;
+    return new ArchiveGauge({ invoker, logger: this.#logger, pollMs, archive_lag_bytes_max });
+  }
+
+  #createIngest(): Ingest {
+    const admission = this.#admission;
+    const clock = this.#stamps.clock;
+    const metrics = createIngestMetrics(this.#telemetry.meter, {
+      inflightEvents: () => admission.events,
+      inflightBytes: () => admission.bytes,
+      recentIds: () => this.#duplicates.size,
+      archiveLagBytes: () => this.#archive?.lagBytes ?? 0,
+      clockAheadMs: () => clock.aheadMs,
+    });
+    return new Ingest({
+      info: this.#log.info,
+      appender: new Appender(this.#log, this.#duplicates, this.#stamps),
+      admission,
+      stamps: this.#stamps,
+      metrics,
+      archive: this.#archive,
+      ready: this.#loaded.promise,
+      onOutcome: (error) => this.#storage.record(error),
+    });
+  }
+
+  #createServer(ingest: Ingest, now: () => number, newId: () => string): HttpServer {
+    const { host, port, token, drainTimeoutMs, embeddingDimensions } = this.#config;
+    const { inflight_requests_max, connections_max } = this.#config;
+    return new HttpServer({
+      name: this.name,
+      version: VERSION,
+      description: 'The one writer of the log: validation, identity, stamps, idempotency.',
+      host,
+      port,
+      token,
+      drainTimeoutMs,
+      inflight_requests_max,
+      connections_max,
+      telemetry: this.#telemetry,
+      logger: this.#logger,
+      routes: [appendEventsRoute({ ingest, dimensions: embeddingDimensions, now, newId })],
+      readiness: () => this.#readiness(),
+    });
+  }
+
+  #readiness(): { ready: boolean; [detail: string]: unknown } {
+    const storage = this.#storage.problem();
+    const archiveBehind = this.#archive?.behind ?? false;
+    return {
+      ready: this.#isLoaded && storage === undefined && !archiveBehind,
+      recentIdsLoaded: this.#isLoaded,
+      recentIds: this.#duplicates.size,
+      inflightEvents: this.#admission.events,
+      inflightBytes: this.#admission.bytes,
+      clockAheadMs: this.#stamps.clock.aheadMs,
+      archiveBehind,
+      ...(storage === undefined ? {} : { storage }),
+    };
+  }
+}
