@@ -4,6 +4,7 @@ export * from './api/vector-index.ts';
 export * from './errors.ts';
 export * from './event.ts';
 export * from './limits.ts';
+export * from './merge-patch.ts';
 export * from './names.ts';
 export * from './operation.ts';
 export * from './position.ts';
