@@ -88,6 +88,7 @@ async function using(
 export function describeLogContract(name: string, options: LogContractOptions): void {
   describe(`the log's contract: ${name}`, () => {
     appendCases(options);
+    endCases(options);
     readCases(options);
     waitCases(options);
     startCases(options);
@@ -167,7 +168,9 @@ function appendCases(options: LogContractOptions): void {
       await reader.close();
       return undefined;
     }));
+}
 
+function endCases(options: LogContractOptions): void {
   test('a partition that is not there is refused, and nothing is appended', () =>
     using(options, PARTITIONS, async ({ writer }) => {
       const batch = [newRecord(0, 1, 'a'), newRecord(PARTITIONS, 2, 'b')];
