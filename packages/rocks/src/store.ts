@@ -191,8 +191,8 @@ export class RocksStore {
 
   async #cursor(options: ScanOptions): Promise<ScanCursor> {
     return await this.#work(async () => {
-      const snapshot = options.snapshot?.acquire();
       const iterator = new NativeIterator(options, options.values === false);
+      const snapshot = options.snapshot?.acquire();
       try {
         await iterator.open(this.#handle, this.#columnFamily, snapshot);
       } catch (error) {

@@ -1,0 +1,3 @@
+export * from './file-blob-store.ts';
+export * from './names.ts';
+export * from './port.ts';
