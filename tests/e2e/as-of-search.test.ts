@@ -12,13 +12,12 @@ import {
   Plane,
   planeDigests,
   removeDerivedStores,
-  type Seeded,
   ScratchFolder,
   type SearchAnswer,
   type SearchHit,
+  type Seeded,
   type SentEvent,
   scaled,
-
   testSeed,
 } from '@memplane/testkit';
 

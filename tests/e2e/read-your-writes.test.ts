@@ -74,9 +74,14 @@ async function roundTrip(
 ): Promise<string | undefined> {
   const text = `note ${word} number${n}`;
   const change = kind === 'read' ? { attributes: { n } } : { memory: { id: `m${n % 7}`, text } };
-  const { accepted, token } = await expectStatus<AppendAnswer>(201, 'POST', `${at.ingest}/v1/events`, {
-    body: { type: 'Written', entity, ...change },
-  });
+  const { accepted, token } = await expectStatus<AppendAnswer>(
+    201,
+    'POST',
+    `${at.ingest}/v1/events`,
+    {
+      body: { type: 'Written', entity, ...change },
+    },
+  );
   if (kind === 'read') {
     const url = at.materializer + entityPath(entity, { after: token, waitMs: 20_000 });
     const view = await expectStatus<EntityView>(200, 'GET', url);
@@ -175,5 +180,7 @@ async function mixedSearch(at: Endpoints, entity: string): Promise<string | unde
   const hits = found.results.filter((hit) => hit.entity === entity);
   const k = view.status === 200 ? view.body.memories[0]?.metadata?.['k'] : undefined;
   const same = hits.length === 1 && hits[0]?.memory.metadata?.['k'] === k;
-  return same ? undefined : `mixes offsets: ${found.token}: ${JSON.stringify(hits)} against ${view.text}`;
+  return same
+    ? undefined
+    : `mixes offsets: ${found.token}: ${JSON.stringify(hits)} against ${view.text}`;
 }
