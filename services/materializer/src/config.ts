@@ -1,0 +1,121 @@
+import { SERVICES, type ServiceName } from '@memplane/contracts';
+import { type Config, type Env, flag, integer, readConfig, text } from '@memplane/runtime';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Every setting of the materializer: name in the environment, default, meaning, unit. */
+export const MATERIALIZER_SETTINGS = {
+  host: text('MEMPLANE_HOST', '127.0.0.1', 'address to listen on'),
+  port: integer('MEMPLANE_MATERIALIZER_PORT', SERVICES.materializer.port, 'port', { max: 65_535 }),
+  token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
+  logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
+  otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
+  dir: text('MEMPLANE_MATERIALIZER_DIR', './data/materializer', 'folder of the views'),
+  logDir: text('MEMPLANE_LOG_DIR', './data/log', 'folder of the embedded log'),
+  crdtSyncUrl: text(
+    'MEMPLANE_CRDT_SYNC_URL',
+    `http://127.0.0.1:${SERVICES['crdt-sync'].port}`,
+    'where crdt-sync answers',
+  ),
+
+  apply_batch_records_max: integer('MEMPLANE_APPLY_BATCH_RECORDS_MAX', 512, 'records of a batch', {
+    min: 1,
+    max: 16_384,
+  }),
+  apply_batch_bytes_max: integer(
+    'MEMPLANE_APPLY_BATCH_BYTES_MAX',
+    MIB,
+    'bytes of events in a batch; one larger event still fits',
+    { min: KIB, unit: 'bytes' },
+  ),
+  apply_batches_at_once_max: integer(
+    'MEMPLANE_APPLY_BATCHES_AT_ONCE_MAX',
+    3,
+    'batches of different shards that are applied at once',
+    { min: 1, max: 64 },
+  ),
+  applyRetryMsMax: integer(
+    'MEMPLANE_APPLY_RETRY_MS_MAX',
+    2_000,
+    'longest pause between two attempts while the storage refuses writes',
+    { min: 10, unit: 'ms' },
+  ),
+  snapshot_bytes_min: integer(
+    'MEMPLANE_SNAPSHOT_BYTES_MIN',
+    16 * KIB,
+    'bytes of events after which the state of an entity is stored, if it is not larger itself',
+    { min: KIB, unit: 'bytes' },
+  ),
+  time_cut_settle_ms: integer(
+    'MEMPLANE_TIME_CUT_SETTLE_MS',
+    1_000,
+    'how long after a time no earlier stamp can come any more: largest drift and produce deadline',
+    { unit: 'ms' },
+  ),
+  sessionOpenTypes: text(
+    'MEMPLANE_SESSION_OPEN_TYPES',
+    'SessionStarted',
+    'event types that open a session, with commas between',
+  ),
+  sessionCloseTypes: text(
+    'MEMPLANE_SESSION_CLOSE_TYPES',
+    'SessionEnded',
+    'event types that close a session, with commas between',
+  ),
+  counterPublishIntervalMs: integer(
+    'MEMPLANE_COUNTER_PUBLISH_INTERVAL_MS',
+    100,
+    'how often changed derived counters are sent to crdt-sync',
+    { min: 1, unit: 'ms' },
+  ),
+  counterPublishTimeoutMs: integer(
+    'MEMPLANE_COUNTER_PUBLISH_TIMEOUT_MS',
+    2_000,
+    'longest that one such call may take',
+    { min: 1, unit: 'ms' },
+  ),
+  counterPublishing: flag('MEMPLANE_COUNTER_PUBLISHING', true, 'send derived counters'),
+  waiting_reads_max: integer(
+    'MEMPLANE_WAITING_READS_MAX',
+    4_096,
+    'reads that may wait for a position at once',
+    { min: 1 },
+  ),
+  query_scan_rows_max: integer(
+    'MEMPLANE_QUERY_SCAN_ROWS_MAX',
+    20_000,
+    'rows that one page of a query looks at; a page that ends here has a cursor',
+    { min: 1 },
+  ),
+  trace_nodes_max: integer('MEMPLANE_TRACE_NODES_MAX', 256, 'events of one trace', { min: 1 }),
+  write_buffer_bytes: integer(
+    'MEMPLANE_MATERIALIZER_WRITE_BUFFER_BYTES',
+    16 * MIB,
+    'memory that gathers writes before they become a file; two such exist',
+    { min: MIB, unit: 'bytes' },
+  ),
+  inflight_requests_max: integer('MEMPLANE_INFLIGHT_REQUESTS_MAX', 1_024, 'requests under way', {
+    min: 1,
+  }),
+  connections_max: integer('MEMPLANE_CONNECTIONS_MAX', 2_048, 'connections', { min: 1 }),
+  drainTimeoutMs: integer('MEMPLANE_DRAIN_TIMEOUT_MS', 10_000, 'longest drain', { unit: 'ms' }),
+} as const;
+
+export type MaterializerConfig = Config<typeof MATERIALIZER_SETTINGS>;
+
+/** @throws ConfigError that names every wrong setting */
+export function readMaterializerConfig(env: Env): MaterializerConfig {
+  return readConfig(MATERIALIZER_SETTINGS, env);
+}
+
+/** Where the other services answer: only crdt-sync is ever asked. */
+export function serviceUrls(config: MaterializerConfig): Record<ServiceName, string> {
+  const at = (port: number) => `http://127.0.0.1:${port}`;
+  return {
+    'event-ingest': at(SERVICES['event-ingest'].port),
+    materializer: at(config.port),
+    'crdt-sync': config.crdtSyncUrl,
+    'vector-index': at(SERVICES['vector-index'].port),
+  };
+}

@@ -1,0 +1,119 @@
+import type { Json } from '@memplane/contracts';
+import { utf8 } from './keys.ts';
+import type { Attributes } from './state.ts';
+
+/** Bounds of what the index keeps of one entity; beyond them it is only listed as overflown. */
+export const INDEX_BOUNDS = {
+  entries_max: 256,
+  path_bytes_max: 128,
+  text_chars_max: 64,
+  depth_max: 8,
+} as const;
+
+/** The list of entities with more attributes than the index takes: an impossible path. */
+export const OVERFLOW_ENTRY = '\x00\x00';
+
+const PATH_END = '\x00';
+/** One character a type. Only scalars are found through the index; `null` also means missing. */
+const TYPE = { number: '2', text: '3', boolean: '6' } as const;
+
+export type IndexableValue = string | number | boolean;
+
+function isIndexable(value: Json): value is IndexableValue {
+  return value !== null && typeof value !== 'object';
+}
+
+export function isIndexablePath(path: string): boolean {
+  if (path === '' || path.includes('\x00')) return false;
+  return (
+    path.length * 3 <= INDEX_BOUNDS.path_bytes_max ||
+    utf8(path).length <= INDEX_BOUNDS.path_bytes_max
+  );
+}
+
+/** The beginning of all entries of a path. */
+export function pathPrefix(path: string): string {
+  return utf8(path) + PATH_END;
+}
+
+/** The beginning of all entries of a path whose values have the type of the given one. */
+export function typePrefix(path: string, value: IndexableValue): string {
+  return pathPrefix(path) + typeOf(value);
+}
+
+/**
+ * A value of a path, so that byte order is the order of values within a type. Long texts are cut:
+ * entries are candidates, to be checked against the attributes themselves.
+ */
+export function entryOf(path: string, value: IndexableValue): string {
+  return `${typePrefix(path, value)}${encodeValue(value)}`;
+}
+
+function typeOf(value: IndexableValue): string {
+  if (typeof value === 'number') return TYPE.number;
+  return typeof value === 'string' ? TYPE.text : TYPE.boolean;
+}
+
+function encodeValue(value: IndexableValue): string {
+  if (typeof value === 'number') return encodeNumber(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  return `${encodeText(value)}\x00\x00`;
+}
+
+/** The beginning of a text as it is in an entry. */
+export function encodeText(value: string): string {
+  const cut = value.slice(0, INDEX_BOUNDS.text_chars_max);
+  return utf8(cut.toWellFormed()).replaceAll('\x00', '\x00\xff');
+}
+
+const scratch = Buffer.alloc(8);
+
+/** The bits of a float64, turned so that bytes sort as numbers do. */
+function encodeNumber(value: number): string {
+  scratch.writeDoubleBE(value === 0 ? 0 : value);
+  const negative = ((scratch[0] ?? 0) & 0x80) !== 0;
+  for (let i = 0; i < 8; i++) {
+    const byte = scratch[i] ?? 0;
+    scratch[i] = negative ? ~byte : i === 0 ? byte | 0x80 : byte;
+  }
+  return scratch.toString('latin1', 0, 8);
+}
+
+/**
+ * All entries of an entity: of its attributes, their members, and each element of arrays; or only
+ * {@link OVERFLOW_ENTRY} where there would be too many. The order is a function of the attributes.
+ */
+export function entriesOf(attributes: Attributes): Set<string> {
+  const found = new Set<string>();
+  const complete = collectMembers('', attributes, 0, found);
+  return complete ? found : new Set([OVERFLOW_ENTRY]);
+}
+
+/** False once there are more than the index takes. */
+function collect(path: string, value: Json, depth: number, found: Set<string>): boolean {
+  if (depth > INDEX_BOUNDS.depth_max || found.size > INDEX_BOUNDS.entries_max) return false;
+  if (!isIndexablePath(path)) return true;
+  if (isIndexable(value)) found.add(entryOf(path, value));
+  if (value === null || typeof value !== 'object') return true;
+  if (!Array.isArray(value)) return collectMembers(`${path}.`, value, depth, found);
+  for (const item of value) {
+    if (isIndexable(item)) found.add(entryOf(path, item));
+    if (found.size > INDEX_BOUNDS.entries_max) return false;
+    // A path into an array means its elements: `items.name` finds any element's name.
+    if (item === null || typeof item !== 'object' || Array.isArray(item)) continue;
+    if (!collectMembers(`${path}.`, item, depth, found)) return false;
+  }
+  return found.size <= INDEX_BOUNDS.entries_max;
+}
+
+function collectMembers(
+  prefix: string,
+  value: Attributes,
+  depth: number,
+  found: Set<string>,
+): boolean {
+  for (const key of Object.keys(value)) {
+    if (!collect(prefix + key, value[key] as Json, depth + 1, found)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,219 @@
+import { DEFAULT_TENANT } from '@memplane/contracts';
+
+/**
+ * The keys of the views. Every key is
+ *
+ *     tenant 0x00  partition (2 bytes)  table (1 byte)  …
+ *
+ * so that a tenant can be walled off and a shard exported or removed alone (see {@link shardRange}).
+ * What belongs to a shard and to no tenant has the tenant {@link PLANE}, which no tenant can be.
+ *
+ * | table | key | value |
+ * |---|---|---|
+ * | `h` | entity | head: sequence, offset, stamp, attributes |
+ * | `m` | entity 0x00 memoryId | the live version of a memory |
+ * | `u` | entity 0x00 offset | when the memory version that began at this offset ended |
+ * | `v` | entity 0x00 offset kind | history: an event (kind 0), or the state after it (kind 1) |
+ * | `i` | idLength id entity | duplicate filter and id index: offset, content digest |
+ * | `e` | causeLength cause causeEntity 0x00 effectEntity 0x00 offset | id of the effect |
+ * | `x` | path value entity | live attribute: since which offset |
+ * | `y` | path value entity 0x00 from | former attribute: until which offset |
+ * | `b` | offset (last of a batch) | its records: offset, running stamp, entity (also the outbox) |
+ * | `t` | stamp, offset | nothing: finds a batch by its newest stamp |
+ * | `s` | | the shard's record: applied offset, newest stamp, derived counters |
+ *
+ * Keys are built as Latin-1 texts, one character a byte: they serve as map keys as they are, and
+ * turning one into bytes is a single call.
+ */
+export const PLANE = '_plane';
+
+export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 's';
+
+/** History rows: the event itself, and, after it in key order, the state that it led to. */
+export const EVENT_KIND = '\x00';
+export const SNAPSHOT_KIND = '\x01';
+
+/** The row that says in which format the store is written. */
+export const FORMAT_KEY = toKey(`${PLANE}\x00format`);
+
+const prefixes = new Map<string, string>();
+const PREFIXES_MAX = 65_536;
+
+export function tablePrefix(tenant: string, partition: number, table: Table): string {
+  const name = `${tenant}/${partition}/${table}`;
+  let prefix = prefixes.get(name);
+  if (prefix === undefined) {
+    if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
+    const number = String.fromCharCode(partition >>> 8, partition & 0xff);
+    prefix = `${tenant}\x00${number}${table}`;
+    prefixes.set(name, prefix);
+  }
+  return prefix;
+}
+
+/** A key's bytes. */
+export function toKey(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+/** All keys that begin with a prefix: `gte` inclusive, `lt` exclusive. */
+export function prefixRange(prefix: string): { gte: Buffer; lt: Buffer } {
+  return { gte: toKey(prefix), lt: toKey(after(prefix)) };
+}
+
+/** The first text beyond all that begin with this one. */
+export function after(prefix: string): string {
+  const last = prefix.charCodeAt(prefix.length - 1);
+  const head = prefix.slice(0, -1);
+  return last === 0xff ? after(head) : head + String.fromCharCode(last + 1);
+}
+
+/** All that one tenant, or {@link PLANE}, has in one shard. */
+export function shardRange(tenant: string, partition: number): { gte: Buffer; lt: Buffer } {
+  return prefixRange(`${tenant}\x00${String.fromCharCode(partition >>> 8, partition & 0xff)}`);
+}
+
+/** UTF-8 bytes as Latin-1 characters; ASCII is itself. */
+export function utf8(text: string): string {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return Buffer.from(text).toString('latin1');
+  }
+  return text;
+}
+
+/** The reverse of {@link utf8}. */
+export function fromUtf8(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString();
+}
+
+/** 6 bytes, big-endian: sorts as numbers do. */
+export function offsetText(offset: number): string {
+  const high = Math.floor(offset / 0x1_0000_0000);
+  const low = offset >>> 0;
+  return String.fromCharCode(
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 24,
+    (low >>> 16) & 0xff,
+    (low >>> 8) & 0xff,
+    low & 0xff,
+  );
+}
+
+export function stampText(hlc: bigint): string {
+  const high = Number(hlc >> 32n);
+  const low = Number(hlc & 0xffff_ffffn);
+  return String.fromCharCode(
+    high >>> 24,
+    (high >>> 16) & 0xff,
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 24,
+    (low >>> 16) & 0xff,
+    (low >>> 8) & 0xff,
+    low & 0xff,
+  );
+}
+
+/** A text of at most 255 bytes with its length before it, so that it may hold any character. */
+function counted(text: string): string {
+  const bytes = utf8(text);
+  return String.fromCharCode(bytes.length) + bytes;
+}
+
+/** Builds the keys of one tenant in one shard. */
+export class ShardKeys {
+  readonly tenant: string;
+  readonly partition: number;
+
+  constructor(tenant: string, partition: number) {
+    this.tenant = tenant;
+    this.partition = partition;
+  }
+
+  table(table: Table): string {
+    return tablePrefix(this.tenant, this.partition, table);
+  }
+
+  head(entity: string): string {
+    return this.table('h') + entity;
+  }
+
+  memories(entity: string): string {
+    return `${this.table('m') + entity}\x00`;
+  }
+
+  memory(entity: string, memoryId: string): string {
+    return this.memories(entity) + utf8(memoryId);
+  }
+
+  until(entity: string, offset: number): string {
+    return `${this.table('u') + entity}\x00${offsetText(offset)}`;
+  }
+
+  histories(entity: string): string {
+    return `${this.table('v') + entity}\x00`;
+  }
+
+  event(entity: string, offset: number): string {
+    return this.histories(entity) + offsetText(offset) + EVENT_KIND;
+  }
+
+  snapshot(entity: string, offset: number): string {
+    return this.histories(entity) + offsetText(offset) + SNAPSHOT_KIND;
+  }
+
+  ids(id: string): string {
+    return this.table('i') + counted(id);
+  }
+
+  id(id: string, entity: string): string {
+    return this.table('i') + counted(id) + entity;
+  }
+
+  effects(causeId: string): string {
+    return this.table('e') + counted(causeId);
+  }
+
+  /** @param causeEntity empty when the cause was named by its id alone */
+  effect(causeId: string, causeEntity: string, entity: string, offset: number): string {
+    return `${this.effects(causeId) + causeEntity}\x00${entity}\x00${offsetText(offset)}`;
+  }
+
+  liveAttribute(pathAndValue: string, entity: string): string {
+    return this.table('x') + pathAndValue + entity;
+  }
+
+  formerAttribute(pathAndValue: string, entity: string, from: number): string {
+    return `${this.table('y') + pathAndValue + entity}\x00${offsetText(from)}`;
+  }
+
+  batch(lastOffset: number): string {
+    return this.table('b') + offsetText(lastOffset);
+  }
+
+  stamp(hlc: bigint, lastOffset: number): string {
+    return this.table('t') + stampText(hlc) + offsetText(lastOffset);
+  }
+
+  shard(): string {
+    return this.table('s');
+  }
+}
+
+/** Reads the entity of a key of table `h`. */
+export function entityOfHeadKey(key: Buffer): string {
+  return key.toString('latin1', key.indexOf(0) + 4);
+}
+
+/** Reads the offset at the end of a key. */
+export function offsetAtEnd(key: Buffer, trailingBytes = 0): number {
+  return key.readUIntBE(key.length - 6 - trailingBytes, 6);
+}
+
+/** The entity of a partition key, see `partitionKey` of the contracts. */
+export function splitPartitionKey(key: string): { tenant: string; entity: string } {
+  const colon = key.indexOf(':');
+  if (colon < 0) return { tenant: DEFAULT_TENANT, entity: key };
+  return { tenant: key.slice(0, colon), entity: key.slice(colon + 1) };
+}

@@ -1,0 +1,55 @@
+import { formatHlc, parseHlc } from '@memplane/clock';
+import { UnreadableRowError } from './rows.ts';
+
+/** What a shard knows of itself; written with every batch. */
+export interface ShardRecord {
+  readonly logId: string;
+  readonly epoch: number;
+  /** The last offset applied; -1: none. */
+  readonly applied: number;
+  /** The newest stamp up to there. */
+  readonly maxHlc: bigint;
+  /** Derived counters: functions of the log up to `applied`. */
+  readonly eventsTotal: number;
+  readonly activeSessions: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+  /** The first offset whose history can be read. */
+  readonly historyStart: number;
+  /** Those that have rows in the shard. */
+  readonly tenants: readonly string[];
+}
+
+export function emptyShard(logId: string, epoch: number): ShardRecord {
+  return {
+    logId,
+    epoch,
+    applied: -1,
+    maxHlc: 0n,
+    eventsTotal: 0,
+    activeSessions: 0,
+    duplicates: 0,
+    rejected: 0,
+    historyStart: 0,
+    tenants: [],
+  };
+}
+
+const VERSION = 1;
+
+export function encodeShard(record: ShardRecord): Buffer {
+  return Buffer.from(
+    JSON.stringify({ version: VERSION, keyId: 0, ...record, maxHlc: formatHlc(record.maxHlc) }),
+  );
+}
+
+export function decodeShard(row: Buffer): ShardRecord {
+  const { version, keyId, maxHlc, ...rest } = JSON.parse(row.toString()) as Omit<
+    ShardRecord,
+    'maxHlc'
+  > & { version: number; keyId: number; maxHlc: string };
+  if (version !== VERSION || keyId !== 0) {
+    throw new UnreadableRowError(`a shard record has format ${version}, key id ${keyId}`);
+  }
+  return { ...rest, maxHlc: parseHlc(maxHlc) };
+}

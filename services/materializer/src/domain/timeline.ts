@@ -1,0 +1,112 @@
+import { partitionKey } from '@memplane/contracts';
+import { splitPartitionKey } from './keys.ts';
+import { ROW_VERSION, UnreadableRowError } from './rows.ts';
+
+/** One record of a batch, as the timeline remembers it. */
+export interface TimelineEntry {
+  readonly offset: number;
+  /** The newest stamp of the partition up to this record. */
+  readonly maxHlc: bigint;
+  /** The partition key of the entity that it changed; empty for one that changed none. */
+  readonly key: string;
+}
+
+const HEADER_BYTES = 20;
+
+/**
+ * Writes what was in a batch: which offset changed which entity, and the running maximum of stamps.
+ * One row serves time cuts, the newest stamp of a cut, and the outbox of changed views.
+ * Layout: version, key id, count (4), first offset (6), first stamp (8), then for each record the
+ * steps of offset and stamp and the length of the key as LEB128, and the key.
+ */
+export class TimelineWriter {
+  readonly #bytes: number[] = [];
+  #count = 0;
+  #firstOffset = 0;
+  #firstHlc = 0n;
+  #offset = 0;
+  #hlc = 0n;
+
+  add(offset: number, maxHlc: bigint, tenant: string, entity: string): void {
+    if (this.#count === 0) {
+      this.#firstOffset = this.#offset = offset;
+      this.#firstHlc = this.#hlc = maxHlc;
+    }
+    this.#count++;
+    pushVarint(this.#bytes, offset - this.#offset);
+    pushVarint(this.#bytes, Number(maxHlc - this.#hlc));
+    const key = entity === '' ? '' : partitionKey(tenant, entity);
+    pushVarint(this.#bytes, key.length);
+    for (let i = 0; i < key.length; i++) this.#bytes.push(key.charCodeAt(i));
+    this.#offset = offset;
+    this.#hlc = maxHlc;
+  }
+
+  finish(): Buffer {
+    const row = Buffer.allocUnsafe(HEADER_BYTES + this.#bytes.length);
+    row[0] = ROW_VERSION;
+    row[1] = 0;
+    row.writeUInt32BE(this.#count, 2);
+    row.writeUIntBE(this.#firstOffset, 6, 6);
+    row.writeBigUInt64BE(this.#firstHlc, 12);
+    row.set(this.#bytes, HEADER_BYTES);
+    return row;
+  }
+}
+
+export function readTimeline(row: Buffer): TimelineEntry[] {
+  if (row[0] !== ROW_VERSION || row[1] !== 0) {
+    throw new UnreadableRowError(`a batch row has format ${row[0]}, key id ${row[1]}`);
+  }
+  const count = row.readUInt32BE(2);
+  const reader = { row, at: HEADER_BYTES };
+  let offset = row.readUIntBE(6, 6);
+  let maxHlc = row.readBigUInt64BE(12);
+  const entries: TimelineEntry[] = new Array(count);
+  for (let i = 0; i < count; i++) {
+    offset += readVarint(reader);
+    maxHlc += BigInt(readVarint(reader));
+    const length = readVarint(reader);
+    entries[i] = { offset, maxHlc, key: row.toString('latin1', reader.at, reader.at + length) };
+    reader.at += length;
+  }
+  return entries;
+}
+
+/** The newest stamp up to an offset; 0n when the batch begins later. */
+export function stampAt(entries: readonly TimelineEntry[], offset: number): bigint {
+  let found = 0n;
+  for (const entry of entries) {
+    if (entry.offset > offset) break;
+    found = entry.maxHlc;
+  }
+  return found;
+}
+
+/** The last offset before the running maximum of stamps passes a limit, within one batch. */
+export function lastOffsetUpTo(entries: readonly TimelineEntry[], limit: bigint): number {
+  const first = entries.find((entry) => entry.maxHlc > limit);
+  return (first?.offset ?? 0) - 1;
+}
+
+export function entityOf(entry: TimelineEntry): { tenant: string; entity: string } {
+  return splitPartitionKey(entry.key);
+}
+
+function pushVarint(bytes: number[], value: number): void {
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+}
+
+function readVarint(reader: { row: Buffer; at: number }): number {
+  let value = 0;
+  for (let scale = 1; ; scale *= 0x80) {
+    const byte = reader.row[reader.at++] ?? 0;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) return value;
+  }
+}

@@ -1,0 +1,124 @@
+import { MemplaneError } from '@memplane/contracts';
+import type { Invoker, Logger } from '@memplane/runtime';
+import type { Counter } from '@opentelemetry/api';
+import type { Shard } from '../shard.ts';
+
+export interface CounterPublisherOptions {
+  readonly invoker: Invoker;
+  readonly logger: Logger;
+  readonly calls: Counter;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** The longest pause after failures. */
+  readonly retryMsMax: number;
+}
+
+interface Sent {
+  offset: number;
+  value: number;
+}
+
+const CALLS_AT_ONCE_MAX = 4;
+
+/**
+ * Sends the derived counters, a part a partition, to crdt-sync, whenever a value has changed. Any
+ * repetition or reordering is harmless there, so only the newest value is ever sent, after a start
+ * all are, and applying never waits for it.
+ */
+export class CounterPublisher {
+  readonly #options: CounterPublisherOptions;
+  readonly #shards: readonly Shard[];
+  readonly #sent = new Map<string, Sent>();
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #failures = 0;
+
+  constructor(shards: readonly Shard[], options: CounterPublisherOptions) {
+    this.#shards = shards;
+    this.#options = options;
+  }
+
+  /** Something may have changed. */
+  notify(): void {
+    if (this.#timer !== undefined || this.#running !== undefined) return;
+    if (this.#stopping.signal.aborted) return;
+    const { intervalMs, retryMsMax } = this.#options;
+    const pauseMs =
+      this.#failures === 0 ? intervalMs : Math.min(retryMsMax, intervalMs * 2 ** this.#failures);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#running = this.#publish().then((more) => {
+        this.#running = undefined;
+        if (more) this.notify();
+      });
+    }, pauseMs);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  /** @returns whether there is something left to send */
+  async #publish(): Promise<boolean> {
+    const due = this.#due();
+    let failed: unknown;
+    const worker = async () => {
+      for (let part = due.pop(); part !== undefined && failed === undefined; part = due.pop()) {
+        await this.#send(part.name, part.shard).catch((error: unknown) => {
+          failed = error;
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: CALLS_AT_ONCE_MAX }, worker));
+    if (failed === undefined) {
+      this.#failures = 0;
+      return this.#due().length > 0;
+    }
+    if (this.#failures++ === 0 && !this.#stopping.signal.aborted) {
+      this.#options.logger.warn({ err: failed }, 'derived counters wait for crdt-sync');
+    }
+    this.#failures = Math.min(this.#failures, 16);
+    return true;
+  }
+
+  #due(): { name: string; shard: Shard }[] {
+    const due: { name: string; shard: Shard }[] = [];
+    for (const shard of this.#shards) {
+      if (shard.applied < 0) continue;
+      for (const name of ['events_total', 'active_sessions']) {
+        const sent = this.#sent.get(`${name}/${shard.partition}`);
+        if (sent === undefined || sent.value !== counterValue(name, shard))
+          due.push({ name, shard });
+      }
+    }
+    return due;
+  }
+
+  async #send(name: string, shard: Shard): Promise<void> {
+    const { logId, epoch, applied: offset } = shard.record;
+    const value = counterValue(name, shard);
+    const { invoker, timeoutMs, calls } = this.#options;
+    const path = `/v1/counters/${name}/partitions/${shard.partition}`;
+    try {
+      await invoker.invoke('crdt-sync', 'PUT', path, {
+        body: { logId, epoch, offset, value },
+        timeoutMs,
+        signal: this.#stopping.signal,
+      });
+    } catch (error) {
+      const outcome = error instanceof MemplaneError ? error.code : 'error';
+      calls.add(1, { outcome });
+      throw error;
+    }
+    calls.add(1, { outcome: 'ok' });
+    this.#sent.set(`${name}/${shard.partition}`, { offset, value });
+  }
+}
+
+function counterValue(name: string, { record }: Shard): number {
+  return name === 'events_total' ? record.eventsTotal : record.activeSessions;
+}

@@ -1,0 +1,152 @@
+import { MemplaneError } from '@memplane/contracts';
+import type { LogReader, LogRecord } from '@memplane/event-log';
+import type { Logger } from '@memplane/runtime';
+import type { ApplySettings } from '../domain/apply-batch.ts';
+import type { Shard } from '../shard.ts';
+import { type FoldedBatch, foldRecords } from './applier.ts';
+import type { StorageGuard } from './storage-guard.ts';
+import type { ViewStore } from './view-store.ts';
+
+export interface FollowerSettings extends ApplySettings {
+  readonly apply_batch_records_max: number;
+  readonly apply_batch_bytes_max: number;
+  readonly apply_batches_at_once_max: number;
+  readonly applyRetryMsMax: number;
+}
+
+export interface FollowerPorts {
+  readonly log: LogReader;
+  readonly store: ViewStore;
+  readonly guard: StorageGuard;
+  readonly logger: Logger;
+  /** Called when a batch is in the store and visible. */
+  readonly onApplied: (shard: Shard, batch: FoldedBatch, startedAt: number) => void;
+  readonly onDamaged: (shard: Shard, problem: MemplaneError) => void;
+  /**
+   * Reads records that the log no longer has, where there is an archive.
+   * Empty: there is none.
+   */
+  readonly readArchive?: (partition: number, from: number) => Promise<LogRecord[]>;
+}
+
+/** Follows the log, each shard by itself; a few batches of different shards at a time. */
+export class Follower {
+  readonly #ports: FollowerPorts;
+  readonly #settings: FollowerSettings;
+  readonly #slots: Slots;
+  readonly #stopping = new AbortController();
+  #loops: Promise<void>[] = [];
+
+  constructor(ports: FollowerPorts, settings: FollowerSettings) {
+    this.#ports = ports;
+    this.#settings = settings;
+    this.#slots = new Slots(settings.apply_batches_at_once_max);
+  }
+
+  start(shards: readonly Shard[]): void {
+    this.#loops = shards.map((shard) => this.#follow(shard));
+  }
+
+  /** Finishes the batches under way. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#loops);
+  }
+
+  async #follow(shard: Shard): Promise<void> {
+    const { log, logger, onDamaged } = this.#ports;
+    const { signal } = this.#stopping;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const worked = await this.#slots.use(() => this.#step(shard));
+        failures = 0;
+        if (!worked) await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        const problem = asProblem(error);
+        if (problem.code === 'storage_damaged' && problem.extra['offset'] !== undefined) {
+          shard.damage(problem);
+          onDamaged(shard, problem);
+          return;
+        }
+        shard.pause(problem);
+        if (failures++ === 0) {
+          logger.error({ err: error, partition: shard.partition }, 'applying pauses');
+        }
+        const pauseMs = Math.min(this.#settings.applyRetryMsMax, 20 * 2 ** Math.min(failures, 10));
+        await pause(pauseMs, signal);
+        await this.#ports.guard.recover(problem).catch(() => {});
+      }
+    }
+  }
+
+  /** @returns false at the end of the log */
+  async #step(shard: Shard): Promise<boolean> {
+    if (this.#stopping.signal.aborted) return true;
+    const { store, onApplied } = this.#ports;
+    const records = await this.#read(shard);
+    if (records.length === 0) return false;
+    const startedAt = performance.now();
+    const { rocks } = store;
+    const batch = await foldRecords(rocks, shard.record, shard.partition, records, this.#settings);
+    await rocks.write(batch.writes);
+    shard.advance(batch.shard);
+    onApplied(shard, batch, startedAt);
+    return true;
+  }
+
+  async #read(shard: Shard): Promise<LogRecord[]> {
+    const { log, readArchive } = this.#ports;
+    const { apply_batch_bytes_max: maxBytes, apply_batch_records_max: maxRecords } = this.#settings;
+    const from = shard.applied + 1;
+    shard.sawLogEnd((await log.bounds(shard.partition)).end);
+    try {
+      return await log.read(shard.partition, from, { maxBytes, maxRecords });
+    } catch (error) {
+      if (!(error instanceof MemplaneError) || error.code !== 'history_expired') throw error;
+      const archived = (await readArchive?.(shard.partition, from)) ?? [];
+      if (archived.length === 0) throw error;
+      return archived;
+    }
+  }
+}
+
+function asProblem(error: unknown): MemplaneError {
+  if (error instanceof MemplaneError) return error;
+  return new MemplaneError('internal', 'Applying failed; it was logged.', { cause: error });
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end, { once: true });
+  });
+}
+
+/** A fixed number of places, given in the order of asking. */
+class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}

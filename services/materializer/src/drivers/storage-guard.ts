@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { MemplaneError } from '@memplane/contracts';
+import type { ViewStore } from './view-store.ts';
+
+const PROBE_BYTES = 256 * 1024;
+
+/**
+ * Brings the store back after the storage refused writes: once a file can be written beside it, the
+ * store is opened anew, since RocksDB may refuse writes for good after a failure. Concurrent calls
+ * share one attempt.
+ */
+export class StorageGuard {
+  readonly #store: ViewStore;
+  #running: Promise<void> | undefined;
+  #failedAt = 0;
+
+  constructor(store: ViewStore) {
+    this.#store = store;
+  }
+
+  /** Resolves when writing is worth another attempt. @throws what the storage still says */
+  recover(problem: MemplaneError): Promise<void> {
+    if (problem.code !== 'storage_full' && problem.code !== 'storage_unavailable') {
+      return Promise.resolve();
+    }
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
+    await probe(this.#store.dir);
+    // The first time the store itself may do; when it keeps refusing on a sound disk, open it anew.
+    const now = performance.now();
+    const again = now - this.#failedAt < 60_000;
+    this.#failedAt = now;
+    if (again) await this.#store.reopen();
+  }
+}
+
+/** @throws Error when a file can't be written and synced in the folder */
+async function probe(dir: string): Promise<void> {
+  const path = join(dir, `probe-${randomUUID()}.tmp`);
+  try {
+    const file = await open(path, 'wx');
+    try {
+      await file.write(Buffer.alloc(PROBE_BYTES));
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await rm(path, { force: true }).catch(() => {});
+  }
+}

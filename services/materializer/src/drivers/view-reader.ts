@@ -1,0 +1,171 @@
+import { parseHlc } from '@memplane/clock';
+import { type CloudEvent, MemplaneError } from '@memplane/contracts';
+import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
+import { after, PLANE, ShardKeys, stampText, toKey } from '../domain/keys.ts';
+import {
+  decodeHead,
+  decodeHistory,
+  decodeMemory,
+  decodeSnapshot,
+  type Head,
+  type MemoryRow,
+} from '../domain/rows.ts';
+import { decodeShard, type ShardRecord } from '../domain/shard-record.ts';
+import { type EntityState, emptyState, evolve } from '../domain/state.ts';
+import { lastOffsetUpTo, readTimeline, stampAt } from '../domain/timeline.ts';
+import { shardKey } from './view-store.ts';
+
+/** Rows that one step of a read of the past fetches: about one stored state's worth of events. */
+const PAST_CHUNK_ROWS = 64;
+
+/** A state of the past, with the newest stamp of the partition where its last event tells it. */
+export interface PastState {
+  readonly state: EntityState;
+  /** The offset of the newest row of the entity within the cut, rejected ones included. */
+  readonly rowOffset: number;
+  readonly rowMaxHlc: bigint;
+}
+
+/** Reads the views in one snapshot of the store. */
+export class ViewReader {
+  readonly rocks: RocksStore;
+  readonly snapshot: RocksSnapshot;
+
+  constructor(rocks: RocksStore, snapshot: RocksSnapshot) {
+    this.rocks = rocks;
+    this.snapshot = snapshot;
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<(Buffer | null)[]> {
+    return this.rocks.getMany(keys, this.snapshot);
+  }
+
+  get(key: string): Promise<Buffer | null> {
+    return this.rocks.get(toKey(key), this.snapshot);
+  }
+
+  async shards(partitions: number): Promise<(ShardRecord | undefined)[]> {
+    const rows = await this.getMany(Array.from({ length: partitions }, (_, p) => shardKey(p)));
+    return rows.map((row) => (row === null ? undefined : decodeShard(row)));
+  }
+
+  /** The head of an entity and the record of its shard, in one step. */
+  async head(
+    keys: ShardKeys,
+    entity: string,
+  ): Promise<{ head: Head | undefined; shard: ShardRecord | undefined }> {
+    const [head, shard] = await this.getMany([toKey(keys.head(entity)), shardKey(keys.partition)]);
+    return {
+      head: head ? decodeHead(head) : undefined,
+      shard: shard ? decodeShard(shard) : undefined,
+    };
+  }
+
+  /** The live memories of an entity, oldest first, expired ones included. */
+  async memories(keys: ShardKeys, entity: string): Promise<MemoryRow[]> {
+    const prefix = keys.memories(entity);
+    const found: MemoryRow[] = [];
+    const range = { gte: toKey(prefix), lt: toKey(after(prefix)), snapshot: this.snapshot };
+    for await (const rows of this.rocks.scan(range)) {
+      for (const { value } of rows) found.push(decodeMemory(value));
+    }
+    return found.sort((a, b) => a.offset - b.offset);
+  }
+
+  /**
+   * The state of an entity after all its events up to an offset: the stored state next before it,
+   * and the events since. Nothing when it had none. One pass backwards over the history finds both.
+   */
+  async stateAt(keys: ShardKeys, entity: string, offset: number): Promise<PastState | undefined> {
+    const prefix = keys.histories(entity);
+    const events: { offset: number; row: ReturnType<typeof decodeHistory> }[] = [];
+    let base: EntityState | undefined;
+    const range = {
+      gte: toKey(prefix),
+      lt: toKey(keys.event(entity, offset + 1)),
+      reverse: true,
+      snapshot: this.snapshot,
+      chunkRows: PAST_CHUNK_ROWS,
+    };
+    search: for await (const rows of this.rocks.scan(range)) {
+      for (const { key, value } of rows) {
+        const at = key.readUIntBE(prefix.length, 6);
+        if (key[key.length - 1] === 1) {
+          base = stateOf(value, at);
+          if (events.length > 0) break search;
+          // The event of a stored state comes next; it tells the partition's newest stamp.
+          continue;
+        }
+        const row = decodeHistory(value);
+        events.push({ offset: at, row });
+        if (base !== undefined) break search;
+      }
+    }
+    const newest = events[0];
+    if (newest === undefined) return undefined;
+    const state = base ?? emptyState();
+    for (let i = events.length - 1; i >= 0; i--) {
+      const { offset: at, row } = events[i] as (typeof events)[number];
+      if (row.rejected || at <= state.offset) continue;
+      const event = JSON.parse(row.event.toString()) as CloudEvent;
+      evolve(state, { offset: at, hlc: parseHlc(event.hlc), event });
+    }
+    return state.sequence === 0
+      ? undefined
+      : { state, rowOffset: newest.offset, rowMaxHlc: newest.row.maxHlc };
+  }
+
+  /** The newest stamp of a partition up to an offset; 0n when there is none. */
+  async stampAt(shard: ShardRecord, partition: number, offset: number): Promise<bigint> {
+    if (offset < 0) return 0n;
+    if (offset >= shard.applied) return shard.maxHlc;
+    const keys = new ShardKeys(PLANE, partition);
+    const [row] = await this.rocks.scanAll({
+      gte: toKey(keys.batch(offset)),
+      lt: toKey(after(keys.table('b'))),
+      snapshot: this.snapshot,
+      limit: 1,
+      chunkRows: 1,
+    });
+    if (row === undefined) throw missingBatch(partition, offset);
+    return stampAt(readTimeline(row.value), offset);
+  }
+
+  /** The longest prefix of a partition whose stamps are all at or before a limit. */
+  async offsetAt(shard: ShardRecord, partition: number, limit: bigint): Promise<number> {
+    if (shard.maxHlc <= limit) return shard.applied;
+    const keys = new ShardKeys(PLANE, partition);
+    const [found] = await this.rocks.scanAll({
+      gte: toKey(keys.table('t') + stampText(limit + 1n)),
+      lt: toKey(after(keys.table('t'))),
+      snapshot: this.snapshot,
+      limit: 1,
+      chunkRows: 1,
+      values: false,
+    });
+    if (found === undefined) throw missingBatch(partition, shard.applied);
+    const last = found.key.readUIntBE(found.key.length - 6, 6);
+    const row = await this.get(keys.batch(last));
+    if (row === null) throw missingBatch(partition, last);
+    return lastOffsetUpTo(readTimeline(row), limit);
+  }
+}
+
+function stateOf(row: Buffer, offset: number): EntityState {
+  const { sequence, hlc, state } = decodeSnapshot(row);
+  const memories = new Map(state.memories.map((memory) => [memory.id, memory]));
+  return {
+    sequence,
+    offset,
+    hlc,
+    attributes: state.attributes as EntityState['attributes'],
+    memories,
+  };
+}
+
+function missingBatch(partition: number, offset: number): MemplaneError {
+  return new MemplaneError(
+    'storage_damaged',
+    `The views of partition ${partition} lack the batch of offset ${offset}.`,
+  );
+}

@@ -1,0 +1,100 @@
+import { MemplaneError } from '@memplane/contracts';
+import { type RocksSnapshot, RocksStore } from '@memplane/rocks';
+import { FORMAT_KEY, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { decodeShard, emptyShard, type ShardRecord } from '../domain/shard-record.ts';
+
+const FORMAT = { format: 1, keyId: 0 };
+
+/** The store of the views: opened, checked, and opened anew when the storage had failed. */
+export class ViewStore {
+  readonly dir: string;
+  readonly #writeBufferBytes: number;
+  #rocks: RocksStore;
+
+  private constructor(dir: string, writeBufferBytes: number, rocks: RocksStore) {
+    this.dir = dir;
+    this.#writeBufferBytes = writeBufferBytes;
+    this.#rocks = rocks;
+  }
+
+  /** @throws MemplaneError `storage_damaged` for a store in a format that is not ours. */
+  static async open(dir: string, writeBufferBytes: number): Promise<ViewStore> {
+    const rocks = await RocksStore.open(dir, { writeBufferBytes });
+    try {
+      await checkFormat(rocks);
+    } catch (error) {
+      await rocks.close();
+      throw error;
+    }
+    return new ViewStore(dir, writeBufferBytes, rocks);
+  }
+
+  get rocks(): RocksStore {
+    return this.#rocks;
+  }
+
+  /** Gives a read one fixed state of all shards. */
+  async read<T>(work: (rocks: RocksStore, snapshot: RocksSnapshot) => Promise<T>): Promise<T> {
+    const rocks = this.#rocks;
+    const snapshot = rocks.snapshot();
+    try {
+      return await work(rocks, snapshot);
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  /** @throws MemplaneError `token_of_another_log` when the views are of another log. */
+  async loadShards(logId: string, epoch: number, partitions: number): Promise<ShardRecord[]> {
+    const keys = Array.from({ length: partitions }, (_, p) => shardKey(p));
+    const rows = await this.#rocks.getMany(keys);
+    return rows.map((row) => {
+      if (row === null) return emptyShard(logId, epoch);
+      const record = decodeShard(row);
+      if (record.logId !== logId) {
+        throw new MemplaneError(
+          'token_of_another_log',
+          `The views in ${this.dir} are of the log ${record.logId}, not of ${logId}. Delete that folder to build them anew.`,
+        );
+      }
+      return record;
+    });
+  }
+
+  /**
+   * Closes the store and opens it again: RocksDB refuses writes after some failures until then.
+   * When it can't be opened for writing, it is opened for reading alone.
+   */
+  async reopen(): Promise<void> {
+    await this.#rocks.close();
+    try {
+      this.#rocks = await RocksStore.open(this.dir, { writeBufferBytes: this.#writeBufferBytes });
+    } catch (error) {
+      this.#rocks = await RocksStore.open(this.dir, { readOnly: true });
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#rocks.close();
+  }
+}
+
+export function shardKey(partition: number): Buffer {
+  return toKey(new ShardKeys(PLANE, partition).shard());
+}
+
+async function checkFormat(rocks: RocksStore): Promise<void> {
+  const row = await rocks.get(FORMAT_KEY);
+  if (row === null) {
+    await rocks.write(rocks.batch().put(FORMAT_KEY, Buffer.from(JSON.stringify(FORMAT))));
+    return;
+  }
+  const found = JSON.parse(row.toString()) as { format?: unknown };
+  if (found.format !== FORMAT.format) {
+    throw new MemplaneError(
+      'storage_damaged',
+      `The views in ${rocks.dir} have format ${String(found.format)}; this version reads ${FORMAT.format}. Delete that folder to build them anew from the log.`,
+    );
+  }
+}

@@ -1,0 +1,270 @@
+import { hlcToMs, lastHlcOf } from '@memplane/clock';
+import {
+  type Cut,
+  decodeToken,
+  encodeToken,
+  joinCuts,
+  LIMITS,
+  MemplaneError,
+} from '@memplane/contracts';
+import { type AsOf, parseAsOf } from '../domain/as-of.ts';
+import { decodeId } from '../domain/rows.ts';
+import type { ViewReader } from '../drivers/view-reader.ts';
+import { inSnapshot, keysOf, type Plane, shardAt, type Waiting } from './plane.ts';
+
+/** A cut with all that an answer tells of it. */
+export interface ResolvedCut {
+  /** Complete: a partition that is not named is empty. */
+  readonly offsets: ReadonlyMap<number, number>;
+  /** When `ttl` is judged, ms since 1970. */
+  readonly timeMs: number;
+}
+
+export function waiting(waitMs: number | undefined, signal: AbortSignal): Waiting {
+  return { deadline: performance.now() + (waitMs ?? LIMITS.wait_ms_default), signal };
+}
+
+export function tokenOf(plane: Plane, cut: ResolvedCut): string {
+  const { logId, epoch } = plane.log.info;
+  return encodeToken({ logId, epoch, offsets: cut.offsets, timeMs: cut.timeMs });
+}
+
+/** Everything that is applied in a snapshot, at a time. */
+export async function latestCut(plane: Plane, reader: ViewReader): Promise<ResolvedCut> {
+  const records = await reader.shards(plane.shards.length);
+  const offsets = new Map(records.map((record, p) => [p, record?.applied ?? -1]));
+  return { offsets, timeMs: plane.now() };
+}
+
+/** Checks that a cut is of this log. @throws `token_of_another_log`, `invalid_token` */
+export function checkCut(plane: Plane, cut: Cut, field: string): void {
+  const { logId, epoch, partitions } = plane.log.info;
+  if (cut.logId !== logId) {
+    throw new MemplaneError('token_of_another_log', 'The token is of another log.', { field });
+  }
+  if (cut.epoch > epoch) {
+    throw new MemplaneError('invalid_token', 'The token is of an epoch yet to come.', { field });
+  }
+  for (const partition of cut.offsets.keys()) {
+    if (partition >= partitions) {
+      throw new MemplaneError('invalid_token', 'The token names a partition beyond the log.', {
+        field,
+      });
+    }
+  }
+}
+
+/**
+ * Waits until the shards have applied what tokens name.
+ * @param partition only this one's part, for a read of one entity
+ * @throws MemplaneError `not_yet_visible` past the deadline
+ */
+export async function waitForTokens(
+  plane: Plane,
+  after: string | readonly string[] | undefined,
+  wait: Waiting,
+  partition?: number,
+  field = 'query.after',
+): Promise<void> {
+  if (after === undefined) return;
+  const [first, ...rest] = (typeof after === 'string' ? [after] : after).map((token) =>
+    decodeToken(token, field),
+  );
+  if (first === undefined) return;
+  for (const cut of [first, ...rest]) checkCut(plane, cut, field);
+  await waitForOffsets(plane, joinCuts([first, ...rest]).offsets, wait, partition);
+}
+
+export async function waitForOffsets(
+  plane: Plane,
+  offsets: ReadonlyMap<number, number>,
+  wait: Waiting,
+  only?: number,
+): Promise<void> {
+  for (const [partition, offset] of offsets) {
+    if (only !== undefined && only !== partition) continue;
+    const shard = shardAt(plane, partition);
+    if (shard.applied >= offset) continue;
+    if (!(await shard.waitFor(offset, wait.deadline, wait.signal))) {
+      throw notYetVisible(plane, partition, offset);
+    }
+  }
+}
+
+export function notYetVisible(plane: Plane, partition: number, offset: number): MemplaneError {
+  const shard = shardAt(plane, partition);
+  const why = shard.problem === undefined ? '' : ` Applying pauses: ${shard.problem.message}`;
+  return new MemplaneError(
+    'not_yet_visible',
+    `The view has not applied offset ${offset} of partition ${partition} yet.${why}`,
+    { retryAfterMs: 1000, extra: { partition, offset, applied: shard.applied } },
+  );
+}
+
+export interface CutRequest {
+  readonly asOf: string;
+  readonly tenant: string;
+  /** Needed for an offset or an event id. */
+  readonly entity?: string | undefined;
+  readonly wait: Waiting;
+  readonly field?: string;
+}
+
+/**
+ * Finds the cut that a point in time means, waiting until it is applied, and settled if a time.
+ * @throws MemplaneError `invalid_as_of`, `invalid_token`, `token_of_another_log`, `not_found` (an
+ * unknown event), `ambiguous_id`, `history_expired`, `not_yet_visible`
+ */
+export async function resolveAsOf(plane: Plane, request: CutRequest): Promise<ResolvedCut> {
+  const field = request.field ?? 'query.asOf';
+  const asOf = parseAsOf(request.asOf, field);
+  const cut = await resolve(plane, asOf, request, field);
+  for (const [partition, offset] of cut.offsets) {
+    const { historyStart } = shardAt(plane, partition).record;
+    if (offset >= 0 && offset < historyStart - 1) {
+      throw new MemplaneError(
+        'history_expired',
+        `The history of partition ${partition} begins at offset ${historyStart}.`,
+        { field, extra: { partition, historyStart } },
+      );
+    }
+  }
+  return cut;
+}
+
+async function resolve(
+  plane: Plane,
+  asOf: AsOf,
+  request: CutRequest,
+  field: string,
+): Promise<ResolvedCut> {
+  switch (asOf.kind) {
+    case 'time':
+      return timeCut(plane, asOf.timeMs, request.wait);
+    case 'token':
+      checkCut(plane, asOf.cut, field);
+      return tokenCut(plane, asOf.cut, request.wait);
+    case 'offset': {
+      checkEpoch(plane, asOf.epoch, field);
+      const partition = ownPartition(plane, request, field);
+      return offsetCut(plane, partition, asOf.offset, request.wait);
+    }
+    case 'event':
+      return eventCut(plane, asOf.id, request, field);
+  }
+}
+
+function ownPartition(plane: Plane, request: CutRequest, field: string): number {
+  if (request.entity === undefined) {
+    throw new MemplaneError(
+      'invalid_as_of',
+      'An offset or an event cuts one partition; across entities use a time or a token.',
+      { field },
+    );
+  }
+  return keysOf(plane.log.info, request.tenant, request.entity).partition;
+}
+
+function checkEpoch(plane: Plane, epoch: number | undefined, field: string): void {
+  if (epoch === undefined || epoch === plane.log.info.epoch) return;
+  throw new MemplaneError('invalid_as_of', `The log has no epoch ${epoch}.`, { field });
+}
+
+async function offsetCut(
+  plane: Plane,
+  partition: number,
+  offset: number,
+  wait: Waiting,
+): Promise<ResolvedCut> {
+  const offsets = new Map([[partition, offset]]);
+  await waitForOffsets(plane, offsets, wait);
+  return { offsets, timeMs: await newestMs(plane, offsets) };
+}
+
+async function tokenCut(plane: Plane, cut: Cut, wait: Waiting): Promise<ResolvedCut> {
+  await waitForOffsets(plane, cut.offsets, wait);
+  return { offsets: cut.offsets, timeMs: cut.timeMs ?? (await newestMs(plane, cut.offsets)) };
+}
+
+/** The newest stamp within a cut, as a time. */
+async function newestMs(plane: Plane, offsets: ReadonlyMap<number, number>): Promise<number> {
+  return inSnapshot(plane, async (reader) => {
+    const stamps = await Promise.all(
+      [...offsets].map(([partition, offset]) =>
+        reader.stampAt(shardAt(plane, partition).record, partition, offset),
+      ),
+    );
+    return Math.max(0, ...stamps.map(hlcToMs));
+  });
+}
+
+async function eventCut(
+  plane: Plane,
+  id: string,
+  request: CutRequest,
+  field: string,
+): Promise<ResolvedCut> {
+  const partition = ownPartition(plane, request, field);
+  const { tenant, entity = '' } = request;
+  const keys = keysOf(plane.log.info, tenant, entity);
+  const find = () => inSnapshot(plane, (reader) => reader.get(keys.id(id, entity)));
+  let row = await find();
+  if (row === null) {
+    // It may be in the log and not applied yet.
+    const { end } = await plane.log.bounds(partition);
+    if (end - 1 > shardAt(plane, partition).applied) {
+      await waitForOffsets(plane, new Map([[partition, end - 1]]), request.wait);
+      row = await find();
+    }
+  }
+  if (row === null) {
+    throw new MemplaneError('not_found', 'The entity has no such event.', { field });
+  }
+  return offsetCut(plane, partition, decodeId(row).offset, request.wait);
+}
+
+/**
+ * Cuts every partition at the longest prefix whose stamps are all at or before a time. Settled in a
+ * partition once a later stamp is in it, or once no earlier one can come any more.
+ */
+async function timeCut(plane: Plane, timeMs: number, wait: Waiting): Promise<ResolvedCut> {
+  const limit = lastHlcOf(timeMs);
+  await Promise.all(
+    plane.shards.map((shard) => settle(plane, shard.partition, timeMs, limit, wait)),
+  );
+  return inSnapshot(plane, async (reader) => {
+    const offsets = await Promise.all(
+      plane.shards.map(({ record, partition }) => reader.offsetAt(record, partition, limit)),
+    );
+    return { offsets: new Map(offsets.entries()), timeMs };
+  });
+}
+
+async function settle(
+  plane: Plane,
+  partition: number,
+  timeMs: number,
+  limit: bigint,
+  wait: Waiting,
+): Promise<void> {
+  const shard = shardAt(plane, partition);
+  const settledAt = timeMs + plane.settings.time_cut_settle_ms;
+  for (;;) {
+    if (shard.record.maxHlc > limit) return;
+    const leftMs = settledAt - plane.now() + 1;
+    if (leftMs <= 0) {
+      // Whatever has a stamp of that time is in the log by now: apply what there is.
+      const { end } = await plane.log.bounds(partition);
+      await waitForOffsets(plane, new Map([[partition, end - 1]]), wait);
+      return;
+    }
+    if (performance.now() >= wait.deadline) {
+      throw new MemplaneError('not_yet_visible', 'That time is not settled yet.', {
+        retryAfterMs: leftMs,
+        extra: { settledAtMs: settledAt },
+      });
+    }
+    const until = Math.min(wait.deadline, performance.now() + leftMs);
+    await shard.waitFor(shard.applied + 1, until, wait.signal);
+  }
+}

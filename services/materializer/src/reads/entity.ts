@@ -1,0 +1,113 @@
+import { formatHlc, parseHlc } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
+import type { MemoryRow } from '../domain/rows.ts';
+import { expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
+import type { ViewReader } from '../drivers/view-reader.ts';
+import { type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
+import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
+
+export interface EntityRequest {
+  readonly tenant: string;
+  readonly entity: string;
+  readonly after: string | readonly string[] | undefined;
+  readonly asOf: string | undefined;
+  readonly wait: Waiting;
+}
+
+/** The parts of an entity's answer; attributes and memories are JSON already. */
+interface EntityParts {
+  readonly attributes: string;
+  readonly memories: string;
+  readonly sequence: number;
+  readonly offset: number;
+  readonly hlc: bigint;
+}
+
+/**
+ * Reads an entity as it is, or was, as JSON text.
+ * @throws MemplaneError `not_found` when it has no events at the cut, and what cuts throw
+ */
+export async function readEntity(plane: Plane, request: EntityRequest): Promise<string> {
+  const { tenant, entity, after, asOf, wait } = request;
+  const { partition } = keysOf(plane.log.info, tenant, entity);
+  await waitForTokens(plane, after, wait, partition);
+  if (asOf !== undefined) {
+    const cut = await resolveAsOf(plane, { asOf, tenant, entity, wait });
+    const parts = await inSnapshot(plane, (reader) => partsAt(plane, reader, request, cut));
+    return answer(plane, entity, parts, cut, partition);
+  }
+  return inSnapshot(plane, async (reader) => {
+    const keys = keysOf(plane.log.info, tenant, entity);
+    const { head, shard } = await reader.head(keys, entity);
+    if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
+    const timeMs = plane.now();
+    const offsets = new Map(plane.shards.map((other) => [other.partition, other.applied]));
+    offsets.set(partition, shard.applied);
+    const memories = head.memoryCount === 0 ? [] : await reader.memories(keys, entity);
+    const parts: EntityParts = {
+      attributes: head.attributes.toString(),
+      memories: liveRows(memories, timeMs),
+      sequence: head.sequence,
+      offset: shard.applied,
+      hlc: head.hlc,
+    };
+    return answer(plane, entity, parts, { offsets, timeMs }, partition);
+  });
+}
+
+async function partsAt(
+  plane: Plane,
+  reader: ViewReader,
+  { tenant, entity }: EntityRequest,
+  cut: ResolvedCut,
+): Promise<EntityParts> {
+  const keys = keysOf(plane.log.info, tenant, entity);
+  const offset = cut.offsets.get(keys.partition) ?? -1;
+  const past = await reader.stateAt(keys, entity, offset);
+  if (past === undefined) throw notFound(entity, offset);
+  const { state } = past;
+  return {
+    attributes: JSON.stringify(state.attributes),
+    memories: JSON.stringify(liveViews(state.memories.values(), cut.timeMs)),
+    sequence: state.sequence,
+    offset,
+    hlc: state.hlc,
+  };
+}
+
+/** Those whose `ttl` has not ended at a time, in the order of their events. */
+export function liveViews(memories: Iterable<MemoryView>, timeMs: number): MemoryView[] {
+  return [...memories]
+    .filter(
+      ({ ttl, hlc }) => ttl === undefined || !isExpired(expiresMs(ttl, parseHlc(hlc)), timeMs),
+    )
+    .sort((a, b) => a.offset - b.offset);
+}
+
+function liveRows(rows: readonly MemoryRow[], timeMs: number): string {
+  const live = rows.filter((row) => !isExpired(row.expiresMs, timeMs));
+  return `[${live.map((row) => row.json.toString()).join(',')}]`;
+}
+
+function answer(
+  plane: Plane,
+  entity: string,
+  parts: EntityParts,
+  cut: ResolvedCut,
+  partition: number,
+): string {
+  const asOf = JSON.stringify({
+    epoch: plane.log.info.epoch,
+    partition,
+    offset: parts.offset,
+    hlc: formatHlc(parts.hlc),
+  });
+  return `{"entity":${JSON.stringify(entity)},"attributes":${parts.attributes},"memories":${parts.memories},"sequence":${parts.sequence},"asOf":${asOf},"time":"${new Date(cut.timeMs).toISOString()}","timeMs":${cut.timeMs},"token":"${tokenOf(plane, cut)}"}`;
+}
+
+export function notFound(entity: string, offset: number): MemplaneError {
+  return new MemplaneError('not_found', `${entity} has no events at this point.`, {
+    field: 'path.id',
+    extra: { offset },
+  });
+}

@@ -1,0 +1,258 @@
+import type { BlobStore } from '@memplane/blob-store';
+import { hlcToMs } from '@memplane/clock';
+import type { MemplaneError } from '@memplane/contracts';
+import type { LogAdmin, LogReader } from '@memplane/event-log';
+import {
+  createLogger,
+  createTelemetry,
+  HttpServer,
+  type Invoker,
+  type Logger,
+  type Route,
+  type Service,
+  type Telemetry,
+  traceFrom,
+} from '@memplane/runtime';
+import type { MaterializerConfig } from './config.ts';
+import type { FoldedBatch } from './drivers/applier.ts';
+import { CounterPublisher } from './drivers/counter-publisher.ts';
+import { Follower } from './drivers/follower.ts';
+import { StorageGuard } from './drivers/storage-guard.ts';
+import { ViewStore } from './drivers/view-store.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import type { Plane } from './reads/plane.ts';
+import { getEntityRoute } from './routes/get-entity.ts';
+import { Shard, WaitLimit } from './shard.ts';
+
+export const VERSION = '0.1.0';
+
+/** What the materializer is given by its host. The host opens and closes the log. */
+export interface MaterializerContext {
+  readonly logReader: LogReader;
+  /** For giving space of the log back once its events are archived. */
+  readonly logAdmin?: LogAdmin;
+  /** For derived counters; without it they are kept and not sent. */
+  readonly invoker?: Invoker;
+  /** For the archive and the shards' snapshots; without it there are none. */
+  readonly blobStore?: BlobStore;
+  readonly logger?: Logger;
+  /** Milliseconds since 1970; `Date.now` by default. */
+  readonly now?: () => number;
+}
+
+export interface Materializer extends Service {
+  /** The port that it listens on, once started. */
+  readonly port: number;
+}
+
+/** @throws MemplaneError what opening the store throws; `token_of_another_log` */
+export async function createMaterializer(
+  config: MaterializerConfig,
+  context: MaterializerContext,
+): Promise<Materializer> {
+  const { info } = context.logReader;
+  const store = await ViewStore.open(config.dir, config.write_buffer_bytes);
+  const limit = new WaitLimit(config.waiting_reads_max);
+  const records = await store.loadShards(info.logId, info.epoch, info.partitions);
+  const shards = records.map((record, partition) => new Shard(partition, record, limit));
+  const telemetry = await createTelemetry({
+    serviceName: 'materializer',
+    version: VERSION,
+    otlpEndpoint: config.otlpEndpoint,
+    flushTimeoutMs: 2_000,
+  });
+  return new MaterializerService(config, context, { store, shards, telemetry });
+}
+
+interface Parts {
+  readonly store: ViewStore;
+  readonly shards: readonly Shard[];
+  readonly telemetry: Telemetry;
+}
+
+class MaterializerService implements Materializer {
+  readonly name = 'materializer';
+  readonly #store: ViewStore;
+  readonly #shards: readonly Shard[];
+  readonly #telemetry: Telemetry;
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #follower: Follower;
+  readonly #counters: CounterPublisher | undefined;
+  readonly #server: HttpServer;
+  readonly #now: () => number;
+  #port = 0;
+
+  constructor(config: MaterializerConfig, context: MaterializerContext, parts: Parts) {
+    this.#store = parts.store;
+    this.#shards = parts.shards;
+    this.#telemetry = parts.telemetry;
+    this.#now = context.now ?? Date.now;
+    this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
+    this.#metrics = createMetrics(parts.telemetry.meter, () => this.#shards);
+    this.#counters = this.#createCounters(config, context.invoker);
+    this.#follower = this.#createFollower(config, context);
+    const plane: Plane = {
+      log: context.logReader,
+      store: parts.store,
+      shards: parts.shards,
+      settings: config,
+      now: this.#now,
+    };
+    this.#server = this.#createServer(config, routesOf(plane));
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Ready at once: reads that need what is not applied yet wait for it. */
+  async start(): Promise<void> {
+    this.#follower.start(this.#shards);
+    this.#counters?.notify();
+    this.#port = await this.#server.listen();
+    this.#logger.info({ port: this.#port }, 'listening');
+  }
+
+  async drain(): Promise<void> {
+    await this.#server.drain();
+  }
+
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    await this.#follower.stop();
+    await this.#counters?.stop();
+    await this.#store.close();
+    await this.#telemetry.stop();
+  }
+
+  #createCounters(
+    config: MaterializerConfig,
+    invoker: Invoker | undefined,
+  ): CounterPublisher | undefined {
+    if (invoker === undefined || !config.counterPublishing) return undefined;
+    return new CounterPublisher(this.#shards, {
+      invoker,
+      logger: this.#logger,
+      calls: this.#metrics.counterCalls,
+      intervalMs: config.counterPublishIntervalMs,
+      timeoutMs: config.counterPublishTimeoutMs,
+      retryMsMax: config.applyRetryMsMax,
+    });
+  }
+
+  #createFollower(config: MaterializerConfig, context: MaterializerContext): Follower {
+    const settings = {
+      ...config,
+      sessionOpenTypes: new Set(listOf(config.sessionOpenTypes)),
+      sessionCloseTypes: new Set(listOf(config.sessionCloseTypes)),
+    };
+    return new Follower(
+      {
+        log: context.logReader,
+        store: this.#store,
+        guard: new StorageGuard(this.#store),
+        logger: this.#logger,
+        onApplied: (_shard, batch, startedAt) => this.#applied(batch, startedAt),
+        onDamaged: (shard, problem) => this.#damaged(shard, problem),
+      },
+      settings,
+    );
+  }
+
+  #applied(batch: FoldedBatch, startedAt: number): void {
+    const { events, batchRecords, applyDuration, visibleAfter } = this.#metrics;
+    const { applied, duplicates, rejected } = batch.counts;
+    events.add(applied, { outcome: 'applied' });
+    if (duplicates > 0) events.add(duplicates, { outcome: 'duplicate' });
+    if (rejected > 0) {
+      events.add(rejected, { outcome: 'rejected' });
+      this.#logger.error(
+        { alert: 'id_reused', rejected, applied: batch.shard.applied },
+        'events with a reused id were kept in the history and not applied',
+      );
+    }
+    batchRecords.record(batch.records.length);
+    const durationMs = performance.now() - startedAt;
+    applyDuration.record(durationMs / 1000);
+    const last = batch.records.at(-1);
+    if (last) visibleAfter.record(Math.max(0, this.#now() - hlcToMs(last.hlc)) / 1000);
+    this.#trace(batch, durationMs);
+    this.#counters?.notify();
+  }
+
+  /** Continues each event's trace; costs nothing where no spans are recorded. */
+  #trace(batch: FoldedBatch, durationMs: number): void {
+    const end = this.#now();
+    for (const { event, entity, offset } of batch.records) {
+      if (event.traceparent === undefined) continue;
+      const span = this.#telemetry.tracer.startSpan(
+        'apply',
+        { startTime: end - durationMs, attributes: { 'memplane.entity': entity, offset } },
+        traceFrom(event.traceparent),
+      );
+      if (!span.isRecording()) return;
+      span.end(end);
+    }
+  }
+
+  #damaged(shard: Shard, problem: MemplaneError): void {
+    this.#logger.fatal(
+      { err: problem, alert: 'shard_damaged', partition: shard.partition, ...problem.extra },
+      'a shard has ended: the next record of its log can not be read',
+    );
+  }
+
+  #createServer(config: MaterializerConfig, routes: readonly Route[]): HttpServer {
+    const { host, port, token, drainTimeoutMs } = config;
+    const { inflight_requests_max, connections_max } = config;
+    return new HttpServer({
+      name: this.name,
+      version: VERSION,
+      description: 'Views of entities, their history, time travel, provenance, feeds.',
+      host,
+      port,
+      token,
+      drainTimeoutMs,
+      inflight_requests_max,
+      connections_max,
+      telemetry: this.#telemetry,
+      logger: this.#logger,
+      routes,
+      readiness: () => this.#readiness(),
+    });
+  }
+
+  /** Not ready while something acknowledged can't become visible; reads are answered all the same. */
+  #readiness(): { ready: boolean; [detail: string]: unknown } {
+    const troubled = this.#shards.filter((shard) => shard.state !== 'running');
+    const lag = this.#shards.reduce((sum, shard) => sum + shard.lag, 0);
+    return {
+      ready: troubled.length === 0,
+      lag,
+      shards: this.#shards.length,
+      ...(troubled.length === 0
+        ? {}
+        : {
+            troubled: troubled.map(({ partition, state, problem, applied }) => ({
+              partition,
+              state,
+              applied,
+              code: problem?.code,
+              detail: problem?.message,
+            })),
+          }),
+    };
+  }
+}
+
+function routesOf(plane: Plane): Route[] {
+  return [getEntityRoute(plane)];
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
