@@ -13,6 +13,7 @@ export const MATERIALIZER_SETTINGS = {
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
   dir: text('MEMPLANE_MATERIALIZER_DIR', './data/materializer', 'folder of the views'),
   logDir: text('MEMPLANE_LOG_DIR', './data/log', 'folder of the embedded log'),
+  owner: text('MEMPLANE_INSTANCE', 'standalone', 'how this instance is called among the owners'),
   crdtSyncUrl: text(
     'MEMPLANE_CRDT_SYNC_URL',
     `http://127.0.0.1:${SERVICES['crdt-sync'].port}`,

@@ -21,7 +21,15 @@ import { StorageGuard } from './drivers/storage-guard.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Plane } from './reads/plane.ts';
+import { checkLivenessRoute } from './routes/check-liveness.ts';
+import { getDigestRoute } from './routes/get-digest.ts';
 import { getEntityRoute } from './routes/get-entity.ts';
+import { getEventRoute } from './routes/get-event.ts';
+import { getHistoryRoute } from './routes/get-history.ts';
+import { getShardsRoute } from './routes/get-shards.ts';
+import { getTraceRoute } from './routes/get-trace.ts';
+import { queryEntitiesRoute } from './routes/query-entities.ts';
+import { resolveCutRoute } from './routes/resolve-cut.ts';
 import { Shard, WaitLimit } from './shard.ts';
 
 export const VERSION = '0.1.0';
@@ -99,7 +107,7 @@ class MaterializerService implements Materializer {
       settings: config,
       now: this.#now,
     };
-    this.#server = this.#createServer(config, routesOf(plane));
+    this.#server = this.#createServer(config, routesOf(plane, config.owner));
   }
 
   get port(): number {
@@ -246,8 +254,18 @@ class MaterializerService implements Materializer {
   }
 }
 
-function routesOf(plane: Plane): Route[] {
-  return [getEntityRoute(plane)];
+function routesOf(plane: Plane, owner: string): Route[] {
+  return [
+    getEntityRoute(plane),
+    getHistoryRoute(plane),
+    getEventRoute(plane),
+    getTraceRoute(plane),
+    queryEntitiesRoute(plane),
+    checkLivenessRoute(plane),
+    resolveCutRoute(plane),
+    getShardsRoute(plane, owner),
+    getDigestRoute(plane),
+  ];
 }
 
 function listOf(text: string): string[] {

@@ -119,17 +119,21 @@ export async function resolveAsOf(plane: Plane, request: CutRequest): Promise<Re
   const field = request.field ?? 'query.asOf';
   const asOf = parseAsOf(request.asOf, field);
   const cut = await resolve(plane, asOf, request, field);
+  checkHistoryOf(plane, cut, field);
+  return cut;
+}
+
+/** @throws MemplaneError `history_expired` for a cut before the history that is kept */
+export function checkHistoryOf(plane: Plane, cut: ResolvedCut, field: string): void {
   for (const [partition, offset] of cut.offsets) {
     const { historyStart } = shardAt(plane, partition).record;
-    if (offset >= 0 && offset < historyStart - 1) {
-      throw new MemplaneError(
-        'history_expired',
-        `The history of partition ${partition} begins at offset ${historyStart}.`,
-        { field, extra: { partition, historyStart } },
-      );
-    }
+    if (offset < 0 || offset >= historyStart - 1) continue;
+    throw new MemplaneError(
+      'history_expired',
+      `The history of partition ${partition} begins at offset ${historyStart}.`,
+      { field, extra: { partition, historyStart } },
+    );
   }
-  return cut;
 }
 
 async function resolve(
@@ -143,7 +147,7 @@ async function resolve(
       return timeCut(plane, asOf.timeMs, request.wait);
     case 'token':
       checkCut(plane, asOf.cut, field);
-      return tokenCut(plane, asOf.cut, request.wait);
+      return cutOfToken(plane, asOf.cut, request.wait);
     case 'offset': {
       checkEpoch(plane, asOf.epoch, field);
       const partition = ownPartition(plane, request, field);
@@ -181,7 +185,8 @@ async function offsetCut(
   return { offsets, timeMs: await newestMs(plane, offsets) };
 }
 
-async function tokenCut(plane: Plane, cut: Cut, wait: Waiting): Promise<ResolvedCut> {
+/** A token's cut, once it is applied; without a time of its own, at its newest stamp's. */
+export async function cutOfToken(plane: Plane, cut: Cut, wait: Waiting): Promise<ResolvedCut> {
   await waitForOffsets(plane, cut.offsets, wait);
   return { offsets: cut.offsets, timeMs: cut.timeMs ?? (await newestMs(plane, cut.offsets)) };
 }

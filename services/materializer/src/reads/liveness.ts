@@ -1,0 +1,141 @@
+import {
+  decodeToken,
+  type Json,
+  type LivenessItem,
+  type LivenessRequest,
+  MemplaneError,
+} from '@memplane/contracts';
+import { compileFilter, type Matcher, parseFilter } from '@memplane/filter';
+import { type ShardKeys, toKey } from '../domain/keys.ts';
+import { decodeHead, decodeId, decodeMemory, decodeUntil } from '../domain/rows.ts';
+import { isExpired } from '../domain/state.ts';
+import type { ViewReader } from '../drivers/view-reader.ts';
+import { checkCut, cutOfToken, type ResolvedCut, tokenOf, waiting } from './cuts.ts';
+import { inSnapshot, keysOf, type Plane } from './plane.ts';
+
+interface Candidate {
+  readonly item: LivenessItem;
+  readonly keys: ShardKeys;
+  readonly cutOffset: number;
+}
+
+/** @throws MemplaneError see `checkLiveness` of the contracts */
+export async function checkItems(
+  plane: Plane,
+  tenant: string,
+  request: LivenessRequest,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const given = decodeToken(request.cut, 'body.cut');
+  checkCut(plane, given, 'body.cut');
+  const matches = filterOf(request.entityFilter);
+  const resolved = await cutOfToken(plane, given, waiting(request.waitMs, signal));
+  const cut: ResolvedCut = { ...resolved, timeMs: request.atMs ?? resolved.timeMs };
+  const candidates = request.items.map((item): Candidate => {
+    const keys = keysOf(plane.log.info, tenant, item.entity);
+    return { item, keys, cutOffset: cut.offsets.get(keys.partition) ?? -1 };
+  });
+  checkHistory(plane, candidates);
+  const live = await inSnapshot(plane, async (reader) => {
+    const shown = await versionsShown(reader, candidates, cut.timeMs);
+    if (matches === undefined) return shown;
+    const matching = await entitiesMatching(
+      reader,
+      candidates.filter((_, i) => shown[i]),
+      matches,
+    );
+    return shown.map((is, i) => is && matching.has(candidates[i]?.item.entity ?? ''));
+  });
+  return {
+    token: tokenOf(plane, cut),
+    timeMs: cut.timeMs,
+    items: live.map((is) => ({ live: is })),
+  };
+}
+
+function filterOf(json: unknown): Matcher | undefined {
+  if (json === undefined) return undefined;
+  return compileFilter(parseFilter(json, { field: 'body.entityFilter' }));
+}
+
+function checkHistory(plane: Plane, candidates: readonly Candidate[]): void {
+  for (const { keys, cutOffset } of candidates) {
+    const historyStart = plane.shards[keys.partition]?.record.historyStart ?? 0;
+    if (cutOffset >= 0 && cutOffset < historyStart - 1) {
+      throw new MemplaneError('history_expired', `The history begins at offset ${historyStart}.`, {
+        field: 'body.cut',
+      });
+    }
+  }
+}
+
+/**
+ * One batched read finds the newest version of each memory (or the id of a turn's event). Only what
+ * has been replaced or forgotten since needs another: for when that version ended.
+ */
+async function versionsShown(
+  reader: ViewReader,
+  candidates: readonly Candidate[],
+  timeMs: number,
+): Promise<boolean[]> {
+  const rows = await reader.getMany(
+    candidates.map(({ item, keys }) =>
+      toKey(
+        item.turn ? keys.id(item.eventId, item.entity) : keys.memory(item.entity, item.memoryId),
+      ),
+    ),
+  );
+  const live: boolean[] = new Array(candidates.length).fill(false);
+  const ended: number[] = [];
+  for (const [i, { item, cutOffset }] of candidates.entries()) {
+    const row = rows[i] ?? null;
+    if (item.offset > cutOffset) continue;
+    if (item.turn) {
+      live[i] = row !== null && decodeId(row).offset === item.offset;
+      continue;
+    }
+    const memory = row === null ? undefined : decodeMemory(row);
+    if (memory?.offset === item.offset) {
+      live[i] = !isExpired(memory.expiresMs, timeMs) && isOfEvent(memory.json, item.eventId);
+    } else ended.push(i);
+  }
+  if (ended.length === 0) return live;
+  const ends = await reader.getMany(
+    ended.map((i) => {
+      const { item, keys } = candidates[i] as Candidate;
+      return toKey(keys.until(item.entity, item.offset));
+    }),
+  );
+  for (const [n, i] of ended.entries()) {
+    const row = ends[n];
+    if (!row) continue;
+    const { until, expiresMs } = decodeUntil(row);
+    live[i] = until > (candidates[i] as Candidate).cutOffset && !isExpired(expiresMs, timeMs);
+  }
+  return live;
+}
+
+function isOfEvent(json: Buffer, eventId: string): boolean {
+  return json.includes(`"eventId":${JSON.stringify(eventId)},`);
+}
+
+async function entitiesMatching(
+  reader: ViewReader,
+  candidates: readonly Candidate[],
+  matches: Matcher,
+): Promise<Set<string>> {
+  const byEntity = new Map(candidates.map((candidate) => [candidate.item.entity, candidate]));
+  const asked = [...byEntity.values()];
+  const heads = await reader.getMany(asked.map(({ item, keys }) => toKey(keys.head(item.entity))));
+  const matching = new Set<string>();
+  for (const [i, { item, keys, cutOffset }] of asked.entries()) {
+    const row = heads[i];
+    if (!row) continue;
+    const head = decodeHead(row);
+    let attributes: Json | undefined;
+    if (head.offset <= cutOffset) attributes = JSON.parse(head.attributes.toString()) as Json;
+    else attributes = (await reader.stateAt(keys, item.entity, cutOffset))?.state.attributes;
+    if (attributes !== undefined && matches(attributes)) matching.add(item.entity);
+  }
+  return matching;
+}

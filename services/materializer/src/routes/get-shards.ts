@@ -1,0 +1,9 @@
+import { getShards } from '@memplane/contracts';
+import { ok, type Route, route } from '@memplane/runtime';
+import type { Plane } from '../reads/plane.ts';
+import { listShards } from '../reads/shards.ts';
+
+/** `GET /v1/shards` */
+export function getShardsRoute(plane: Plane, owner: string): Route {
+  return route(getShards, async () => ok(await listShards(plane, owner)));
+}
