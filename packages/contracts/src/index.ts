@@ -1,5 +1,6 @@
 export * from './api/crdt-sync.ts';
 export * from './api/event-ingest.ts';
+export * from './api/feeds.ts';
 export * from './api/liveness.ts';
 export * from './api/materializer.ts';
 export * from './api/vector-index.ts';

@@ -24,7 +24,7 @@ const afterSchema = z
   .meta({ description: 'Tokens whose positions the answer must include; may be repeated.' });
 
 /** A whole number in a query. */
-const digits = (min: number, max: number) =>
+export const digits = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d{1,15}$/)

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { LIMITS } from '../limits.ts';
+import { TOPICS } from '../names.ts';
+import { operation } from '../operation.ts';
+import { digits } from './materializer.ts';
+
+/** Most records that one answer of a feed holds; a reader goes on from the next offset. */
+export const FEED_RECORDS_MAX = 100_000;
+
+const waitMs = digits(0, LIMITS.wait_ms_max).meta({
+  description:
+    'How long the answer stays open at the end of the feed, counted from the last record, in ms. ' +
+    'Default: 0 for NDJSON, 25,000 for server-sent events.',
+});
+
+/**
+ * One line of `memory-views`: the view of an entity after its newest change. The feed is compacted:
+ * an entity comes once, at the offset of that change, and again when it has changed again.
+ */
+export const viewFeedLineSchema = z
+  .strictObject({
+    partition: z.number().int().min(0),
+    offset: z.number().int().min(0),
+    epoch: z.number().int().min(0),
+    logId: z.string(),
+    /** Of the shard's owner; of two views of a key the higher (epoch, offset) counts. */
+    ownerEpoch: z.number().int().min(0),
+    /** The partition key: the entity, or `tenant:entity`. */
+    key: z.string(),
+    view: z.strictObject({
+      entity: z.string(),
+      tenant: z.string(),
+      attributes: z.record(z.string(), z.unknown()),
+      memories: z.array(z.unknown()),
+      sequence: z.number().int().min(1),
+      hlc: z.string(),
+    }),
+  })
+  .meta({ id: 'ViewFeedLine' });
+
+export const getFeed = operation({
+  id: 'getFeed',
+  method: 'get',
+  path: '/v1/feeds/{topic}',
+  summary: 'A resumable feed of one partition, as NDJSON or server-sent events',
+  tags: ['feeds'],
+  params: z.strictObject({ topic: z.enum([TOPICS.events, TOPICS.views]) }),
+  query: z.strictObject({
+    partition: digits(0, 4095).optional().meta({ description: 'Default 0.' }),
+    from: digits(0, Number.MAX_SAFE_INTEGER).optional().meta({
+      description: 'The first offset, default 0; `Last-Event-ID` of server-sent events wins.',
+    }),
+    limit: digits(1, FEED_RECORDS_MAX).optional().meta({ description: 'Records at most.' }),
+    waitMs: waitMs.optional(),
+  }),
+  responses: {
+    200: {
+      description:
+        'Records in order, one a line, up to what the view has applied. The server may end the ' +
+        'answer at any record; go on from the next offset.',
+      mediaTypes: ['application/x-ndjson', 'text/event-stream'],
+    },
+  },
+  errors: ['not_found', 'history_expired', 'storage_damaged', 'owner_moving'],
+});
+
+export type ViewFeedLine = z.infer<typeof viewFeedLineSchema>;

@@ -1,0 +1,81 @@
+import { formatHlc } from '@memplane/clock';
+import type { LogRecord } from '@memplane/event-log';
+
+export type FeedFormat = 'ndjson' | 'sse';
+
+/** A line of a feed before it is framed: JSON without a line break. */
+export interface FeedLine {
+  readonly offset: number;
+  readonly json: Buffer;
+}
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const CLOSE = Buffer.from('}');
+
+/**
+ * The line of a record: `{"partition","offset","epoch","event":{…}}`. The event is copied as the
+ * log has it, unparsed; only one with line breaks in it (none of ours has) is written anew.
+ */
+export function eventLine(epoch: number, record: LogRecord): FeedLine {
+  const { partition, offset, value } = record;
+  const head = `{"partition":${partition},"offset":${offset},"epoch":${epoch},"event":`;
+  return { offset, json: Buffer.concat([Buffer.from(head), onOneLine(value), CLOSE]) };
+}
+
+function onOneLine(json: Buffer): Buffer {
+  if (!json.includes(LINE_FEED) && !json.includes(CARRIAGE_RETURN)) return json;
+  return Buffer.from(JSON.stringify(JSON.parse(json.toString())));
+}
+
+/** What the line of a view is made of; `attributes` and `memories` are JSON already. */
+export interface ViewChange {
+  readonly logId: string;
+  readonly epoch: number;
+  readonly ownerEpoch: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string;
+  readonly tenant: string;
+  readonly entity: string;
+  readonly attributes: string;
+  readonly memories: string;
+  readonly sequence: number;
+  readonly hlc: bigint;
+}
+
+export function viewLine(change: ViewChange): FeedLine {
+  const { partition, offset, epoch, logId, ownerEpoch, key, tenant, entity } = change;
+  const position = JSON.stringify({ partition, offset, epoch, logId, ownerEpoch, key });
+  const view =
+    `{"entity":${JSON.stringify(entity)},"tenant":${JSON.stringify(tenant)},` +
+    `"attributes":${change.attributes},"memories":${change.memories},` +
+    `"sequence":${change.sequence},"hlc":"${formatHlc(change.hlc)}"}`;
+  return { offset, json: Buffer.from(`${position.slice(0, -1)},"view":${view}}`) };
+}
+
+/** Writes lines in the format asked for, one chunk for all of them. */
+export function frame(lines: readonly FeedLine[], format: FeedFormat, topic: string): Buffer {
+  const parts: Buffer[] = [];
+  for (const { offset, json } of lines) {
+    if (format === 'ndjson') parts.push(json, NEWLINE);
+    else parts.push(Buffer.from(`id: ${offset}\nevent: ${topic}\ndata: `), json, BLANK_LINE);
+  }
+  return Buffer.concat(parts);
+}
+
+const NEWLINE = Buffer.from('\n');
+const BLANK_LINE = Buffer.from('\n\n');
+
+/** Keeps an idle stream of events from being taken for dead. */
+export const SSE_KEEP_ALIVE = Buffer.from(': still here\n\n');
+
+/** The offset to begin at: the one after `Last-Event-ID`, where a reader comes back with it. */
+export function resumeFrom(lastEventId: string | undefined, from: number): number {
+  if (lastEventId === undefined || !/^\d{1,15}$/.test(lastEventId)) return from;
+  return Number(lastEventId) + 1;
+}
+
+export function formatOf(accept: string | undefined): FeedFormat {
+  return accept?.includes('text/event-stream') === true ? 'sse' : 'ndjson';
+}

@@ -1,0 +1,83 @@
+import { type FeedFormat, frame, SSE_KEEP_ALIVE } from '../domain/feed.ts';
+import type { Shard } from '../shard.ts';
+import type { FeedSource, FeedStep } from './feed-sources.ts';
+
+export interface FeedSettings {
+  /** Records of one answer, and their bytes; the answer ends at the first record beyond. */
+  readonly feed_records_max: number;
+  readonly feed_bytes_max: number;
+  /** Bytes that are read, and held in memory, at once. */
+  readonly feed_chunk_bytes: number;
+}
+
+export const FEED_SETTINGS: FeedSettings = {
+  feed_records_max: 100_000,
+  feed_bytes_max: 64 * 1024 * 1024,
+  feed_chunk_bytes: 256 * 1024,
+};
+
+export interface FeedRequest {
+  readonly topic: string;
+  readonly format: FeedFormat;
+  readonly shard: Shard;
+  readonly from: number;
+  readonly limit: number;
+  /** How long to stay open at the end, from the last record on. */
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+}
+
+const KEEP_ALIVE_MS = 10_000;
+
+/**
+ * Answers a feed in chunks. The first step is made before the answer begins, so that what it throws
+ * is answered as a problem. A later failure ends the stream; the reader goes on from where it is.
+ */
+export async function openFeed(
+  source: FeedSource,
+  request: FeedRequest,
+  settings: FeedSettings,
+): Promise<AsyncGenerator<Buffer, void, undefined>> {
+  const { shard, from } = request;
+  const first = await source(shard.partition, from, settings.feed_chunk_bytes);
+  return stream(source, request, settings, first);
+}
+
+async function* stream(
+  source: FeedSource,
+  request: FeedRequest,
+  settings: FeedSettings,
+  first: FeedStep,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { shard, signal, format, topic } = request;
+  let records = Math.min(request.limit, settings.feed_records_max);
+  let bytes = settings.feed_bytes_max;
+  let idleUntil = performance.now() + request.waitMs;
+  let { lines, next } = first;
+  while (!signal.aborted) {
+    if (lines.length > 0) {
+      const chunk = frame(lines.slice(0, records), format, topic);
+      records -= lines.length;
+      bytes -= chunk.length;
+      idleUntil = performance.now() + request.waitMs;
+      yield chunk;
+      if (records <= 0 || bytes <= 0) return;
+    } else if (next > shard.applied) {
+      if (performance.now() >= idleUntil) return;
+      if (!(await waitForMore(shard, next, idleUntil, signal)) && format === 'sse') {
+        yield SSE_KEEP_ALIVE;
+      }
+    }
+    ({ lines, next } = await source(shard.partition, next, settings.feed_chunk_bytes));
+  }
+}
+
+async function waitForMore(
+  shard: Shard,
+  next: number,
+  idleUntil: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const until = Math.min(idleUntil, performance.now() + KEEP_ALIVE_MS);
+  return await shard.waitFor(next, until, signal);
+}

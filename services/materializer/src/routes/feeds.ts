@@ -1,0 +1,50 @@
+import { FEED_RECORDS_MAX, getFeed, MemplaneError } from '@memplane/contracts';
+import { type Route, route } from '@memplane/runtime';
+import { formatOf, resumeFrom } from '../domain/feed.ts';
+import { feedSource, type RecordArchive } from '../drivers/feed-sources.ts';
+import { FEED_SETTINGS, type FeedSettings, openFeed } from '../drivers/feed-stream.ts';
+import type { Plane } from '../reads/plane.ts';
+
+const SSE_WAIT_MS = 25_000;
+
+/** `GET /v1/feeds/{topic}` */
+export function getFeedRoute(
+  plane: Plane,
+  archive?: RecordArchive,
+  settings: FeedSettings = FEED_SETTINGS,
+): Route {
+  return route(getFeed, async ({ params, query, headers, signal }) => {
+    const partition = query.partition ?? 0;
+    const shard = plane.shards[partition];
+    if (shard === undefined) {
+      throw new MemplaneError('not_found', `There is no partition ${partition}.`, {
+        field: 'query.partition',
+        extra: { partitions: plane.shards.length },
+      });
+    }
+    const format = formatOf(headers.accept);
+    const lastEventId = headers['last-event-id'];
+    const stream = await openFeed(
+      feedSource(params.topic, plane, archive),
+      {
+        topic: params.topic,
+        format,
+        shard,
+        from: resumeFrom(
+          typeof lastEventId === 'string' ? lastEventId : undefined,
+          query.from ?? 0,
+        ),
+        limit: query.limit ?? FEED_RECORDS_MAX,
+        waitMs: query.waitMs ?? (format === 'sse' ? SSE_WAIT_MS : 0),
+        signal,
+      },
+      settings,
+    );
+    return {
+      status: 200,
+      stream,
+      mediaType: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
+      headers: { 'cache-control': 'no-store' },
+    };
+  });
+}
