@@ -3,6 +3,7 @@ export * from './api/event-ingest.ts';
 export * from './api/feeds.ts';
 export * from './api/liveness.ts';
 export * from './api/materializer.ts';
+export * from './api/replays.ts';
 export * from './api/vector-index.ts';
 export * from './errors.ts';
 export * from './event.ts';
