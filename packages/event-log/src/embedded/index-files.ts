@@ -38,6 +38,19 @@ export class IndexFiles {
     }
   }
 
+  /**
+   * Counts the entries in [from, to) as not yet durable: an earlier process wrote them, and may
+   * have ended before it could sync them.
+   */
+  adopt(partition: number, from: number, to: number): void {
+    if (from >= to) return;
+    const last = Math.floor((to - 1) / ENTRIES_PER_CHUNK);
+    for (let chunk = Math.floor(from / ENTRIES_PER_CHUNK); chunk <= last; chunk++) {
+      this.#chunk(partition, chunk);
+    }
+    this.#touched.add(partition);
+  }
+
   /** Makes all that was written durable. Writes that come meanwhile may or may not be included. */
   async sync(): Promise<void> {
     if (this.#syncFailed) throw new Error('an earlier sync of the index failed');

@@ -69,7 +69,10 @@ async function openLocked(
   const index = new IndexFiles(fs, dir);
   const mark = MarkFile.open(fs, dir, info.partitions);
   const recovered = recoverLog(fs, dir, manifest, index, mark.read());
+  // an earlier process may have ended between making the last segment and syncing its name
   await recovered.file.sync();
+  await fs.syncDir(journalDir(dir));
+  if (recovered.isRebuilt) await index.sync();
   const { segments, position, nextCommit, highestHlc, ends } = recovered;
   const segment = segments.at(-1)?.segment ?? 0;
   mark.write({ segment, position, nextCommit, highestHlc, ends });
@@ -159,6 +162,7 @@ async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<M
     bases: manifest.starts,
   });
   first.close();
+  await fs.syncDir(path.dirname(path.resolve(dir)));
   await fs.replaceText(manifestFile(dir), `${JSON.stringify(manifest, null, 2)}\n`);
   return manifest;
 }

@@ -34,6 +34,8 @@ export interface RecoveredLog {
   readonly ends: number[];
   readonly tornBytes: number;
   readonly scannedBytes: number;
+  /** The indexes were made anew: what was noted as durable of them no longer is. */
+  readonly isRebuilt: boolean;
 }
 
 /** Reads all segment headers; removes a last segment that was never begun properly. */
@@ -126,10 +128,25 @@ export function recoverLog(
     position = result.end;
   }
   filler.flush();
-  for (let p = 0; p < manifest.partitions; p++) index.truncate(p, ends[p] ?? 0);
+  for (let p = 0; p < manifest.partitions; p++) {
+    const end = ends[p] ?? 0;
+    index.truncate(p, end);
+    index.adopt(p, Math.min(end, from.base.bases[p] ?? 0), end);
+  }
   const file = fs.open(segmentFile(dir, last.segment), 'write');
   if (tornBytes > 0) file.truncate(position);
-  return { segments, file, position, nextCommit, highestHlc, ends, tornBytes, scannedBytes };
+  const { isRebuilt } = from;
+  return {
+    segments,
+    file,
+    position,
+    nextCommit,
+    highestHlc,
+    ends,
+    tornBytes,
+    scannedBytes,
+    isRebuilt,
+  };
 }
 
 interface OneSegment {
@@ -164,6 +181,12 @@ function scanOne(
   }
 }
 
+interface ScanStart extends Mark {
+  /** The segment up to whose beginning the indexes are durable. */
+  readonly base: SegmentHeader;
+  readonly isRebuilt: boolean;
+}
+
 /** Where the scan must begin, with what is known there. */
 function startOfScan(
   fs: FileSystem,
@@ -171,7 +194,7 @@ function startOfScan(
   manifest: Manifest,
   segments: readonly SegmentHeader[],
   mark: Mark | undefined,
-): Mark {
+): ScanStart {
   const first = segments[0] as SegmentHeader;
   const checkpoint =
     segments.findLast((header) => header.segment <= manifest.indexSyncedBefore) ?? first;
@@ -179,7 +202,9 @@ function startOfScan(
   const base = isComplete ? checkpoint : first;
   const known = mark !== undefined && segments.some((header) => header.segment === mark.segment);
   if (known && isComplete && mark.segment >= base.segment) {
-    if (base.bases.every((from, p) => isWhole(fs, dir, p, from, mark.ends[p] ?? 0))) return mark;
+    if (base.bases.every((from, p) => isWhole(fs, dir, p, from, mark.ends[p] ?? 0))) {
+      return { ...mark, base, isRebuilt: false };
+    }
   }
   return {
     segment: base.segment,
@@ -187,6 +212,8 @@ function startOfScan(
     nextCommit: base.nextCommit,
     highestHlc: base.highestHlc,
     ends: base.bases,
+    base,
+    isRebuilt: !isComplete,
   };
 }
 
