@@ -260,7 +260,7 @@ test('a replay of a part folds that part alone, and tells where it parts from li
     });
     assert.deepEqual(sets.difference?.entities[0]?.paths, ['attributes.x', 'sequence']);
     const upTo = await replay(world, { entities: [entity], to: 'event:b' });
-    assert.deepEqual((upTo.result?.entities[0]!.result as { attributes: Json }).attributes, {
+    assert.deepEqual((upTo.result!.entities[0]!.result as { attributes: Json }).attributes, {
       x: 2,
       y: 1,
     });

@@ -17,11 +17,13 @@ import type { MaterializerConfig } from './config.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
 import { Follower } from './drivers/follower.ts';
+import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Plane } from './reads/plane.ts';
 import { checkLivenessRoute } from './routes/check-liveness.ts';
+import { getFeedRoute } from './routes/feeds.ts';
 import { getDigestRoute } from './routes/get-digest.ts';
 import { getEntityRoute } from './routes/get-entity.ts';
 import { getEventRoute } from './routes/get-event.ts';
@@ -29,6 +31,7 @@ import { getHistoryRoute } from './routes/get-history.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
 import { queryEntitiesRoute } from './routes/query-entities.ts';
+import { REPLAY_SETTINGS, replayRoutes } from './routes/replays.ts';
 import { resolveCutRoute } from './routes/resolve-cut.ts';
 import { Shard, WaitLimit } from './shard.ts';
 
@@ -87,6 +90,7 @@ class MaterializerService implements Materializer {
   readonly #metrics: Metrics;
   readonly #follower: Follower;
   readonly #counters: CounterPublisher | undefined;
+  readonly #replays = new ReplayJobs(REPLAY_SETTINGS);
   readonly #server: HttpServer;
   readonly #now: () => number;
   #port = 0;
@@ -107,7 +111,11 @@ class MaterializerService implements Materializer {
       settings: config,
       now: this.#now,
     };
-    this.#server = this.#createServer(config, routesOf(plane, config.owner));
+    this.#server = this.#createServer(config, [
+      ...routesOf(plane, config.owner),
+      getFeedRoute(plane),
+      ...replayRoutes(plane, this.#replays, REPLAY_SETTINGS),
+    ]);
   }
 
   get port(): number {
@@ -128,6 +136,7 @@ class MaterializerService implements Materializer {
 
   async stop(): Promise<void> {
     await this.#server.stop();
+    await this.#replays.stop();
     await this.#follower.stop();
     await this.#counters?.stop();
     await this.#store.close();
