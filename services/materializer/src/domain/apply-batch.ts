@@ -27,7 +27,10 @@ export interface ApplySettings {
   /** Event types that open and close a session, on entities `session/*`. */
   readonly sessionOpenTypes: ReadonlySet<string>;
   readonly sessionCloseTypes: ReadonlySet<string>;
-  /** A state is stored once the events since the last one have this many bytes, or its own size. */
+  /**
+   * A state is stored once the events since the last one have this many bytes (four times as many
+   * where there are memories), or its own size if that is more.
+   */
   readonly snapshot_bytes_min: number;
 }
 
@@ -39,38 +42,64 @@ export interface ApplyCounts {
 
 const SESSION_PREFIX = 'session/';
 
+/** An entity of the batch, made from its head's row when it is first needed. */
+interface EntitySlot {
+  readonly keys: ShardKeys;
+  readonly name: string;
+  readonly head: LoadedRow;
+  entity: WorkingEntity | undefined;
+}
+
+/** A record with the rows that it needs, found once. */
+interface Item {
+  readonly record: ParsedRecord;
+  readonly slot: EntitySlot;
+  readonly id: LoadedRow;
+}
+
 /**
  * Folds a batch of one shard: duplicate filter, history, views, memories, index, effects, timeline,
  * derived counters. Pure: it is given the rows that it needs (see {@link BatchFold.rowsNeeded}), and
  * tells all that changes to a sink, to be written as one batch.
  */
 export class BatchFold {
-  readonly #records: readonly ParsedRecord[];
   readonly #settings: ApplySettings;
-  readonly #tenantKeys: TenantKeys;
   readonly #partition: number;
   readonly #rows = new Map<string, LoadedRow>();
-  readonly #entities = new Map<string, WorkingEntity>();
+  readonly #slots = new Map<string, EntitySlot>();
+  readonly #items: readonly Item[];
 
   constructor(partition: number, records: readonly ParsedRecord[], settings: ApplySettings) {
     this.#partition = partition;
-    this.#records = records;
     this.#settings = settings;
-    this.#tenantKeys = new TenantKeys(partition);
+    const tenantKeys = new TenantKeys(partition);
+    this.#items = records.map((record) => this.#itemOf(record, tenantKeys.of(record.tenant)));
+  }
+
+  #itemOf(record: ParsedRecord, keys: ShardKeys): Item {
+    const { entity: name, event } = record;
+    const headKey = keys.head(name);
+    let slot = this.#slots.get(headKey);
+    if (slot === undefined) {
+      slot = { keys, name, head: this.#need(headKey), entity: undefined };
+      this.#slots.set(headKey, slot);
+    }
+    const { memory } = event.data;
+    if (memory !== undefined) this.#need(keys.memory(name, memory.id));
+    return { record, slot, id: this.#need(keys.id(event.id, name)) };
+  }
+
+  #need(key: string): LoadedRow {
+    let row = this.#rows.get(key);
+    if (row === undefined) {
+      row = { key: toKey(key), value: null };
+      this.#rows.set(key, row);
+    }
+    return row;
   }
 
   /** The rows to be loaded: heads, ids and memories. Fill in their values. */
   rowsNeeded(): LoadedRow[] {
-    const need = (key: string) => {
-      if (!this.#rows.has(key)) this.#rows.set(key, { key: toKey(key), value: null });
-    };
-    for (const { tenant, entity, event } of this.#records) {
-      const keys = this.#tenantKeys.of(tenant);
-      need(keys.head(entity));
-      need(keys.id(event.id, entity));
-      const { memory } = event.data;
-      if (memory !== undefined) need(keys.memory(entity, memory.id));
-    }
     return [...this.#rows.values()];
   }
 
@@ -80,13 +109,14 @@ export class BatchFold {
    */
   memoriesNeeded(): { readonly prefix: string; readonly entity: WorkingEntity }[] {
     const bytes = new Map<WorkingEntity, number>();
-    for (const { tenant, entity, bytes: value } of this.#records) {
-      const working = this.#entity(tenant, entity);
-      bytes.set(working, (bytes.get(working) ?? working.bytesSinceSnapshot) + value.length);
+    for (const { record, slot } of this.#items) {
+      const entity = entityOf(slot);
+      if (entity.memoryCount === 0) continue;
+      bytes.set(entity, (bytes.get(entity) ?? entity.bytesSinceSnapshot) + record.bytes.length);
     }
     const needed: { prefix: string; entity: WorkingEntity }[] = [];
     for (const [entity, sum] of bytes) {
-      if (entity.memoryCount > 0 && sum >= this.#snapshotThreshold(entity)) {
+      if (sum >= this.#snapshotThreshold(entity)) {
         needed.push({ prefix: entity.keys.memories(entity.entity), entity });
       }
     }
@@ -99,17 +129,19 @@ export class BatchFold {
     const timeline = new TimelineWriter();
     const tenants = new Set(before.tenants);
     let { maxHlc, applied, activeSessions } = before;
-    for (const record of this.#records) {
+    for (const item of this.#items) {
+      const { record } = item;
       if (record.hlc > maxHlc) maxHlc = record.hlc;
       applied = record.offset;
       tenants.add(record.tenant);
-      const verdict = this.#judge(record, sink);
+      const verdict = judge(item, sink);
       counts[verdict]++;
       if (verdict === 'duplicates') {
         timeline.add(record.offset, maxHlc, '', '');
         continue;
       }
-      const entity = this.#entity(record.tenant, record.entity);
+      const entity = entityOf(item.slot);
+      entity.isChanged = true;
       entity.bytesSinceSnapshot += record.bytes.length;
       const rejected = verdict === 'rejected';
       if (!rejected) activeSessions += this.#apply(record, entity, sink);
@@ -135,8 +167,9 @@ export class BatchFold {
   }
 
   #finish(shard: ShardRecord, timeline: TimelineWriter, sink: RowSink): void {
-    const firstOffset = this.#records[0]?.offset ?? 0;
-    for (const entity of this.#entities.values()) {
+    const firstOffset = this.#items[0]?.record.offset ?? 0;
+    for (const slot of this.#slots.values()) {
+      const entity = entityOf(slot);
       for (const [id, memory] of entity.memories) {
         // What was loaded and stayed as it was need not be written again.
         if (memory === null) sink.delete(toKey(entity.keys.memory(entity.entity, id)));
@@ -147,37 +180,13 @@ export class BatchFold {
           );
         }
       }
-      if (entity.offset >= 0) sink.put(toKey(entity.keys.head(entity.entity)), entity.encode());
+      // A batch of mere duplicates changes nothing of an entity.
+      if (entity.isChanged) sink.put(slot.head.key, entity.encode());
     }
     const plane = new ShardKeys(PLANE, this.#partition);
     sink.put(toKey(plane.batch(shard.applied)), timeline.finish());
     sink.put(toKey(plane.stamp(shard.maxHlc, shard.applied)), EMPTY);
     sink.put(toKey(plane.shard()), encodeShard(shard));
-  }
-
-  #entity(tenant: string, name: string): WorkingEntity {
-    const keys = this.#tenantKeys.of(tenant);
-    const headKey = keys.head(name);
-    let entity = this.#entities.get(headKey);
-    if (entity === undefined) {
-      entity = new WorkingEntity(keys, name, this.#rows.get(headKey)?.value ?? null);
-      this.#entities.set(headKey, entity);
-    }
-    return entity;
-  }
-
-  /** The duplicate filter: the first event of an id counts, for as long as history is kept. */
-  #judge(record: ParsedRecord, sink: RowSink): keyof ApplyCounts {
-    const { tenant, entity, event, offset } = record;
-    const row = this.#rows.get(this.#tenantKeys.of(tenant).id(event.id, entity));
-    if (row === undefined) throw new Error('the id row of a record was not asked for');
-    const mine = encodeId(offset, event.digest ?? '');
-    if (row.value === null) {
-      row.value = mine;
-      sink.put(row.key, mine);
-      return 'applied';
-    }
-    return decodeId(row.value).digest.equals(decodeId(mine).digest) ? 'duplicates' : 'rejected';
   }
 
   /** @returns the change of the number of active sessions */
@@ -256,8 +265,10 @@ export class BatchFold {
     return 0;
   }
 
+  /** With memories it costs a scan to gather a state, so it is done more seldom. */
   #snapshotThreshold(entity: WorkingEntity): number {
-    return Math.max(this.#settings.snapshot_bytes_min, entity.stateBytes);
+    const { snapshot_bytes_min: min } = this.#settings;
+    return Math.max(entity.memoryCount === 0 ? min : 4 * min, entity.stateBytes);
   }
 
   /**
@@ -281,3 +292,19 @@ export class BatchFold {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+function entityOf(slot: EntitySlot): WorkingEntity {
+  slot.entity ??= new WorkingEntity(slot.keys, slot.name, slot.head.value);
+  return slot.entity;
+}
+
+/** The duplicate filter: the first event of an id counts, for as long as history is kept. */
+function judge({ record, id }: Item, sink: RowSink): keyof ApplyCounts {
+  const mine = encodeId(record.offset, record.event.digest ?? '');
+  if (id.value === null) {
+    id.value = mine;
+    sink.put(id.key, mine);
+    return 'applied';
+  }
+  return decodeId(id.value).digest.equals(decodeId(mine).digest) ? 'duplicates' : 'rejected';
+}

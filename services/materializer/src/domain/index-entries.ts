@@ -23,22 +23,29 @@ function isIndexable(value: Json): value is IndexableValue {
   return value !== null && typeof value !== 'object';
 }
 
-export function isIndexablePath(path: string): boolean {
-  if (path === '' || path.includes('\x00')) return false;
-  return (
-    path.length * 3 <= INDEX_BOUNDS.path_bytes_max ||
-    utf8(path).length <= INDEX_BOUNDS.path_bytes_max
-  );
+/** Attribute names repeat: what is made of a path is made once. */
+const prefixes = new Map<string, string | undefined>();
+const PREFIXES_MAX = 10_000;
+
+/** The beginning of all entries of a path; nothing for one that is not indexed. */
+function prefixOf(path: string): string | undefined {
+  if (prefixes.has(path)) return prefixes.get(path);
+  if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
+  const bytes = utf8(path);
+  const isIndexed =
+    path !== '' && !path.includes('\x00') && bytes.length <= INDEX_BOUNDS.path_bytes_max;
+  const prefix = isIndexed ? bytes + PATH_END : undefined;
+  if (path.length <= INDEX_BOUNDS.path_bytes_max) prefixes.set(path, prefix);
+  return prefix;
 }
 
-/** The beginning of all entries of a path. */
-export function pathPrefix(path: string): string {
-  return utf8(path) + PATH_END;
+export function isIndexablePath(path: string): boolean {
+  return prefixOf(path) !== undefined;
 }
 
 /** The beginning of all entries of a path whose values have the type of the given one. */
 export function typePrefix(path: string, value: IndexableValue): string {
-  return pathPrefix(path) + typeOf(value);
+  return (prefixOf(path) ?? '') + typeOf(value);
 }
 
 /**
@@ -66,17 +73,33 @@ export function encodeText(value: string): string {
   return utf8(cut.toWellFormed()).replaceAll('\x00', '\x00\xff');
 }
 
-const scratch = Buffer.alloc(8);
+const float = new Float64Array(1);
+const word = new Uint32Array(float.buffer);
+const [LOW, HIGH] = isLittleEndian() ? [0, 1] : [1, 0];
+
+function isLittleEndian(): boolean {
+  return new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+}
 
 /** The bits of a float64, turned so that bytes sort as numbers do. */
 function encodeNumber(value: number): string {
-  scratch.writeDoubleBE(value === 0 ? 0 : value);
-  const negative = ((scratch[0] ?? 0) & 0x80) !== 0;
-  for (let i = 0; i < 8; i++) {
-    const byte = scratch[i] ?? 0;
-    scratch[i] = negative ? ~byte : i === 0 ? byte | 0x80 : byte;
-  }
-  return scratch.toString('latin1', 0, 8);
+  float[0] = value === 0 ? 0 : value;
+  let high = word[HIGH] ?? 0;
+  let low = word[LOW] ?? 0;
+  if (high >>> 31 === 1) {
+    high = ~high;
+    low = ~low;
+  } else high |= 0x8000_0000;
+  return String.fromCharCode(
+    high >>> 24,
+    (high >>> 16) & 0xff,
+    (high >>> 8) & 0xff,
+    high & 0xff,
+    low >>> 24,
+    (low >>> 16) & 0xff,
+    (low >>> 8) & 0xff,
+    low & 0xff,
+  );
 }
 
 /**

@@ -36,21 +36,6 @@ export const SNAPSHOT_KIND = '\x01';
 /** The row that says in which format the store is written. */
 export const FORMAT_KEY = toKey(`${PLANE}\x00format`);
 
-const prefixes = new Map<string, string>();
-const PREFIXES_MAX = 65_536;
-
-export function tablePrefix(tenant: string, partition: number, table: Table): string {
-  const name = `${tenant}/${partition}/${table}`;
-  let prefix = prefixes.get(name);
-  if (prefix === undefined) {
-    if (prefixes.size >= PREFIXES_MAX) prefixes.clear();
-    const number = String.fromCharCode(partition >>> 8, partition & 0xff);
-    prefix = `${tenant}\x00${number}${table}`;
-    prefixes.set(name, prefix);
-  }
-  return prefix;
-}
-
 /** A key's bytes. */
 export function toKey(text: string): Buffer {
   return Buffer.from(text, 'latin1');
@@ -125,18 +110,27 @@ function counted(text: string): string {
 export class ShardKeys {
   readonly tenant: string;
   readonly partition: number;
+  readonly #shard: string;
+  readonly #heads: string;
+  readonly #histories: string;
+  readonly #ids: string;
 
   constructor(tenant: string, partition: number) {
     this.tenant = tenant;
     this.partition = partition;
+    this.#shard = `${tenant}\x00${String.fromCharCode(partition >>> 8, partition & 0xff)}`;
+    this.#heads = this.table('h');
+    this.#histories = this.table('v');
+    this.#ids = this.table('i');
   }
 
+  /** What all keys of a table begin with. */
   table(table: Table): string {
-    return tablePrefix(this.tenant, this.partition, table);
+    return this.#shard + table;
   }
 
   head(entity: string): string {
-    return this.table('h') + entity;
+    return this.#heads + entity;
   }
 
   memories(entity: string): string {
@@ -152,7 +146,7 @@ export class ShardKeys {
   }
 
   histories(entity: string): string {
-    return `${this.table('v') + entity}\x00`;
+    return `${this.#histories + entity}\x00`;
   }
 
   event(entity: string, offset: number): string {
@@ -164,11 +158,11 @@ export class ShardKeys {
   }
 
   ids(id: string): string {
-    return this.table('i') + counted(id);
+    return this.#ids + counted(id);
   }
 
   id(id: string, entity: string): string {
-    return this.table('i') + counted(id) + entity;
+    return this.#ids + counted(id) + entity;
   }
 
   effects(causeId: string): string {

@@ -23,6 +23,7 @@ const NO_ATTRIBUTES = Buffer.from('{}');
 export class WorkingEntity {
   readonly keys: ShardKeys;
   readonly entity: string;
+  isChanged = false;
   sessionActive: boolean;
   sequence: number;
   offset: number;
@@ -69,21 +70,24 @@ export class WorkingEntity {
   /** Merges a patch and moves the index along. */
   patch(patch: Attributes, offset: number, sink: RowSink): void {
     this.#attributes ??= JSON.parse(this.#attributesJson.toString()) as Attributes;
+    const merged = mergePatch(this.#attributes, patch as Json) as Attributes;
+    if (merged === this.#attributes) return;
     this.#entries ??= zip(entriesOf(this.#attributes), this.#since);
-    this.#attributes = mergePatch(this.#attributes, patch as Json) as Attributes;
+    this.#attributes = merged;
     this.#dirty = true;
     const before = this.#entries;
     const now = new Map<string, number>();
+    const from = encodeOffset(offset);
     for (const entry of entriesOf(this.#attributes)) {
       const since = before.get(entry);
       now.set(entry, since ?? offset);
       if (since !== undefined) continue;
-      sink.put(toKey(this.keys.liveAttribute(entry, this.entity)), encodeOffset(offset));
+      sink.put(toKey(this.keys.liveAttribute(entry, this.entity)), from);
     }
     for (const [entry, since] of before) {
       if (now.has(entry)) continue;
       sink.delete(toKey(this.keys.liveAttribute(entry, this.entity)));
-      sink.put(toKey(this.keys.formerAttribute(entry, this.entity, since)), encodeOffset(offset));
+      sink.put(toKey(this.keys.formerAttribute(entry, this.entity, since)), from);
     }
     this.#entries = now;
   }

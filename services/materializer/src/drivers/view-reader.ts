@@ -8,6 +8,7 @@ import {
   decodeMemory,
   decodeSnapshot,
   type Head,
+  type HistoryRow,
   type MemoryRow,
 } from '../domain/rows.ts';
 import { decodeShard, type ShardRecord } from '../domain/shard-record.ts';
@@ -15,8 +16,9 @@ import { type EntityState, emptyState, evolve } from '../domain/state.ts';
 import { lastOffsetUpTo, readTimeline, stampAt } from '../domain/timeline.ts';
 import { shardKey } from './view-store.ts';
 
-/** Rows that one step of a read of the past fetches: about one stored state's worth of events. */
-const PAST_CHUNK_ROWS = 64;
+/** Rows that the steps of a read of the past fetch. */
+const PAST_ROWS_FIRST = 12;
+const PAST_ROWS_MAX = 256;
 
 /** A state of the past, with the newest stamp of the partition where its last event tells it. */
 export interface PastState {
@@ -78,28 +80,32 @@ export class ViewReader {
    */
   async stateAt(keys: ShardKeys, entity: string, offset: number): Promise<PastState | undefined> {
     const prefix = keys.histories(entity);
-    const events: { offset: number; row: ReturnType<typeof decodeHistory> }[] = [];
+    const events: { offset: number; row: HistoryRow }[] = [];
     let base: EntityState | undefined;
-    const range = {
-      gte: toKey(prefix),
-      lt: toKey(keys.event(entity, offset + 1)),
-      reverse: true,
-      snapshot: this.snapshot,
-      chunkRows: PAST_CHUNK_ROWS,
-    };
-    search: for await (const rows of this.rocks.scan(range)) {
+    let lt = toKey(keys.event(entity, offset + 1));
+    // A stored state is a few rows away, unless events are small or the state is large.
+    for (let limit = PAST_ROWS_FIRST; ; limit = Math.min(limit * 4, PAST_ROWS_MAX)) {
+      const rows = await this.rocks.scanAll({
+        gte: toKey(prefix),
+        lt,
+        reverse: true,
+        snapshot: this.snapshot,
+        limit,
+        chunkRows: limit,
+      });
       for (const { key, value } of rows) {
         const at = key.readUIntBE(prefix.length, 6);
-        if (key[key.length - 1] === 1) {
+        if (key[key.length - 1] === 0) {
+          events.push({ offset: at, row: decodeHistory(value) });
+          if (base !== undefined) break;
+        } else if (base === undefined) {
           base = stateOf(value, at);
-          if (events.length > 0) break search;
-          // The event of a stored state comes next; it tells the partition's newest stamp.
-          continue;
+          // Its own event comes next; it is needed only for the partition's newest stamp.
+          if (events.length > 0) break;
         }
-        const row = decodeHistory(value);
-        events.push({ offset: at, row });
-        if (base !== undefined) break search;
       }
+      if ((base !== undefined && events.length > 0) || rows.length < limit) break;
+      lt = rows.at(-1)?.key ?? lt;
     }
     const newest = events[0];
     if (newest === undefined) return undefined;
@@ -127,8 +133,18 @@ export class ViewReader {
       limit: 1,
       chunkRows: 1,
     });
-    if (row === undefined) throw missingBatch(partition, offset);
-    return stampAt(readTimeline(row.value), offset);
+    const entries = row === undefined ? [] : readTimeline(row.value);
+    if (entries[0] !== undefined && entries[0].offset <= offset) return stampAt(entries, offset);
+    // The log may have gaps: then the batch before tells it.
+    const [before] = await this.rocks.scanAll({
+      gte: toKey(keys.table('b')),
+      lt: toKey(keys.batch(offset)),
+      snapshot: this.snapshot,
+      reverse: true,
+      limit: 1,
+      chunkRows: 1,
+    });
+    return before === undefined ? 0n : stampAt(readTimeline(before.value), offset);
   }
 
   /** The longest prefix of a partition whose stamps are all at or before a limit. */

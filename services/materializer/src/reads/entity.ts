@@ -1,10 +1,11 @@
-import { formatHlc, parseHlc } from '@memplane/clock';
+import { formatHlc, hlcToMs, parseHlc } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
-import type { MemoryRow } from '../domain/rows.ts';
-import { expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
+import { parseAsOf } from '../domain/as-of.ts';
+import { decodeId, type MemoryRow } from '../domain/rows.ts';
+import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import { type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
-import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
+import { inSnapshot, keysOf, type Plane, shardAt, type Waiting } from './plane.ts';
 
 export interface EntityRequest {
   readonly tenant: string;
@@ -32,6 +33,8 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
   const { partition } = keysOf(plane.log.info, tenant, entity);
   await waitForTokens(plane, after, wait, partition);
   if (asOf !== undefined) {
+    const own = await readOwnPast(plane, request, asOf);
+    if (own !== undefined) return own;
     const cut = await resolveAsOf(plane, { asOf, tenant, entity, wait });
     const parts = await inSnapshot(plane, (reader) => partsAt(plane, reader, request, cut));
     return answer(plane, entity, parts, cut, partition);
@@ -55,6 +58,48 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
   });
 }
 
+/**
+ * An offset or an event of the entity itself: one snapshot serves for cut and state, and the event at
+ * the cut tells the newest stamp. Nothing where the general way has to be gone.
+ */
+async function readOwnPast(
+  plane: Plane,
+  { tenant, entity }: EntityRequest,
+  text: string,
+): Promise<string | undefined> {
+  const asOf = parseAsOf(text, 'query.asOf');
+  const isOwn = asOf.kind === 'event' || (asOf.kind === 'offset' && asOf.epoch === undefined);
+  if (!isOwn) return undefined;
+  const keys = keysOf(plane.log.info, tenant, entity);
+  const { applied, historyStart } = shardAt(plane, keys.partition).record;
+  return inSnapshot(plane, async (reader) => {
+    let offset: number;
+    if (asOf.kind === 'offset') offset = asOf.offset;
+    else {
+      const row = await reader.get(keys.id(asOf.id, entity));
+      if (row === null) return undefined;
+      offset = decodeId(row).offset;
+    }
+    if (offset > applied || offset < historyStart) return undefined;
+    const past = await reader.stateAt(keys, entity, offset);
+    if (past?.rowOffset !== offset) return undefined;
+    const timeMs = hlcToMs(past.rowMaxHlc);
+    const parts = partsOf(past.state, offset, timeMs);
+    const offsets = new Map([[keys.partition, offset]]);
+    return answer(plane, entity, parts, { offsets, timeMs }, keys.partition);
+  });
+}
+
+function partsOf(state: EntityState, offset: number, timeMs: number): EntityParts {
+  return {
+    attributes: JSON.stringify(state.attributes),
+    memories: JSON.stringify(liveViews(state.memories.values(), timeMs)),
+    sequence: state.sequence,
+    offset,
+    hlc: state.hlc,
+  };
+}
+
 async function partsAt(
   plane: Plane,
   reader: ViewReader,
@@ -65,14 +110,7 @@ async function partsAt(
   const offset = cut.offsets.get(keys.partition) ?? -1;
   const past = await reader.stateAt(keys, entity, offset);
   if (past === undefined) throw notFound(entity, offset);
-  const { state } = past;
-  return {
-    attributes: JSON.stringify(state.attributes),
-    memories: JSON.stringify(liveViews(state.memories.values(), cut.timeMs)),
-    sequence: state.sequence,
-    offset,
-    hlc: state.hlc,
-  };
+  return partsOf(past.state, offset, cut.timeMs);
 }
 
 /** Those whose `ttl` has not ended at a time, in the order of their events. */
