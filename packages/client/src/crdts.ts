@@ -52,6 +52,35 @@ class Replicated {
   }
 }
 
+/** One counter as a list shows it. */
+export interface ListedCounter {
+  readonly name: string;
+  readonly value: number;
+  readonly [more: string]: unknown;
+}
+
+/** All counters, page by page. */
+export async function* listCounters(
+  core: Core,
+  options: CallOptions = {},
+): AsyncGenerator<ListedCounter> {
+  let cursor: string | undefined;
+  do {
+    const { signal, timeoutMs } = options;
+    const page = (await core.http.json({
+      service: 'crdt-sync',
+      method: 'GET',
+      path: '/v1/counters',
+      repeat: 'always',
+      query: { cursor },
+      ...(signal === undefined ? {} : { signal }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    })) as { counters: ListedCounter[]; nextCursor?: string };
+    yield* page.counters;
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+}
+
 /** A counter that any agent may raise or lower anywhere. */
 export class Counter extends Replicated {
   constructor(core: Core, name: string) {

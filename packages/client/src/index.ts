@@ -1,4 +1,10 @@
-export { Counter, type CrdtReadOptions, Register, ReplicatedSet } from './crdts.ts';
+export {
+  Counter,
+  type CrdtReadOptions,
+  type ListedCounter,
+  Register,
+  ReplicatedSet,
+} from './crdts.ts';
 export { MemplaneError, type MemplaneErrorDetails } from './errors.ts';
 export type { FeedOptions, FeedRecord } from './feed.ts';
 export type { CallOptions } from './http.ts';

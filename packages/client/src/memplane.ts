@@ -1,6 +1,6 @@
 import { Appender } from './append.ts';
 import { Core } from './core.ts';
-import { Counter, Register, ReplicatedSet } from './crdts.ts';
+import { Counter, type ListedCounter, listCounters, Register, ReplicatedSet } from './crdts.ts';
 import { type FeedOptions, type FeedRecord, readFeed } from './feed.ts';
 import type { CallOptions } from './http.ts';
 import { Memories } from './memories.ts';
@@ -183,6 +183,11 @@ export class Memplane {
 
   counter(name: string): Counter {
     return new Counter(this.#core, name);
+  }
+
+  /** All counters with their values, by name. */
+  counters(options: CallOptions = {}): AsyncGenerator<ListedCounter> {
+    return listCounters(this.#core, options);
   }
 
   set(name: string): ReplicatedSet {

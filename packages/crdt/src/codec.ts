@@ -24,9 +24,9 @@ export function encodeCounter(state: CounterState): Uint8Array {
   const entries = sortedEntries(state).map(([incarnation, entry]) => [
     incarnationBytes(incarnation),
     entry.seq,
-    entry.net,
+    netForm(entry.net),
     entry.resetSeq,
-    entry.resetNet,
+    netForm(entry.resetNet),
   ]);
   const kind = state.kind === undefined ? 0 : state.kind === 'g' ? 1 : 2;
   return encode([CRDT_FORMAT_VERSION, COUNTER, kind, entries, partsForm(state.parts)]);
@@ -43,7 +43,7 @@ export function decodeCounter(bytes: Uint8Array): CounterState {
         const [incarnation, seq, net, resetSeq, resetNet] = list(entry);
         return [
           incarnationText(incarnation),
-          { seq: int(seq), net: big(net), resetSeq: int(resetSeq), resetNet: big(resetNet) },
+          { seq: int(seq), net: netOf(net), resetSeq: int(resetSeq), resetNet: netOf(resetNet) },
         ];
       }),
     ),
@@ -153,6 +153,16 @@ export function setDigest(state: OrSetState): bigint {
     digest = addDigests(digest, recordDigest(encodeElement(element, dots)));
   }
   return digest;
+}
+
+/** A sum as a number, or as decimal digits where it is beyond 64 bits. */
+function netForm(net: bigint): bigint | string {
+  return BigInt.asIntN(64, net) === net ? net : String(net);
+}
+
+function netOf(form: unknown): bigint {
+  if (typeof form === 'string' && /^-?[1-9][0-9]{18,40}$/.test(form)) return BigInt(form);
+  return big(form);
 }
 
 function partsForm(parts: LogParts | undefined): unknown {

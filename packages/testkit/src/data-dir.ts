@@ -17,13 +17,13 @@ export class ScratchFolder implements Disposable {
   }
 }
 
-/** What must stay when the derived stores are removed: the log, its archive, the clock, the CRDTs. */
-const TRUTH = new Set(['log', 'archive', 'event-ingest', 'crdt-sync', 'blobs']);
+/** The folders of the stores that are derived from the log and its archive. */
+const DERIVED = new Set(['views', 'vectors']);
 
 /** Removes every derived store (views, vectors, text) of a plane that has ended. */
 export function removeDerivedStores(dataDir: string): string[] {
   const removed = readdirSync(dataDir, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !TRUTH.has(entry.name))
+    .filter((entry) => entry.isDirectory() && DERIVED.has(entry.name))
     .map((entry) => entry.name);
   for (const name of removed) rmSync(join(dataDir, name), { recursive: true });
   return removed;

@@ -1,0 +1,210 @@
+/**
+ * Durable ingest over HTTP against what the same machine can do without us.
+ *
+ *   node benchmarks/ingest.ts [rounds] [ms per run]
+ *
+ * Batches: 8 connections append 500 events of about 400 bytes each time; the peer is 8 writers in
+ * this process that parse the same JSON and put each event into a RocksDB batch, synced
+ * (fdatasync of the write-ahead log, shared by the writers that overlap).
+ * Single: 64 connections append one event each time; the peer is the same HTTP stack (Express,
+ * body limits, JSON, the operation's schema), which writes the body's bytes to one file and
+ * awaits one fdatasync shared by all requests under way.
+ */
+
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { appendEvents } from '@memplane/contracts';
+import { createEventIngest, readIngestConfig } from '@memplane/event-ingest';
+import { openEmbeddedLog } from '@memplane/event-log';
+import { RocksStore } from '@memplane/rocks';
+import { createLogger, createTelemetry, HttpServer } from '@memplane/runtime';
+import { EventBatch } from './lib/event-bodies.ts';
+import type { LoadData, LoadOrder, LoadResult } from './lib/http-load.ts';
+import { interleave, type Measured, ratio } from './lib/rounds.ts';
+
+const ROUNDS = Number(process.argv[2] ?? 5);
+const RUN_MS = Number(process.argv[3] ?? 1500);
+const BATCH = 500;
+const WRITERS = 8;
+const CONNECTIONS = 64;
+const ENTITIES = 10_000;
+
+class Load {
+  readonly #worker: Worker;
+  #nextId: number;
+
+  constructor(events_per_request: number, firstId: number) {
+    const workerData: LoadData = { events_per_request, entities: ENTITIES };
+    this.#worker = new Worker(new URL('./lib/http-load.ts', import.meta.url), { workerData });
+    this.#nextId = firstId;
+  }
+
+  /** @returns events per second */
+  async run(port: number, urlPath: string, connections: number): Promise<number> {
+    const order: LoadOrder = {
+      port,
+      path: urlPath,
+      connections,
+      durationMs: RUN_MS,
+      firstId: this.#nextId,
+    };
+    const result = await new Promise<LoadResult>((resolve, reject) => {
+      this.#worker.once('message', resolve).once('error', reject);
+      this.#worker.postMessage(order);
+    });
+    this.#worker.removeAllListeners();
+    this.#nextId = result.nextId;
+    if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
+    return (result.events / result.elapsedMs) * 1000;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** 8 writers in this process: parse, put, sync. */
+async function rocksWriters(store: RocksStore, batches: EventBatch[], ids: { next: number }) {
+  let events = 0;
+  const started = performance.now();
+  const end = started + RUN_MS;
+  await Promise.all(
+    batches.map(async (batch) => {
+      while (performance.now() < end) {
+        batch.renumber(ids.next);
+        ids.next += batch.count;
+        const parsed = JSON.parse(batch.bytes.toString()) as { id: string; entity: string }[];
+        const write = store.batch();
+        for (const event of parsed) {
+          write.put(
+            Buffer.from(`${event.entity}\0${event.id}`),
+            Buffer.from(JSON.stringify(event)),
+          );
+        }
+        await store.write(write, { sync: true });
+        events += batch.count;
+      }
+    }),
+  );
+  return (events / (performance.now() - started)) * 1000;
+}
+
+/** Stores nothing but the bytes, durably: requests under way share one fdatasync. */
+async function createSyncPeer(dir: string): Promise<{ port: number; stop: () => Promise<void> }> {
+  const file = await open(path.join(dir, 'peer.log'), 'w');
+  let waiting: { bytes: Buffer; done: () => void }[] = [];
+  let running = false;
+  const run = async () => {
+    running = true;
+    while (waiting.length > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const now = waiting;
+      waiting = [];
+      await file.writev(now.map((one) => one.bytes));
+      await file.datasync();
+      for (const one of now) one.done();
+    }
+    running = false;
+  };
+  const telemetry = await createTelemetry({
+    serviceName: 'peer',
+    version: '0',
+    otlpEndpoint: undefined,
+    flushTimeoutMs: 100,
+  });
+  const server = new HttpServer({
+    name: 'peer',
+    version: '0',
+    description: 'stores bytes',
+    host: '127.0.0.1',
+    port: 0,
+    token: undefined,
+    telemetry,
+    logger: createLogger('peer', 'warn'),
+    inflight_requests_max: 1024,
+    connections_max: 1024,
+    drainTimeoutMs: 1000,
+    readiness: () => ({ ready: true }),
+    routes: [
+      {
+        operation: appendEvents,
+        async handle(request) {
+          await new Promise<void>((done) => {
+            waiting.push({ bytes: Buffer.from(JSON.stringify(request.body)), done });
+            if (!running) void run();
+          });
+          return { status: 201, body: { accepted: [] } };
+        },
+      },
+    ],
+  });
+  const port = await server.listen();
+  return {
+    port,
+    async stop() {
+      await server.stop();
+      await file.close();
+    },
+  };
+}
+
+function print(row: string, ours: Measured, peer: Measured, goal: number): void {
+  const part = ratio('ratio', ours, peer);
+  const figure = (m: Measured, digits = 0) =>
+    `${m.median.toLocaleString('en', { maximumFractionDigits: digits })} ±${(m.spread * 100).toFixed(1)} %`;
+  console.log(
+    `| ${row} | ${figure(ours)} | ${peer.name}: ${figure(peer)} | ${figure(part, 3)} | ≥ ${goal} |`,
+  );
+}
+
+const dir = await mkdtemp(path.join(tmpdir(), 'memplane-bench-ingest-'));
+try {
+  const log = await openEmbeddedLog({ dir: path.join(dir, 'log') });
+  const config = readIngestConfig({
+    MEMPLANE_EVENT_INGEST_PORT: '0',
+    MEMPLANE_LOG_LEVEL: 'warn',
+  });
+  const service = await createEventIngest(config, { logWriter: log.writer });
+  await service.start();
+  const store = await RocksStore.open(path.join(dir, 'rocks'));
+  const peer = await createSyncPeer(dir);
+  const batchLoad = new Load(BATCH, 0);
+  const singleLoad = new Load(1, 5e11);
+  const batches = Array.from({ length: WRITERS }, (_, i) => new EventBatch(BATCH, ENTITIES, i));
+  const bytes = Math.round((batches[0]?.bytes.length ?? 0) / BATCH);
+  const ids = { next: 0 };
+
+  console.log(`events of ${bytes} bytes; ${ROUNDS} rounds of ${RUN_MS} ms; events per second\n`);
+  console.log('| what | ours | against | ratio | goal |\n|---|---|---|---|---|');
+  const only = process.argv[4];
+  if (only !== 'single') {
+    const [a, b] = await interleave(
+      [
+        { name: 'ours', run: () => batchLoad.run(service.port, '/v1/events', WRITERS) },
+        { name: 'RocksDB', run: () => rocksWriters(store, batches, ids) },
+      ],
+      ROUNDS,
+    );
+    if (a && b) print(`ingest, ${WRITERS} × batches of ${BATCH}`, a, b, 0.5);
+  }
+  if (only !== 'batch') {
+    const [c, d] = await interleave(
+      [
+        { name: 'ours', run: () => singleLoad.run(service.port, '/v1/events', CONNECTIONS) },
+        { name: 'one fdatasync', run: () => singleLoad.run(peer.port, '/v1/events', CONNECTIONS) },
+      ],
+      ROUNDS,
+    );
+    if (c && d) print(`single appends, ${CONNECTIONS} connections`, c, d, 0.5);
+  }
+  await Promise.all([batchLoad.end(), singleLoad.end()]);
+  await service.drain();
+  await service.stop();
+  await peer.stop();
+  await store.close();
+  await log.writer.close();
+} finally {
+  await rm(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,108 @@
+import { connect, type Socket } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import { EventBatch } from './event-bodies.ts';
+
+/** What a load worker is told to do; it answers each with a {@link LoadResult}. */
+export interface LoadOrder {
+  readonly port: number;
+  readonly path: string;
+  readonly connections: number;
+  readonly durationMs: number;
+  /** Ids are counted from here. */
+  readonly firstId: number;
+}
+
+export interface LoadResult {
+  readonly events: number;
+  readonly requests: number;
+  readonly elapsedMs: number;
+  readonly errors: number;
+  readonly nextId: number;
+}
+
+export interface LoadData {
+  readonly events_per_request: number;
+  readonly entities: number;
+}
+
+const { events_per_request, entities } = workerData as LoadData;
+const ROOM = 256;
+
+/** One connection: writes a request, reads its whole answer, writes the next. */
+class Writer {
+  readonly #socket: Socket;
+  readonly #batch: EventBatch;
+  readonly #head: Buffer;
+  #left = 0;
+  #resolve: ((status: number) => void) | undefined;
+  #status = 0;
+
+  constructor(order: LoadOrder, seed: number) {
+    this.#batch = new EventBatch(events_per_request, entities, seed, events_per_request === 1);
+    this.#head = Buffer.from(
+      `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
+        `content-length: ${this.#batch.bytes.length}\r\n\r\n`,
+    );
+    if (this.#head.length > ROOM) throw new Error('the head is too long');
+    this.#socket = connect({ port: order.port, host: '127.0.0.1', noDelay: true });
+    this.#socket.on('data', (chunk) => this.#take(chunk));
+    this.#socket.on('close', () => this.#resolve?.(0));
+  }
+
+  send(firstId: number): Promise<number> {
+    this.#batch.renumber(firstId);
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.#socket.cork();
+      this.#socket.write(this.#head);
+      this.#socket.write(this.#batch.bytes);
+      this.#socket.uncork();
+    });
+  }
+
+  end(): void {
+    this.#socket.destroy();
+  }
+
+  /** Answers come with a length and their head in one piece. */
+  #take(chunk: Buffer): void {
+    let bytes = chunk.length;
+    if (this.#left === 0) {
+      const end = chunk.indexOf('\r\n\r\n');
+      const head = chunk.toString('latin1', 0, end);
+      this.#status = Number(head.slice(9, 12));
+      this.#left = Number(/content-length: (\d+)/i.exec(head)?.[1]);
+      bytes -= end + 4;
+    }
+    this.#left -= bytes;
+    if (this.#left === 0) this.#resolve?.(this.#status);
+  }
+}
+
+async function run(order: LoadOrder): Promise<LoadResult> {
+  const writers = Array.from({ length: order.connections }, (_, i) => new Writer(order, i));
+  let nextId = order.firstId;
+  let requests = 0;
+  let errors = 0;
+  const started = performance.now();
+  const end = started + order.durationMs;
+  await Promise.all(
+    writers.map(async (writer) => {
+      while (performance.now() < end) {
+        const first = nextId;
+        nextId += events_per_request;
+        const status = await writer.send(first);
+        if (status === 201) requests++;
+        else errors++;
+        if (status === 0) break;
+      }
+    }),
+  );
+  const elapsedMs = performance.now() - started;
+  for (const writer of writers) writer.end();
+  return { events: requests * events_per_request, requests, elapsedMs, errors, nextId };
+}
+
+parentPort?.on('message', (order: LoadOrder) => {
+  run(order).then((result) => parentPort?.postMessage(result));
+});

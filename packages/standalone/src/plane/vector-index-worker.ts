@@ -1,0 +1,12 @@
+import { createVectorIndex, readVectorIndexConfig } from '@memplane/vector-index';
+import { vectorsDirOf } from './places.ts';
+import { hostService } from './worker-host.ts';
+
+hostService(({ setup, invoker }) => {
+  const config = readVectorIndexConfig({
+    ...process.env,
+    MEMPLANE_VECTOR_INDEX_DIR: vectorsDirOf(setup.dataDir),
+    MEMPLANE_LOG_LEVEL: setup.logLevel,
+  });
+  return createVectorIndex(config, { invoker });
+});

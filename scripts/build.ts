@@ -1,0 +1,114 @@
+/**
+ * Builds `dist/`:
+ * - `memplane.js` and the worker threads of the standalone plane, with shared chunks, so that
+ *   starting it reads a few files instead of a thousand;
+ * - `client/`: the publishable client, self-contained, with its types.
+ *
+ * Usage: node scripts/build.ts
+ */
+import { spawn } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const dist = `${root}dist`;
+const standalone = `${root}packages/standalone/src`;
+
+const started = performance.now();
+await removeOldOutput();
+await Promise.all([buildPlane(), buildClient(), buildClientTypes()]);
+await writeClientManifest();
+console.log(`built dist/ in ${Math.round(performance.now() - started)} ms`);
+
+/** Keeps the folder itself: a running plane may hold its compile cache open. */
+async function removeOldOutput(): Promise<void> {
+  await mkdir(dist, { recursive: true });
+  for (const name of await readdir(dist)) {
+    await rm(`${dist}/${name}`, { recursive: true, force: true });
+  }
+}
+
+async function buildPlane(): Promise<void> {
+  await build({
+    entryPoints: {
+      memplane: `${standalone}/memplane.ts`,
+      'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
+      'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
+    },
+    outdir: dist,
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    // Native code finds its binary beside itself, in node_modules.
+    external: ['rocksdb-native'],
+    // CommonJS packages inside an ES module still ask for `require`.
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    legalComments: 'linked',
+    logLevel: 'warning',
+  });
+}
+
+async function buildClient(): Promise<void> {
+  await build({
+    entryPoints: { index: `${root}packages/client/src/index.ts` },
+    outdir: `${dist}/client`,
+    bundle: true,
+    platform: 'neutral',
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
+}
+
+/** Types come from the compiler, with the extensions of what is published. */
+async function buildClientTypes(): Promise<void> {
+  const out = `${root}.cache/client-types`;
+  await rm(out, { recursive: true, force: true });
+  await run(`${root}node_modules/.bin/tsc`, [
+    ...['-p', `${root}packages/client/tsconfig.build.json`, '--outDir', out],
+  ]);
+  await mkdir(`${dist}/client`, { recursive: true });
+  const from = `${out}/client/src`;
+  for (const name of await readdir(from)) {
+    const text = await readFile(`${from}/${name}`, 'utf8');
+    const published = text.replaceAll(/(from '\.\/[\w-]+)\.ts'/g, "$1.js'");
+    if (published.includes('@memplane/')) throw new Error(`${name} needs another package`);
+    await writeFile(`${dist}/client/${name}`, published);
+  }
+}
+
+async function writeClientManifest(): Promise<void> {
+  const source = JSON.parse(await readFile(`${root}packages/client/package.json`, 'utf8'));
+  const manifest = {
+    name: source.name,
+    version: source.version,
+    description: source.description,
+    license: source.license,
+    type: 'module',
+    sideEffects: false,
+    engines: { node: '>=20' },
+    exports: { '.': { types: './index.d.ts', default: './index.js' } },
+  };
+  await writeFile(`${dist}/client/package.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+  await cp(`${root}LICENSE`, `${dist}/client/LICENSE`);
+}
+
+function run(command: string, args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${command} ended with ${code}`));
+    });
+  });
+}

@@ -1,0 +1,107 @@
+import { SERVICES } from '@memplane/contracts';
+import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+
+const MIB = 1024 * 1024;
+
+/** Every setting of the service, with its unit in its name. */
+export const SETTINGS = {
+  host: text('MEMPLANE_HOST', '127.0.0.1', 'address that HTTP and RESP listen on'),
+  port: integer('MEMPLANE_CRDT_SYNC_PORT', SERVICES['crdt-sync'].port, 'HTTP port', {
+    max: 65_535,
+  }),
+  respPort: integer('MEMPLANE_RESP_PORT', SERVICES['crdt-sync'].respPort, 'RESP port', {
+    max: 65_535,
+  }),
+  dataDir: text('MEMPLANE_DATA_DIR', undefined, 'folder of the data; crdt-sync uses `crdt` in it'),
+  token: text('MEMPLANE_TOKEN', undefined, 'token that HTTP (Bearer) and RESP (AUTH) callers need'),
+  operatorToken: text(
+    'MEMPLANE_OPERATOR_TOKEN',
+    undefined,
+    'token that lets an operator move a derived counter to another log',
+  ),
+  replicaId: text('MEMPLANE_REPLICA_ID', 'replica-0', 'id of this replica, kept over restarts'),
+  logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent'),
+  otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans go; none without'),
+  drainTimeoutMs: integer('MEMPLANE_DRAIN_TIMEOUT_MS', 5_000, 'longest draining', { unit: 'ms' }),
+  inflight_requests_max: integer(
+    'MEMPLANE_INFLIGHT_REQUESTS_MAX',
+    1_024,
+    'HTTP requests under way at once',
+    { min: 1 },
+  ),
+  connections_max: integer('MEMPLANE_CONNECTIONS_MAX', 2_048, 'HTTP connections', { min: 1 }),
+  resp_connections_max: integer('MEMPLANE_RESP_CONNECTIONS_MAX', 2_048, 'RESP connections', {
+    min: 1,
+  }),
+  resp_pipeline_commands_max: integer(
+    'MEMPLANE_RESP_PIPELINE_COMMANDS_MAX',
+    4_096,
+    'commands of one connection that may wait; it is not read from beyond',
+    { min: 1 },
+  ),
+  resp_command_bytes_max: integer(
+    'MEMPLANE_RESP_COMMAND_BYTES_MAX',
+    MIB,
+    'longest command; a longer one is a protocol error',
+    { min: 4_096, unit: 'bytes' },
+  ),
+  resp_output_bytes_max: integer(
+    'MEMPLANE_RESP_OUTPUT_BYTES_MAX',
+    MIB,
+    'answers that may wait for a slow reader; its connection is not read from beyond',
+    { min: 1_024, unit: 'bytes' },
+  ),
+  resp_unauthenticated_timeout_ms: integer(
+    'MEMPLANE_RESP_UNAUTHENTICATED_TIMEOUT_MS',
+    10_000,
+    'longest wait for AUTH where a token is set',
+    { min: 1, unit: 'ms' },
+  ),
+  queued_commands_max: integer(
+    'MEMPLANE_CRDT_QUEUED_COMMANDS_MAX',
+    65_536,
+    'commands that wait for a commit; more are refused',
+    { min: 1 },
+  ),
+  batch_commands_max: integer(
+    'MEMPLANE_CRDT_BATCH_COMMANDS_MAX',
+    8_192,
+    'commands that share one commit',
+    { min: 1 },
+  ),
+  hot_bytes_max: integer(
+    'MEMPLANE_CRDT_HOT_BYTES_MAX',
+    32 * MIB,
+    'memory for values kept hot, roughly',
+    { min: 1, unit: 'bytes' },
+  ),
+  scans_max: integer('MEMPLANE_CRDT_SCANS_MAX', 16, 'scans of sets and lists at once', { min: 1 }),
+  set_elements_max: integer('MEMPLANE_SET_ELEMENTS_MAX', 100_000, 'elements of one set', {
+    min: 1,
+  }),
+  set_bytes_max: integer('MEMPLANE_SET_BYTES_MAX', 8 * MIB, 'bytes of all elements of one set', {
+    min: 1,
+    unit: 'bytes',
+  }),
+  op_ids_per_counter_max: integer(
+    'MEMPLANE_OP_IDS_PER_COUNTER_MAX',
+    16_384,
+    'operation ids that each counter remembers',
+    { min: 1 },
+  ),
+  alerts_max: integer('MEMPLANE_ALERTS_MAX', 256, 'alerts kept', { min: 1 }),
+  hlc_drift_max_ms: integer(
+    'MEMPLANE_HLC_DRIFT_MAX_MS',
+    60_000,
+    'how far ahead a stamp from elsewhere may be',
+    { unit: 'ms' },
+  ),
+  wait_ms_max: integer('MEMPLANE_WAIT_MS', 2_000, 'how long CRDT.AFTER waits', { unit: 'ms' }),
+} as const;
+
+export type CrdtSyncConfig = Config<typeof SETTINGS>;
+
+/** @throws ConfigError that names every wrong setting. */
+export function readCrdtSyncConfig(env: Env): CrdtSyncConfig {
+  return readConfig(SETTINGS, env);
+}

@@ -1,0 +1,323 @@
+import type { HybridClock } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
+import {
+  addDigests,
+  addElement,
+  type CounterState,
+  checkKind,
+  counterExists,
+  counterSum,
+  type Dot,
+  emptyCounter,
+  emptyRegister,
+  encodeElement,
+  type Incarnation,
+  increment,
+  joinContextInto,
+  joinCounterInto,
+  joinRegisterInto,
+  type RegisterState,
+  readRegister,
+  recordDigest,
+  removeElement,
+  resetCounter,
+  resetRegister,
+  subtractDigests,
+  writeRegister,
+} from '@memplane/crdt';
+import type { Command, PartUpdate } from './command.ts';
+import type { CrdtType } from './port.ts';
+import type { Slot } from './slot.ts';
+
+/** What mutations take from the replica. */
+export interface Replica {
+  readonly id: string;
+  readonly incarnation: Incarnation;
+  readonly clock: HybridClock;
+}
+
+export interface ApplyLimits {
+  readonly set_elements_max: number;
+  readonly set_bytes_max: number;
+}
+
+/**
+ * Does one command to its slot, all of whose parts are loaded, and writes its outcome.
+ * @throws MemplaneError; the slot is then unchanged.
+ */
+export function apply(command: Command, slot: Slot, replica: Replica, limits: ApplyLimits): void {
+  const { outcome } = command;
+  switch (command.type) {
+    case 'increment':
+      applyIncrement(command, slot, replica);
+      return;
+    case 'counter-get':
+      expectType(slot, 'counter');
+      outcome.number = safe(slot.value);
+      outcome.flag = slot.exists;
+      return;
+    case 'counter-reset':
+      expectType(slot, 'counter');
+      outcome.number = resetCounterOf(slot, replica) ? 1 : 0;
+      return;
+    case 'part-put':
+      applyPart(command, slot, replica);
+      return;
+    case 'set-add':
+      applyAdds(command, slot, replica, limits);
+      return;
+    case 'set-remove':
+      applyRemoves(command, slot);
+      return;
+    case 'set-has':
+      expectType(slot, 'set');
+      outcome.number = command.elements.filter((element) => slot.elements.has(element)).length;
+      return;
+    case 'set-get':
+      expectType(slot, 'set');
+      outcome.number = slot.set.elements;
+      return;
+    case 'set-reset':
+      expectType(slot, 'set');
+      outcome.number = resetSetOf(slot) ? 1 : 0;
+      return;
+    case 'register-put':
+      applyWrite(command, slot, replica);
+      return;
+    case 'register-get':
+      expectType(slot, 'register');
+      outcome.value = readRegister(slot.register);
+      return;
+    case 'register-reset':
+      expectType(slot, 'register');
+      outcome.number = resetRegisterOf(slot) ? 1 : 0;
+      return;
+    case 'reset-any': {
+      const resets = [resetCounterOf(slot, replica), resetSetOf(slot), resetRegisterOf(slot)];
+      outcome.number = resets.includes(true) ? 1 : 0;
+      return;
+    }
+    case 'nothing':
+    case 'scan':
+      return;
+  }
+}
+
+/** Turns the increments that a slot has gathered into one delta, and joins it in. */
+export function flushIncrements(slot: Slot, replica: Replica): void {
+  if (slot.pending === 0) return;
+  const by = BigInt(slot.value) - BigInt(slot.valueBefore);
+  joinCounterDelta(slot, increment(slot.counter, replica.incarnation, by));
+  slot.pending = 0;
+  slot.valueBefore = slot.value;
+}
+
+function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
+  const { outcome, opId, by } = command;
+  if (!slot.exists) expectType(slot, 'counter');
+  checkKind(slot.counter, command.kind ?? slot.counter.kind ?? 'pn', by);
+  if (opId !== undefined && isRepeated(command, slot)) return;
+  const next = slot.value + by;
+  if (!Number.isSafeInteger(next)) {
+    throw new MemplaneError('counter_overflow', 'A counter stays within ± (2^53 − 1).', {
+      field: 'body.by',
+    });
+  }
+  if (slot.counter.kind !== 'pn') {
+    // The first increment, or one of a G-Counter: it says of which kind the counter is.
+    joinCounterDelta(slot, increment(slot.counter, replica.incarnation, BigInt(by), command.kind));
+    slot.valueBefore = next;
+  } else slot.pending++;
+  slot.value = next;
+  slot.exists = true;
+  slot.dirty = true;
+  outcome.number = next;
+  if (opId !== undefined) {
+    const record = { by, hlc: replica.clock.tick() };
+    slot.ops.push({ opId, record });
+    slot.opRecords.set(opId, record);
+  }
+}
+
+function isRepeated(command: Command, slot: Slot): boolean {
+  const seen = command.opId === undefined ? undefined : slot.opRecords.get(command.opId);
+  if (seen === undefined) return false;
+  if (seen.by !== command.by) {
+    throw new MemplaneError('id_reused', 'This operation id was used with another `by`.', {
+      field: 'body.opId',
+    });
+  }
+  command.outcome.flag = true;
+  command.outcome.number = safe(slot.value);
+  return true;
+}
+
+function applyPart(command: Command, slot: Slot, replica: Replica): void {
+  const { part, outcome } = command;
+  if (part === undefined) throw new MemplaneError('internal', 'A part without its values.');
+  if (!slot.exists) expectType(slot, 'counter');
+  const delta = partDelta(slot.counter, part);
+  flushIncrements(slot, replica);
+  const grew = joinCounterDelta(slot, delta);
+  outcome.flag = grew;
+  slot.value = Number(counterSum(slot.counter));
+  slot.valueBefore = slot.value;
+  slot.exists = true;
+  outcome.number = safe(slot.value);
+}
+
+function partDelta(counter: CounterState, part: PartUpdate): CounterState {
+  const { partition, logId, epoch, offset, value } = part;
+  const parts = counter.parts;
+  let generation = parts?.generation ?? 0;
+  if (parts !== undefined && parts.logId !== logId) {
+    if (!part.replaceLog) {
+      throw new MemplaneError(
+        'token_of_another_log',
+        'The counter is derived from another log; only an operator may replace it.',
+        { field: 'body.logId', extra: { currentLogId: parts.logId } },
+      );
+    }
+    generation++;
+  }
+  const byPartition = new Map([[partition, { epoch, offset, value }]]);
+  return { ...emptyCounter(), parts: { generation, logId, byPartition } };
+}
+
+function applyAdds(command: Command, slot: Slot, replica: Replica, limits: ApplyLimits): void {
+  expectType(slot, 'set');
+  const fresh = new Set(command.elements.filter((element) => !slot.elements.has(element)));
+  let { elements, elementBytes } = slot.set;
+  for (const element of fresh) {
+    elements++;
+    elementBytes += Buffer.byteLength(element);
+  }
+  if (
+    fresh.size > 0 &&
+    (elements > limits.set_elements_max || elementBytes > limits.set_bytes_max)
+  ) {
+    throw new MemplaneError(
+      'body_too_large',
+      `A set holds at most ${limits.set_elements_max} elements and ${limits.set_bytes_max} bytes.`,
+      { field: 'body.element' },
+    );
+  }
+  for (const element of command.elements) {
+    const delta = addElement(slot.setOf(element), replica.incarnation, element);
+    slot.joinSetDelta(delta);
+    // The context only grows, and nobody else holds it until the batch ends.
+    joinContextInto(slot.set.context, delta.context);
+    setDots(slot, element, delta.elements.get(element) ?? []);
+  }
+  slot.dirty = true;
+  command.outcome.number = fresh.size;
+}
+
+function applyRemoves(command: Command, slot: Slot): void {
+  expectType(slot, 'set');
+  let removed = 0;
+  for (const element of command.elements) {
+    if (!slot.elements.has(element)) continue;
+    slot.joinSetDelta(removeElement(slot.setOf(element), element));
+    setDots(slot, element, []);
+    removed++;
+  }
+  if (removed > 0) slot.dirty = true;
+  command.outcome.number = removed;
+}
+
+/** Replaces an element's dots, and keeps the header's counts and digest in step. */
+function setDots(slot: Slot, element: string, dots: readonly Dot[]): void {
+  const before = slot.elements.get(element) ?? [];
+  const header = slot.set;
+  let digest = header.elementsDigest;
+  if (before.length > 0) {
+    digest = subtractDigests(digest, recordDigest(encodeElement(element, before)));
+  }
+  if (dots.length > 0) digest = addDigests(digest, recordDigest(encodeElement(element, dots)));
+  const stood = before.length > 0 ? 1 : 0;
+  const stands = dots.length > 0 ? 1 : 0;
+  slot.set = {
+    context: header.context,
+    elements: header.elements + stands - stood,
+    elementBytes: header.elementBytes + (stands - stood) * Buffer.byteLength(element),
+    elementsDigest: digest,
+  };
+  slot.touched.add(element);
+  if (dots.length > 0) slot.elements.set(element, dots);
+  else slot.elements.delete(element);
+}
+
+function applyWrite(command: Command, slot: Slot, replica: Replica): void {
+  expectType(slot, 'register');
+  const delta = writeRegister(slot.register, {
+    incarnation: replica.incarnation,
+    hlc: replica.clock.tick(),
+    replica: replica.id,
+    value: command.value,
+  });
+  joinRegisterDelta(slot, delta);
+  command.outcome.value = readRegister(slot.register);
+}
+
+/** A part that is derived from a log is the log's to say; a reset leaves it. */
+function resetCounterOf(slot: Slot, replica: Replica): boolean {
+  flushIncrements(slot, replica);
+  const delta = resetCounter(slot.counter);
+  if (delta.entries.size === 0) return false;
+  joinCounterDelta(slot, delta);
+  slot.value = Number(counterSum(slot.counter));
+  slot.valueBefore = slot.value;
+  slot.exists = counterExists(slot.counter);
+  return true;
+}
+
+/** All dots of the set are in its context already: without its elements they count as removed. */
+function resetSetOf(slot: Slot): boolean {
+  if (slot.set.elements === 0) return false;
+  slot.set = { context: slot.set.context, elements: 0, elementBytes: 0, elementsDigest: 0n };
+  slot.setCleared = true;
+  slot.joinSetDelta({ elements: new Map(), context: slot.set.context });
+  slot.elements.clear();
+  slot.touched.clear();
+  slot.dirty = true;
+  return true;
+}
+
+function resetRegisterOf(slot: Slot): boolean {
+  if (slot.register.versions.length === 0) return false;
+  joinRegisterDelta(slot, resetRegister(slot.register));
+  return true;
+}
+
+function joinCounterDelta(slot: Slot, delta: CounterState): boolean {
+  const grew = joinCounterInto(slot.counter, delta);
+  if (grew) {
+    slot.counterDelta ??= emptyCounter();
+    joinCounterInto(slot.counterDelta, delta);
+    slot.dirty = true;
+  }
+  return grew;
+}
+
+function joinRegisterDelta(slot: Slot, delta: RegisterState): void {
+  joinRegisterInto(slot.register, delta);
+  slot.registerDelta ??= emptyRegister();
+  joinRegisterInto(slot.registerDelta, delta);
+  slot.dirty = true;
+}
+
+function expectType(slot: Slot, type: CrdtType): void {
+  const holds = slot.holds;
+  if (holds !== undefined && holds !== type) {
+    throw new MemplaneError('wrong_type', `The name holds a ${holds}, not a ${type}.`, {
+      field: 'path.name',
+      extra: { holds },
+    });
+  }
+}
+
+function safe(value: number): number {
+  if (Number.isSafeInteger(value)) return value;
+  throw new MemplaneError('counter_overflow', 'Merged increments left ± (2^53 − 1).');
+}

@@ -1,0 +1,85 @@
+import type { MemplaneError } from '@memplane/contracts';
+import type { CounterKind, Json, LogPart } from '@memplane/crdt';
+
+/** What a command does; the handlers are in `apply.ts`. */
+export type CommandType =
+  | 'increment'
+  | 'counter-get'
+  | 'counter-reset'
+  | 'part-put'
+  | 'set-add'
+  | 'set-remove'
+  | 'set-has'
+  | 'set-get'
+  | 'set-reset'
+  | 'register-put'
+  | 'register-get'
+  | 'register-reset'
+  | 'reset-any'
+  | 'nothing'
+  | 'scan';
+
+/** A part of a log-derived counter, as the materializer sends it. */
+export interface PartUpdate extends LogPart {
+  readonly partition: number;
+  readonly logId: string;
+  /** An operator moves the counter to this log. */
+  readonly replaceLog: boolean;
+}
+
+/** What was done, once durable. `number` and `flag` mean what the command type says. */
+export interface Outcome {
+  /** The counter's value; for sets how many elements were added, removed or found; for a reset 1 or 0. */
+  number: number;
+  /** An increment that was counted before; a part that was newer; a counter that exists. */
+  flag: boolean;
+  value: unknown;
+}
+
+/**
+ * One request to the engine, of either protocol. A class with all fields set at once, since several
+ * hundred thousand of them pass each second: one shape keeps the engine's code fast.
+ */
+export class Command {
+  readonly type: CommandType;
+  readonly tenant: string;
+  readonly name: string;
+  by = 0;
+  opId: string | undefined = undefined;
+  kind: CounterKind | undefined = undefined;
+  elements: readonly string[] = [];
+  value: Json = null;
+  part: PartUpdate | undefined = undefined;
+  /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
+  scan: (() => Promise<unknown>) | undefined = undefined;
+
+  readonly outcome: Outcome = { number: 0, flag: false, value: undefined };
+  error: MemplaneError | undefined = undefined;
+  /** Called exactly once, when the outcome is durable or the error is there. */
+  readonly settled: (command: Command) => void;
+
+  constructor(
+    type: CommandType,
+    tenant: string,
+    name: string,
+    settled: (command: Command) => void,
+  ) {
+    this.type = type;
+    this.tenant = tenant;
+    this.name = name;
+    this.settled = settled;
+  }
+}
+
+const READS: ReadonlySet<CommandType> = new Set([
+  'counter-get',
+  'set-has',
+  'set-get',
+  'register-get',
+  'nothing',
+  'scan',
+]);
+
+export function isRead(command: Command): boolean {
+  return READS.has(command.type);
+}

@@ -1,0 +1,136 @@
+import type {
+  CausalContext,
+  CounterState,
+  Dot,
+  Incarnation,
+  OpRecord,
+  OrSetState,
+  RegisterState,
+} from '@memplane/crdt';
+
+export type CrdtType = 'counter' | 'set' | 'register';
+export const CRDT_TYPES: readonly CrdtType[] = ['counter', 'set', 'register'];
+
+export interface Ref {
+  readonly tenant: string;
+  readonly name: string;
+}
+
+/** A set without its elements, which are stored one by one. */
+export interface SetHeader {
+  readonly context: CausalContext;
+  /** Elements that stand, and their bytes as UTF-8: what the bounds on a set go by. */
+  readonly elements: number;
+  readonly elementBytes: number;
+  /** The sum of the digests of the elements' records. */
+  readonly elementsDigest: bigint;
+}
+
+/** What a name holds; a name that never held a type has none of it. */
+export interface LoadedName {
+  readonly counter: CounterState | undefined;
+  readonly set: SetHeader | undefined;
+  readonly register: RegisterState | undefined;
+}
+
+export interface CounterChange {
+  readonly type: 'counter';
+  readonly ref: Ref;
+  readonly delta: CounterState;
+  /** The joined state; see {@link CrdtStore.commit}. */
+  readonly state: CounterState;
+  /** Operation ids that were used, oldest first. */
+  readonly ops: readonly { readonly opId: string; readonly record: OpRecord }[];
+}
+
+export interface RegisterChange {
+  readonly type: 'register';
+  readonly ref: Ref;
+  readonly delta: RegisterState;
+  readonly state: RegisterState;
+}
+
+export interface SetChange {
+  readonly type: 'set';
+  readonly ref: Ref;
+  /** What joins in, but for what `cleared` takes away. */
+  readonly delta: OrSetState;
+  readonly header: SetHeader;
+  /** All elements of before go first. */
+  readonly cleared: boolean;
+  /** The dots of each element touched, after the join; none: it does not stand any more. */
+  readonly touched: ReadonlyMap<string, readonly Dot[]>;
+}
+
+export type Change = CounterChange | RegisterChange | SetChange;
+
+export interface Commit {
+  readonly incarnation: Incarnation;
+  /** Counts up from 1 within the incarnation. */
+  readonly number: number;
+  /** The clock's last stamp: the floor of the next start. */
+  readonly hlc: bigint;
+  readonly changes: readonly Change[];
+}
+
+/** What is kept of each incarnation of this replica that ever committed. */
+export interface IncarnationRecord {
+  readonly incarnation: Incarnation;
+  readonly commits: number;
+  readonly hlc: bigint;
+}
+
+export interface ListedName {
+  readonly name: string;
+  readonly counter?: CounterState;
+  readonly set?: SetHeader;
+  readonly register?: RegisterState;
+}
+
+export interface Page {
+  /** Begin after this one. */
+  readonly after: string | undefined;
+  readonly limit: number;
+}
+
+/** One stored value as a check found it. */
+export interface VerifiedValue {
+  readonly tenant: string;
+  readonly type: CrdtType;
+  readonly name: string;
+  /** 32 hex digits; what was stored beside the value, and what it comes to now. */
+  readonly stored: string;
+  readonly computed: string;
+}
+
+/**
+ * Where one replica keeps its CRDTs. Every driver passes the suite of `drivers/contract.ts`.
+ * A replica has one service at a time as its writer. All reads show whole commits only.
+ */
+export interface CrdtStore {
+  /** Operation ids that a counter remembers; older ones are forgotten. */
+  readonly opIdsMax: number;
+  load(refs: readonly Ref[]): Promise<LoadedName[]>;
+  loadElements(
+    wants: readonly { readonly ref: Ref; readonly element: string }[],
+  ): Promise<(readonly Dot[] | undefined)[]>;
+  loadOps(
+    wants: readonly { readonly ref: Ref; readonly opId: string }[],
+  ): Promise<(OpRecord | undefined)[]>;
+  /**
+   * Makes changes durable, all or none. `state`, `header` and `touched` are the join of `delta`
+   * with what was loaded, right while this caller is the only writer; a driver for a server that
+   * others write to joins `delta` there instead.
+   * @throws MemplaneError `storage_full`, `storage_unavailable`. Then it is unknown whether the
+   * changes are there: load again, and go on with another incarnation.
+   */
+  commit(commit: Commit): Promise<void>;
+  /** Elements in the order of their UTF-8 bytes, as of the call. */
+  elements(ref: Ref, page: Page): Promise<string[]>;
+  /** Names of one type in order, as of the call; those that hold nothing any more too. */
+  list(tenant: string, type: CrdtType, page: Page): Promise<ListedName[]>;
+  incarnations(): Promise<IncarnationRecord[]>;
+  /** Reads all values, as of the call, and computes their digests anew. */
+  verify(): AsyncIterable<VerifiedValue>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,140 @@
+import {
+  type CounterState,
+  counterExists,
+  counterSum,
+  type Dot,
+  emptyCounter,
+  emptyRegister,
+  emptySet,
+  joinSetInto,
+  type OpRecord,
+  type OrSetState,
+  type RegisterState,
+} from '@memplane/crdt';
+import type { Change, CrdtType, LoadedName, Ref, SetHeader } from './port.ts';
+
+/**
+ * One name in memory: its joined states, and what the batch under way has changed. Increments of
+ * one batch are gathered in `value` and become one delta when the batch ends, so that a hot counter
+ * costs an addition an increment and one record a batch.
+ */
+export class Slot {
+  readonly ref: Ref;
+  readonly counter: CounterState;
+  readonly register: RegisterState;
+  set: SetHeader;
+
+  /** The counter's value with what the batch added; imprecise, and unsafe, beyond ± (2^53 − 1). */
+  value: number;
+  /** The same before the batch added anything. */
+  valueBefore: number;
+  /** Increments that are not yet in `counter`. */
+  pending = 0;
+  exists: boolean;
+
+  /** What the batch has changed, as deltas; undefined where nothing. */
+  counterDelta: CounterState | undefined = undefined;
+  registerDelta: RegisterState | undefined = undefined;
+  setDelta: OrSetState | undefined = undefined;
+  setCleared = false;
+  readonly ops: { opId: string; record: OpRecord }[] = [];
+  /** Elements that the batch loaded or touched, with their dots now. */
+  readonly elements = new Map<string, readonly Dot[]>();
+  readonly touched = new Set<string>();
+  /** Operation ids that the batch loaded or used. */
+  readonly opRecords = new Map<string, OpRecord>();
+  dirty = false;
+  /** Its weight as the cache has counted it. */
+  keptBytes = 0;
+
+  constructor(ref: Ref, loaded: LoadedName) {
+    this.ref = ref;
+    this.counter = loaded.counter ?? emptyCounter();
+    this.register = loaded.register ?? emptyRegister();
+    this.set = loaded.set ?? {
+      context: new Map(),
+      elements: 0,
+      elementBytes: 0,
+      elementsDigest: 0n,
+    };
+    this.value = Number(counterSum(this.counter));
+    this.valueBefore = this.value;
+    this.exists = counterExists(this.counter);
+  }
+
+  /** The type that the name holds at the moment, if any. */
+  get holds(): CrdtType | undefined {
+    if (this.exists) return 'counter';
+    if (this.set.elements > 0) return 'set';
+    return this.register.versions.length > 0 ? 'register' : undefined;
+  }
+
+  /** A set of just one element and the whole context: enough for what is done to that element. */
+  setOf(element: string): OrSetState {
+    const dots = this.elements.get(element) ?? [];
+    const elements = new Map(dots.length > 0 ? [[element, dots]] : []);
+    return { elements, context: this.set.context };
+  }
+
+  joinSetDelta(delta: OrSetState): void {
+    this.setDelta ??= emptySet();
+    joinSetInto(this.setDelta, delta);
+  }
+
+  /** Roughly the bytes of memory that it takes to keep it. */
+  get weight(): number {
+    let weight = 600 + this.ref.name.length;
+    weight += 160 * (this.counter.entries.size + this.set.context.size);
+    weight += 160 * this.register.context.size + 100 * (this.counter.parts?.byPartition.size ?? 0);
+    for (const { value } of this.register.versions) weight += 200 + sizeOf(value);
+    return weight;
+  }
+
+  /** What the batch changed; valid until {@link endBatch}. */
+  changes(): Change[] {
+    const changes: Change[] = [];
+    const { ref } = this;
+    if (this.counterDelta) {
+      const { counterDelta: delta } = this;
+      changes.push({ type: 'counter', ref, delta, state: this.counter, ops: this.ops });
+    }
+    if (this.registerDelta) {
+      const { registerDelta: delta } = this;
+      changes.push({ type: 'register', ref, delta, state: this.register });
+    }
+    if (this.setDelta || this.setCleared) {
+      const touched = new Map<string, readonly Dot[]>();
+      for (const element of this.touched) touched.set(element, this.elements.get(element) ?? []);
+      const delta = this.setDelta ?? emptySet();
+      changes.push({
+        type: 'set',
+        ref,
+        delta,
+        header: this.set,
+        cleared: this.setCleared,
+        touched,
+      });
+    }
+    return changes;
+  }
+
+  /** Forgets what belongs to the batch. */
+  endBatch(): void {
+    this.counterDelta = undefined;
+    this.registerDelta = undefined;
+    this.setDelta = undefined;
+    this.setCleared = false;
+    this.ops.length = 0;
+    this.elements.clear();
+    this.touched.clear();
+    this.opRecords.clear();
+    this.valueBefore = this.value;
+    this.dirty = false;
+  }
+}
+
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return value.length * 2;
+  if (typeof value !== 'object' || value === null) return 8;
+  return JSON.stringify(value).length * 3;
+}

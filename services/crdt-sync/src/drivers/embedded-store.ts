@@ -1,0 +1,215 @@
+import {
+  addDigests,
+  type Dot,
+  decodeElement,
+  encodeContext,
+  encodeElement,
+  formatDigest,
+  type OpRecord,
+  recordDigest,
+} from '@memplane/crdt';
+import { type RocksSnapshot, RocksStore, type WriteBatch } from '@memplane/rocks';
+import type {
+  Change,
+  Commit,
+  CounterChange,
+  CrdtStore,
+  CrdtType,
+  IncarnationRecord,
+  ListedName,
+  LoadedName,
+  Page,
+  Ref,
+  SetChange,
+  VerifiedValue,
+} from '../domain/port.ts';
+import * as keys from './keys.ts';
+import * as records from './records.ts';
+
+export interface EmbeddedStoreOptions {
+  readonly dir: string;
+  /** Operation ids that each counter remembers. */
+  readonly op_ids_per_counter_max: number;
+}
+
+/** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
+export class EmbeddedStore implements CrdtStore {
+  readonly opIdsMax: number;
+  readonly #rocks: RocksStore;
+
+  private constructor(rocks: RocksStore, opIdsMax: number) {
+    this.#rocks = rocks;
+    this.opIdsMax = opIdsMax;
+  }
+
+  static async open(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+    const rocks = await RocksStore.open(options.dir);
+    return new EmbeddedStore(rocks, options.op_ids_per_counter_max);
+  }
+
+  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
+    const wanted: Buffer[] = [];
+    for (const ref of refs) {
+      wanted.push(
+        keys.valueKey('counter', ref),
+        keys.valueKey('set', ref),
+        keys.valueKey('register', ref),
+      );
+    }
+    const found = await this.#rocks.getMany(wanted);
+    return refs.map((_, index) => {
+      const [counter, set, register] = found.slice(index * 3, index * 3 + 3);
+      return {
+        counter: counter ? records.readCounterRecord(counter) : undefined,
+        set: set ? records.readSetRecord(set) : undefined,
+        register: register ? records.readRegisterRecord(register) : undefined,
+      };
+    });
+  }
+
+  async loadElements(
+    wants: readonly { readonly ref: Ref; readonly element: string }[],
+  ): Promise<(readonly Dot[] | undefined)[]> {
+    const found = await this.#rocks.getMany(
+      wants.map(({ ref, element }) => keys.elementKey(ref, element)),
+    );
+    return found.map((record) => (record ? decodeElement(records.opened(record)).dots : undefined));
+  }
+
+  async loadOps(
+    wants: readonly { readonly ref: Ref; readonly opId: string }[],
+  ): Promise<(OpRecord | undefined)[]> {
+    const found = await this.#rocks.getMany(wants.map(({ ref, opId }) => keys.opKey(ref, opId)));
+    return found.map((record) => (record ? records.readOpRecord(record) : undefined));
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    const batch = this.#rocks.batch();
+    await this.#putOps(batch, commit.changes);
+    for (const change of commit.changes) {
+      if (change.type === 'counter') {
+        batch.put(keys.valueKey('counter', change.ref), records.counterRecord(change.state));
+      } else if (change.type === 'register') {
+        batch.put(keys.valueKey('register', change.ref), records.registerRecord(change.state));
+      } else putSet(batch, change);
+    }
+    const own = keys.incarnationKey(commit.incarnation);
+    batch.put(own, records.pairRecord(commit.number, commit.hlc));
+    await this.#rocks.write(batch, { sync: true });
+  }
+
+  async elements(ref: Ref, page: Page): Promise<string[]> {
+    using snapshot = this.#rocks.snapshot();
+    const rows = await this.#rocks.scanAll({
+      ...keys.elementRange(ref, page.after),
+      limit: page.limit,
+      snapshot,
+    });
+    return rows.map((row) => decodeElement(records.opened(row.value)).element);
+  }
+
+  async list(tenant: string, type: CrdtType, page: Page): Promise<ListedName[]> {
+    using snapshot = this.#rocks.snapshot();
+    const rows = await this.#rocks.scanAll({
+      ...keys.valueRange(tenant, type, page.after),
+      limit: page.limit,
+      snapshot,
+    });
+    return rows.map(({ key, value }) => {
+      const name = keys.nameOfValueKey(key)?.name ?? '';
+      if (type === 'counter') return { name, counter: records.readCounterRecord(value) };
+      if (type === 'set') return { name, set: records.readSetRecord(value) };
+      return { name, register: records.readRegisterRecord(value) };
+    });
+  }
+
+  async incarnations(): Promise<IncarnationRecord[]> {
+    const found: IncarnationRecord[] = [];
+    for await (const rows of this.#rocks.scan(keys.incarnationRange())) {
+      for (const { key, value } of rows) {
+        const { by, hlc } = records.readOpRecord(value);
+        found.push({ incarnation: key.toString('hex', key.length - 16), commits: by, hlc });
+      }
+    }
+    return found;
+  }
+
+  async *verify(): AsyncGenerator<VerifiedValue> {
+    const snapshot = this.#rocks.snapshot();
+    try {
+      for await (const rows of this.#rocks.scan({ snapshot })) {
+        for (const { key, value } of rows) {
+          const named = keys.nameOfValueKey(key);
+          if (named === undefined) continue;
+          const stored = records.storedDigest(value);
+          if (named.type !== 'set') {
+            yield { ...named, stored, computed: records.computedDigest(value) };
+            continue;
+          }
+          const { context } = records.readSetRecord(value);
+          const digest = addDigests(
+            recordDigest(encodeContext(context)),
+            await this.#elementsDigest(named, snapshot),
+          );
+          yield { ...named, stored, computed: formatDigest(digest) };
+        }
+      }
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#rocks.close();
+  }
+
+  async #elementsDigest(ref: Ref, snapshot: RocksSnapshot): Promise<bigint> {
+    let digest = 0n;
+    for await (const rows of this.#rocks.scan({ ...keys.elementRange(ref), snapshot })) {
+      for (const { value } of rows) {
+        digest = addDigests(digest, recordDigest(records.opened(value)));
+      }
+    }
+    return digest;
+  }
+
+  /** Each counter's ids stand in a ring; a new one takes the place of the one `opIdsMax` before. */
+  async #putOps(batch: WriteBatch, changes: readonly Change[]): Promise<void> {
+    const users = changes.filter(
+      (change): change is CounterChange => change.type === 'counter' && change.ops.length > 0,
+    );
+    if (users.length === 0) return;
+    const counts = await this.#rocks.getMany(users.map(({ ref }) => keys.opCountKey(ref)));
+    const places: { ref: Ref; place: Buffer; opId: string; record: OpRecord }[] = [];
+    users.forEach(({ ref, ops }, index) => {
+      const record = counts[index];
+      let count = record ? records.readOpRecord(record).by : 0;
+      for (const { opId, record: used } of ops.slice(-this.opIdsMax)) {
+        const place = keys.opRingKey(ref, count++ % this.opIdsMax);
+        places.push({ ref, place, opId, record: used });
+      }
+      batch.put(keys.opCountKey(ref), records.pairRecord(count, 0n));
+    });
+    const replaced = await this.#rocks.getMany(places.map(({ place }) => place));
+    places.forEach(({ ref, place, opId, record }, index) => {
+      const old = replaced[index];
+      if (old) batch.delete(keys.opKey(ref, records.opened(old).toString()));
+      batch.put(place, records.sealed(Buffer.from(opId)));
+      batch.put(keys.opKey(ref, opId), records.opRecord(record));
+    });
+  }
+}
+
+function putSet(batch: WriteBatch, change: SetChange): void {
+  const { ref, touched } = change;
+  if (change.cleared) {
+    const { gte, lt } = keys.elementRange(ref);
+    if (gte) batch.deleteRange(gte, lt);
+  }
+  for (const [element, dots] of touched) {
+    const key = keys.elementKey(ref, element);
+    if (dots.length === 0) batch.delete(key);
+    else batch.put(key, records.elementRecord(encodeElement(element, dots)));
+  }
+  batch.put(keys.valueKey('set', ref), records.setRecord(change.header));
+}

@@ -1,0 +1,76 @@
+import { KeyWriter, prefixEnd } from '@memplane/rocks';
+import type { CrdtType, Ref } from '../domain/port.ts';
+
+/** The replica's own records stand under a tenant that no tenant can be called. */
+const REPLICA = '_replica';
+const TYPE_BYTES: Readonly<Record<CrdtType, number>> = { counter: 0x63, set: 0x73, register: 0x72 };
+const ELEMENT = 0x65;
+const OP = 0x6f;
+const OP_RING = 0x71;
+const OP_COUNT = 0x6e;
+const INCARNATION = 0x69;
+
+const writer = new KeyWriter();
+
+export function valueKey(type: CrdtType, ref: Ref): Buffer {
+  return writer.begin(ref.tenant).u8(TYPE_BYTES[type]).raw(latin(ref.name)).finish();
+}
+
+export function nameOfValueKey(
+  key: Buffer,
+): { tenant: string; type: CrdtType; name: string } | undefined {
+  const zero = key.indexOf(0);
+  const byte = key[zero + 1];
+  const type = (Object.keys(TYPE_BYTES) as CrdtType[]).find((each) => TYPE_BYTES[each] === byte);
+  if (type === undefined) return undefined;
+  return { tenant: key.toString('latin1', 0, zero), type, name: key.toString('latin1', zero + 2) };
+}
+
+/** All values of one type of a tenant, from `after` (exclusive) on. */
+export function valueRange(tenant: string, type: CrdtType, after: string | undefined) {
+  const start = writer.begin(tenant).u8(TYPE_BYTES[type]).finish();
+  const end = end_(start);
+  return after === undefined
+    ? { gte: start, lt: end }
+    : { gt: Buffer.concat([start, latin(after)]), lt: end };
+}
+
+export function elementKey(ref: Ref, element: string): Buffer {
+  return writer.begin(ref.tenant).u8(ELEMENT).text(ref.name).raw(Buffer.from(element)).finish();
+}
+
+export function elementRange(ref: Ref, after?: string) {
+  const start = writer.begin(ref.tenant).u8(ELEMENT).text(ref.name).finish();
+  const end = end_(start);
+  return after === undefined ? { gte: start, lt: end } : { gt: elementKey(ref, after), lt: end };
+}
+
+export function opKey(ref: Ref, opId: string): Buffer {
+  return writer.begin(ref.tenant).u8(OP).text(ref.name).raw(Buffer.from(opId)).finish();
+}
+
+/** The place in the ring of the counter's operation ids. */
+export function opRingKey(ref: Ref, place: number): Buffer {
+  return writer.begin(ref.tenant).u8(OP_RING).text(ref.name).u64(place).finish();
+}
+
+export function opCountKey(ref: Ref): Buffer {
+  return writer.begin(ref.tenant).u8(OP_COUNT).raw(latin(ref.name)).finish();
+}
+
+export function incarnationKey(incarnation: string): Buffer {
+  return writer.begin(REPLICA).u8(INCARNATION).raw(Buffer.from(incarnation, 'hex')).finish();
+}
+
+export function incarnationRange() {
+  const start = writer.begin(REPLICA).u8(INCARNATION).finish();
+  return { gte: start, lt: end_(start) };
+}
+
+function latin(name: string): Buffer {
+  return Buffer.from(name, 'latin1');
+}
+
+function end_(start: Buffer): Buffer {
+  return prefixEnd(start) ?? Buffer.from([0xff]);
+}

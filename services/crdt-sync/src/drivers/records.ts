@@ -1,0 +1,110 @@
+import { MemplaneError } from '@memplane/contracts';
+import {
+  addDigests,
+  type CounterState,
+  decodeContext,
+  decodeCounter,
+  decodeRegister,
+  encodeContext,
+  encodeCounter,
+  encodeRegister,
+  formatDigest,
+  type OpRecord,
+  type RegisterState,
+  recordDigest,
+} from '@memplane/crdt';
+import type { SetHeader } from '../domain/port.ts';
+
+/**
+ * A stored value: format version, length of the key id and the key id (none yet: values are not
+ * encrypted), then the body. The body of a counter, register or set begins with its digest.
+ */
+const FORMAT_VERSION = 1;
+const DIGEST_BYTES = 16;
+
+export function counterRecord(state: CounterState): Buffer {
+  const body = encodeCounter(state);
+  return sealed(digestBytes(recordDigest(body)), body);
+}
+
+export function readCounterRecord(record: Buffer): CounterState {
+  return decodeCounter(opened(record).subarray(DIGEST_BYTES));
+}
+
+export function registerRecord(state: RegisterState): Buffer {
+  const body = encodeRegister(state);
+  return sealed(digestBytes(recordDigest(body)), body);
+}
+
+export function readRegisterRecord(record: Buffer): RegisterState {
+  return decodeRegister(opened(record).subarray(DIGEST_BYTES));
+}
+
+export function setRecord(header: SetHeader): Buffer {
+  const context = encodeContext(header.context);
+  const counts = Buffer.alloc(16);
+  counts.writeDoubleBE(header.elements, 0);
+  counts.writeDoubleBE(header.elementBytes, 8);
+  const digest = addDigests(header.elementsDigest, recordDigest(context));
+  return sealed(digestBytes(digest), counts, digestBytes(header.elementsDigest), context);
+}
+
+export function readSetRecord(record: Buffer): SetHeader {
+  const body = opened(record);
+  if (body.length < DIGEST_BYTES * 2 + 16) throw damaged('a set is cut short');
+  return {
+    elements: body.readDoubleBE(DIGEST_BYTES),
+    elementBytes: body.readDoubleBE(DIGEST_BYTES + 8),
+    elementsDigest: BigInt(`0x${body.toString('hex', DIGEST_BYTES + 16, DIGEST_BYTES * 2 + 16)}`),
+    context: decodeContext(body.subarray(DIGEST_BYTES * 2 + 16)),
+  };
+}
+
+/** The digest that was stored beside a value, as 32 hex digits. */
+export function storedDigest(record: Buffer): string {
+  return opened(record).toString('hex', 0, DIGEST_BYTES);
+}
+
+/** The digest of a counter's or register's state as it is stored, without reading it. */
+export function computedDigest(record: Buffer): string {
+  return formatDigest(recordDigest(opened(record).subarray(DIGEST_BYTES)));
+}
+
+export function elementRecord(element: Uint8Array): Buffer {
+  return sealed(element);
+}
+
+export function opened(record: Buffer): Buffer {
+  if (record[0] !== FORMAT_VERSION) throw damaged(`format version ${record[0]}`);
+  return record.subarray(2 + (record[1] ?? 0));
+}
+
+export function opRecord({ by, hlc }: OpRecord): Buffer {
+  const body = Buffer.alloc(16);
+  body.writeDoubleBE(by, 0);
+  body.writeBigUInt64BE(hlc, 8);
+  return sealed(body);
+}
+
+export function readOpRecord(record: Buffer): OpRecord {
+  const body = opened(record);
+  if (body.length !== 16) throw damaged('an operation id has another length');
+  return { by: body.readDoubleBE(0), hlc: body.readBigUInt64BE(8) };
+}
+
+/** Two whole numbers. */
+export function pairRecord(number: number, hlc: bigint): Buffer {
+  return opRecord({ by: number, hlc });
+}
+
+export function sealed(...parts: readonly Uint8Array[]): Buffer {
+  return Buffer.concat([Buffer.from([FORMAT_VERSION, 0]), ...parts]);
+}
+
+function digestBytes(digest: bigint): Buffer {
+  return Buffer.from(formatDigest(digest), 'hex');
+}
+
+function damaged(what: string): MemplaneError {
+  return new MemplaneError('storage_damaged', `A stored value is damaged: ${what}.`);
+}

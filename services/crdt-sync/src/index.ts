@@ -1,0 +1,2 @@
+export * from './config.ts';
+export { type CrdtSync, type CrdtSyncContext, createCrdtSync, VERSION } from './service.ts';

@@ -1,0 +1,154 @@
+import { MemplaneError, NAME_PATTERN } from '@memplane/contracts';
+import type { Json, RegisterVersion } from '@memplane/crdt';
+import { Command, type CommandType } from '../domain/command.ts';
+import type { CrdtStore } from '../domain/port.ts';
+import * as write from './writer.ts';
+
+/** What a connection's command becomes: an answer at once, or a command for the engine. */
+export type Planned =
+  | { readonly reply: string }
+  | { readonly command: Command; readonly render: (command: Command) => string };
+
+export interface PlanContext {
+  readonly tenant: string;
+  readonly version: write.RespVersion;
+  readonly store: CrdtStore;
+  readonly set_elements_max: number;
+  readonly settled: (command: Command) => void;
+}
+
+type Plan = (args: readonly string[], context: PlanContext) => Planned;
+
+const PLANS: Readonly<Record<string, { readonly min: number; readonly max: number; plan: Plan }>> =
+  {
+    'CRDT.INCR': { min: 2, max: 4, plan: (args, context) => planIncrement(args, context, 1) },
+    'CRDT.DECR': { min: 2, max: 4, plan: (args, context) => planIncrement(args, context, -1) },
+    'CRDT.GET': { min: 1, max: 1, plan: planGet },
+    'CRDT.SADD': { min: 2, max: 65_536, plan: planElements('set-add') },
+    'CRDT.SREM': { min: 2, max: 65_536, plan: planElements('set-remove') },
+    'CRDT.SISMEMBER': { min: 2, max: 2, plan: planElements('set-has') },
+    'CRDT.SMEMBERS': { min: 1, max: 1, plan: planMembers },
+    'CRDT.SET': { min: 2, max: 2, plan: planWrite },
+    'CRDT.READ': { min: 1, max: 1, plan: planRead },
+    'CRDT.DEL': { min: 1, max: 1, plan: planDelete },
+  };
+
+/** @returns undefined for a command that is not about CRDTs */
+export function planCommand(words: readonly string[], context: PlanContext): Planned | undefined {
+  const name = (words[0] ?? '').toUpperCase();
+  const known = Object.hasOwn(PLANS, name) ? PLANS[name] : undefined;
+  if (known === undefined) return undefined;
+  const args = words.slice(1);
+  if (args.length < known.min || args.length > known.max) {
+    const lower = name.toLowerCase();
+    return { reply: write.failure(`ERR wrong number of arguments for '${lower}' command`) };
+  }
+  if (!NAME_PATTERN.test(args[0] ?? '')) {
+    return { reply: write.failure('ERR a name is 1 to 128 of A-Z a-z 0-9 . _ ~ : @ -') };
+  }
+  return known.plan(args, context);
+}
+
+/** Redis's words for a typed error. */
+export function errorReply(error: MemplaneError): string {
+  if (error.code === 'wrong_type') {
+    return write.failure('WRONGTYPE Operation against a key holding the wrong kind of value');
+  }
+  if (error.code === 'overloaded') return write.failure(`BUSY ${error.message}`);
+  return write.failure(`ERR ${error.code} ${error.message}`);
+}
+
+function engineCommand(
+  type: CommandType,
+  args: readonly string[],
+  context: PlanContext,
+  render: (command: Command) => string,
+  fill?: (command: Command) => void,
+): Planned {
+  const command = new Command(type, context.tenant, args[0] ?? '', context.settled);
+  fill?.(command);
+  return { command, render };
+}
+
+const numberOf = (command: Command) => write.integerReply(command.outcome.number);
+
+function planIncrement(args: readonly string[], context: PlanContext, sign: 1 | -1): Planned {
+  const text = args[1] ?? '';
+  const by = Number(text);
+  if (!/^-?\d{1,16}$/.test(text) || !Number.isSafeInteger(by)) {
+    return { reply: write.failure('ERR value is not an integer or out of range') };
+  }
+  if (args.length === 3 || (args.length === 4 && args[2]?.toUpperCase() !== 'OPID')) {
+    return { reply: write.failure('ERR syntax error; key n [OPID id]') };
+  }
+  const opId = args[3];
+  if (opId !== undefined && (opId === '' || Buffer.byteLength(opId) > 128)) {
+    return { reply: write.failure('ERR an operation id has 1 to 128 bytes') };
+  }
+  return engineCommand('increment', args, context, numberOf, (command) => {
+    command.by = by * sign;
+    command.opId = opId;
+  });
+}
+
+function planGet(args: readonly string[], context: PlanContext): Planned {
+  return engineCommand('counter-get', args, context, numberOf);
+}
+
+function planElements(type: 'set-add' | 'set-remove' | 'set-has'): Plan {
+  return (args, context) => {
+    const elements = args.slice(1);
+    if (elements.some((element) => Buffer.byteLength(element) > 4096)) {
+      return { reply: write.failure('ERR an element has at most 4096 bytes') };
+    }
+    return engineCommand(type, args, context, numberOf, (command) => {
+      command.elements = elements;
+    });
+  };
+}
+
+function planMembers(args: readonly string[], context: PlanContext): Planned {
+  const ref = { tenant: context.tenant, name: args[0] ?? '' };
+  const render = ({ outcome }: Command) =>
+    write.setReply(context.version, outcome.value as readonly string[]);
+  return engineCommand('scan', args, context, render, (command) => {
+    command.scan = async () => {
+      const [held] = await context.store.load([ref]);
+      if (held !== undefined && held.set === undefined && (held.counter || held.register)) {
+        throw new MemplaneError('wrong_type', 'The name holds no set.');
+      }
+      const limit = context.set_elements_max;
+      return context.store.elements(ref, { after: undefined, limit });
+    };
+  });
+}
+
+function planWrite(args: readonly string[], context: PlanContext): Planned {
+  return engineCommand(
+    'register-put',
+    args,
+    context,
+    () => write.simple('OK'),
+    (command) => {
+      command.value = args[1] ?? '';
+    },
+  );
+}
+
+function planRead(args: readonly string[], context: PlanContext): Planned {
+  const render = ({ outcome }: Command) => {
+    if (outcome.value === undefined) return write.nothing(context.version);
+    const { value } = outcome.value as RegisterVersion;
+    return write.bulk(textOf(value));
+  };
+  return engineCommand('register-get', args, context, render);
+}
+
+function planDelete(args: readonly string[], context: PlanContext): Planned {
+  return engineCommand('reset-any', args, context, numberOf);
+}
+
+/** Texts as they are, other JSON values as JSON. */
+function textOf(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,7 @@
+import { getAlerts } from '@memplane/contracts';
+import { ok, route } from '@memplane/runtime';
+import type { Alerts } from '../domain/alerts.ts';
+
+export function getAlertsRoute(alerts: Alerts) {
+  return route(getAlerts, () => ok({ alerts: alerts.list() }));
+}

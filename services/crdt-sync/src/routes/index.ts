@@ -1,0 +1,48 @@
+import type { Route } from '@memplane/runtime';
+import type { Alerts } from '../domain/alerts.ts';
+import type { Engine } from '../domain/engine.ts';
+import type { CrdtStore } from '../domain/port.ts';
+import { addToSetRoute } from './add-to-set.ts';
+import { getAlertsRoute } from './get-alerts.ts';
+import { getCounterRoute } from './get-counter.ts';
+import { getMembersRoute } from './get-members.ts';
+import { getRegisterRoute } from './get-register.ts';
+import { getSetRoute } from './get-set.ts';
+import { incrementCounterRoute } from './increment-counter.ts';
+import { listCountersRoute } from './list-counters.ts';
+import { putCounterPartRoute } from './put-counter-part.ts';
+import { putRegisterRoute } from './put-register.ts';
+import { reconcileRoute } from './reconcile.ts';
+import { removeFromSetRoute } from './remove-from-set.ts';
+import { resetCounterRoute } from './reset-counter.ts';
+import { resetRegisterRoute } from './reset-register.ts';
+import { resetSetRoute } from './reset-set.ts';
+
+export interface RouteParts {
+  readonly engine: Engine;
+  readonly store: CrdtStore;
+  readonly alerts: Alerts;
+  readonly replicaId: string;
+  readonly operatorToken: string | undefined;
+}
+
+export function crdtSyncRoutes(parts: RouteParts): Route[] {
+  const { engine, store, alerts, replicaId, operatorToken } = parts;
+  return [
+    incrementCounterRoute(engine),
+    getCounterRoute(engine),
+    listCountersRoute(engine, store),
+    resetCounterRoute(engine),
+    putCounterPartRoute(engine, operatorToken),
+    addToSetRoute(engine),
+    removeFromSetRoute(engine),
+    getSetRoute(engine, store),
+    resetSetRoute(engine),
+    putRegisterRoute(engine),
+    getRegisterRoute(engine),
+    resetRegisterRoute(engine),
+    getMembersRoute(engine, replicaId),
+    getAlertsRoute(alerts),
+    reconcileRoute(engine, store, alerts),
+  ];
+}

@@ -1,0 +1,55 @@
+import { listCounters } from '@memplane/contracts';
+import { counterExists, counterSum, sumOfParts } from '@memplane/crdt';
+import { ok, route } from '@memplane/runtime';
+import type { Engine } from '../domain/engine.ts';
+import type { CrdtStore, ListedName } from '../domain/port.ts';
+import { dispatch } from './dispatch.ts';
+
+export function listCountersRoute(engine: Engine, store: CrdtStore) {
+  return route(listCounters, async ({ tenant, query }) => {
+    const { limit } = query;
+    const counters: unknown[] = [];
+    let after = query.cursor;
+    // Names that hold nothing any more are passed over; the page goes on behind them.
+    for (;;) {
+      const { outcome } = await dispatch(engine, 'scan', { tenant, name: '' }, (command) => {
+        command.scan = () => store.list(tenant, 'counter', { after, limit: limit + 1 });
+      });
+      const page = outcome.value as ListedName[];
+      for (const listed of page) {
+        const shown = show(listed);
+        if (shown === undefined) continue;
+        if (counters.length === limit) return ok({ counters, nextCursor: after });
+        counters.push(shown);
+        after = listed.name;
+      }
+      if (page.length <= limit) return ok({ counters });
+      after = page.at(-1)?.name;
+    }
+  });
+}
+
+function show({ name, counter }: ListedName): unknown {
+  if (counter === undefined || !counterExists(counter)) return undefined;
+  const { parts, kind } = counter;
+  return {
+    name,
+    value: clamped(counterSum(counter)),
+    ...(kind === undefined ? {} : { kind }),
+    ...(parts === undefined
+      ? {}
+      : {
+          derived: {
+            logId: parts.logId,
+            value: clamped(sumOfParts(parts)),
+            partitions: parts.byPartition.size,
+          },
+        }),
+  };
+}
+
+/** A list shows the nearest number for a counter that merges took out of range; its own read says so. */
+function clamped(sum: bigint): number {
+  const max = BigInt(Number.MAX_SAFE_INTEGER);
+  return Number(sum > max ? max : sum < -max ? -max : sum);
+}

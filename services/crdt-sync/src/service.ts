@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { HybridClock } from '@memplane/clock';
+import {
+  createLogger,
+  createTelemetry,
+  HttpServer,
+  type Logger,
+  type Service,
+  type Telemetry,
+  toMemplaneError,
+} from '@memplane/runtime';
+import type { CrdtSyncConfig } from './config.ts';
+import { Alerts } from './domain/alerts.ts';
+import { Engine } from './domain/engine.ts';
+import { EmbeddedStore } from './drivers/embedded-store.ts';
+import { createCrdtMetrics } from './metrics.ts';
+import { RespServer } from './resp/server.ts';
+import { crdtSyncRoutes } from './routes/index.ts';
+
+export const VERSION = '0.1.0';
+
+/** What crdt-sync is given by its host. */
+export interface CrdtSyncContext {
+  /** Folder of the store; the service opens and closes it. */
+  readonly dir: string;
+  readonly logger?: Logger;
+  /** Milliseconds since 1970; `Date.now` by default. */
+  readonly now?: () => number;
+}
+
+export interface CrdtSync extends Service {
+  /** The ports that it listens on, once started. */
+  readonly port: number;
+  readonly respPort: number;
+}
+
+/** @throws MemplaneError what opening the store throws */
+export async function createCrdtSync(
+  config: CrdtSyncConfig,
+  context: CrdtSyncContext,
+): Promise<CrdtSync> {
+  const { op_ids_per_counter_max } = config;
+  const store = await EmbeddedStore.open({
+    dir: path.resolve(context.dir),
+    op_ids_per_counter_max,
+  });
+  const telemetry = await createTelemetry({
+    serviceName: 'crdt-sync',
+    version: VERSION,
+    otlpEndpoint: config.otlpEndpoint,
+    flushTimeoutMs: 2_000,
+  });
+  const now = context.now ?? Date.now;
+  let floor = 0n;
+  for (const { hlc } of await store.incarnations()) if (hlc > floor) floor = hlc;
+  const clock = new HybridClock({ now, driftMaxMs: config.hlc_drift_max_ms, floor });
+  const engine = new Engine({
+    ...config,
+    store,
+    clock,
+    newIncarnation: () => randomBytes(16).toString('hex'),
+    toError: toMemplaneError,
+  });
+  const logger = context.logger ?? createLogger('crdt-sync', config.logLevel);
+  const alerts = new Alerts({ alerts_max: config.alerts_max, now });
+  return new CrdtSyncService(config, { store, telemetry, engine, logger, alerts });
+}
+
+interface Parts {
+  readonly store: EmbeddedStore;
+  readonly telemetry: Telemetry;
+  readonly engine: Engine;
+  readonly logger: Logger;
+  readonly alerts: Alerts;
+}
+
+class CrdtSyncService implements CrdtSync {
+  readonly name = 'crdt-sync';
+  readonly #parts: Parts;
+  readonly #server: HttpServer;
+  readonly #resp: RespServer;
+  #port = 0;
+
+  constructor(config: CrdtSyncConfig, parts: Parts) {
+    this.#parts = parts;
+    const { engine, store, telemetry, logger } = parts;
+    this.#resp = new RespServer({ ...config, engine, store, logger });
+    createCrdtMetrics(telemetry.meter, engine, this.#resp);
+    const { host, port, token, drainTimeoutMs, inflight_requests_max, connections_max } = config;
+    this.#server = new HttpServer({
+      name: this.name,
+      version: VERSION,
+      description: 'Counters, sets and registers that any replica may update.',
+      host,
+      port,
+      token,
+      drainTimeoutMs,
+      inflight_requests_max,
+      connections_max,
+      telemetry,
+      logger,
+      routes: crdtSyncRoutes({ ...parts, ...config }),
+      readiness: () => ({
+        ready: true,
+        incarnation: engine.incarnation,
+        queuedCommands: engine.queued,
+        failedCommits: engine.stats.failedCommits,
+      }),
+    });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get respPort(): number {
+    return this.#resp.port;
+  }
+
+  async start(): Promise<void> {
+    this.#port = await this.#server.listen();
+    try {
+      await this.#resp.listen();
+    } catch (error) {
+      await this.#server.stop();
+      throw error;
+    }
+    this.#parts.logger.info({ port: this.#port, respPort: this.respPort }, 'listening');
+  }
+
+  /** Refuses the new, and waits until what was taken is durable and answered. */
+  async drain(): Promise<void> {
+    await Promise.all([this.#server.drain(), this.#resp.drain()]);
+    await this.#parts.engine.drain();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#server.stop(), this.#resp.stop()]);
+    await this.#parts.store.close();
+    await this.#parts.telemetry.stop();
+  }
+}

@@ -1,0 +1,76 @@
+import { LIMITS, SERVICES } from '@memplane/contracts';
+import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+
+const MIB = 1024 * 1024;
+
+/** Every setting of vector-index: name in the environment, default, meaning, unit. */
+export const VECTOR_INDEX_SETTINGS = {
+  host: text('MEMPLANE_HOST', '127.0.0.1', 'address to listen on'),
+  port: integer('MEMPLANE_VECTOR_INDEX_PORT', SERVICES['vector-index'].port, 'port', {
+    max: 65_535,
+  }),
+  token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
+  logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
+  otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
+  dir: text('MEMPLANE_VECTOR_INDEX_DIR', './data/vectors', 'folder of the index'),
+  materializerUrl: text(
+    'MEMPLANE_MATERIALIZER_URL',
+    `http://127.0.0.1:${SERVICES.materializer.port}`,
+    'where the materializer answers',
+  ),
+  dimensions: integer(
+    'MEMPLANE_EMBEDDING_DIMENSIONS',
+    LIMITS.vector_dimensions_default,
+    'dimensions of the collection',
+    { min: 1, max: LIMITS.vector_dimensions_max },
+  ),
+  feedWaitMs: integer('MEMPLANE_FEED_WAIT_MS', 20_000, 'how long a feed stays open at its end', {
+    min: 10,
+    max: LIMITS.wait_ms_max,
+    unit: 'ms',
+  }),
+  feedRetryMsMax: integer('MEMPLANE_FEED_RETRY_MS_MAX', 2_000, 'longest pause after a failure', {
+    min: 10,
+    unit: 'ms',
+  }),
+  feed_batch_lines_max: integer(
+    'MEMPLANE_FEED_BATCH_LINES_MAX',
+    512,
+    'records that are applied as one',
+    { min: 1 },
+  ),
+  viewCheckTimeoutMs: integer('MEMPLANE_VIEW_CHECK_TIMEOUT_MS', 10_000, 'longest view check', {
+    min: 1,
+    unit: 'ms',
+  }),
+  waiting_reads_max: integer(
+    'MEMPLANE_WAITING_SEARCHES_MAX',
+    1_024,
+    'searches that may wait for a position at once',
+    { min: 1 },
+  ),
+  database_cache_bytes_max: integer(
+    'MEMPLANE_VECTOR_INDEX_CACHE_BYTES_MAX',
+    32 * MIB,
+    'page cache of the rows and texts',
+    { min: MIB, unit: 'bytes' },
+  ),
+  filter_cache_bytes_max: integer(
+    'MEMPLANE_FILTER_CACHE_BYTES_MAX',
+    16 * MIB,
+    'bitmaps of filters kept',
+    { min: 1024, unit: 'bytes' },
+  ),
+  inflight_requests_max: integer('MEMPLANE_INFLIGHT_REQUESTS_MAX', 1_024, 'requests under way', {
+    min: 1,
+  }),
+  connections_max: integer('MEMPLANE_CONNECTIONS_MAX', 2_048, 'connections', { min: 1 }),
+  drainTimeoutMs: integer('MEMPLANE_DRAIN_TIMEOUT_MS', 10_000, 'longest drain', { unit: 'ms' }),
+} as const;
+
+export type VectorIndexConfig = Config<typeof VECTOR_INDEX_SETTINGS>;
+
+/** @throws ConfigError that names every wrong setting */
+export function readVectorIndexConfig(env: Env): VectorIndexConfig {
+  return readConfig(VECTOR_INDEX_SETTINGS, env);
+}

@@ -1,0 +1,102 @@
+import type { CloudEvent, Cut, CutRequest, LivenessItem } from '@memplane/contracts';
+import type { Filter } from '@memplane/filter';
+
+/** A record of the log, as the materializer's feed shows it. */
+export interface FeedLine {
+  readonly partition: number;
+  readonly offset: number;
+  readonly epoch: number;
+  readonly event: CloudEvent;
+  /** The view did not apply it: a second copy, or a reused id. Recall leaves it out too. */
+  readonly applied?: boolean;
+}
+
+/** Where the index pulls the log from. */
+export interface EventFeed {
+  /**
+   * The records of a partition from an offset (inclusive) on, in order, as many at a time as come.
+   * It may end at any time, with or without an error; the reader goes on from the next offset.
+   */
+  read(partition: number, from: number, signal: AbortSignal): AsyncIterable<readonly FeedLine[]>;
+}
+
+export interface LivenessQuestion {
+  readonly tenant: string;
+  readonly cut: string;
+  readonly atMs: number;
+  readonly entityFilter?: { readonly [key: string]: unknown };
+  readonly items: readonly LivenessItem[];
+  readonly waitMs: number;
+}
+
+/** What the views are asked. */
+export interface Views {
+  /** For each item, whether the view shows it at the cut. @throws MemplaneError as `/v1/liveness` */
+  liveness(question: LivenessQuestion, signal: AbortSignal): Promise<readonly boolean[]>;
+  /** The cut that a point in time means, with its time. @throws MemplaneError as `/v1/cuts` */
+  resolveCut(request: CutRequest, signal: AbortSignal): Promise<Cut & { readonly timeMs: number }>;
+}
+
+/** Makes vectors of texts. */
+export interface Embedder {
+  readonly model: string;
+  /** @throws MemplaneError `dependency_unavailable` when it can't, after its own bounded retries */
+  embed(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]>;
+  close(): Promise<void>;
+}
+
+/** Vectors that the plane computed itself, kept durably apart from the index. */
+export interface ComputedVectors {
+  get(model: string, text: string): Float32Array | undefined;
+  /** Durable when it returns. */
+  put(model: string, entries: readonly (readonly [text: string, vector: Float32Array])[]): void;
+  close(): void;
+}
+
+/** One version of a memory that a search may show. */
+export interface Candidate {
+  readonly row: number;
+  readonly score: number;
+}
+
+/** Everything of a row that an answer shows. */
+export interface RowDetails extends LivenessItem {
+  readonly text: string | undefined;
+  readonly metadata: string | undefined;
+}
+
+export interface RankRequest {
+  readonly vector: Float32Array | undefined;
+  readonly terms: ReadonlyMap<string, number> | undefined;
+  /** Rows that may be shown; the statistics of words are those of all rows live at the cut. */
+  readonly filter: Filter | undefined;
+  readonly entity: string | undefined;
+}
+
+/** The rows of one tenant at one cut. Later writes do not show in it. */
+export interface RecallSnapshot {
+  /** Most rows that {@link rank} can ever give. */
+  readonly matches: number;
+  /** The best `count` rows, best first. The same rows live at the cut give the same answer. */
+  rank(count: number): readonly Candidate[];
+  details(row: number): RowDetails;
+}
+
+export interface TenantStatus {
+  readonly rows: number;
+  readonly vectors: number;
+  readonly vectorsPending: number;
+}
+
+/** Where recall keeps its rows: embedded here, a vector database elsewhere. */
+export interface RecallStore {
+  readonly model: string | undefined;
+  readonly dimensions: number;
+  /** partition → last offset applied */
+  readonly applied: ReadonlyMap<number, number>;
+  /** Applies records of one partition and their offset as one. Known offsets are left out. */
+  apply(partition: number, lines: readonly FeedLine[]): void;
+  /** @throws MemplaneError `invalid_filter`, `storage_damaged` */
+  snapshot(tenant: string, cut: Cut, timeMs: number, request: RankRequest): RecallSnapshot;
+  status(tenant: string): TenantStatus;
+}

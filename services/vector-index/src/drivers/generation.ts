@@ -1,0 +1,224 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Cut, MemplaneError } from '@memplane/contracts';
+import { type MemoryRow, memoryRow } from '../domain/memory-row.ts';
+import type {
+  FeedLine,
+  RankRequest,
+  RecallSnapshot,
+  RecallStore,
+  TenantStatus,
+} from '../domain/ports.ts';
+import { Database, storageError } from './database.ts';
+import { Ranking } from './ranking.ts';
+import { TenantIndex, type TenantIndexOptions } from './tenant-index.ts';
+
+export interface GenerationOptions extends TenantIndexOptions {
+  readonly database_cache_bytes_max: number;
+}
+
+export interface PartitionState {
+  readonly epoch: number;
+  readonly applied: number;
+  readonly rows: number;
+  readonly digest: string;
+}
+
+/** One whole index, in a folder of its own: rows, texts and vectors of one model. */
+export class Generation implements RecallStore {
+  readonly folder: string;
+  readonly #options: GenerationOptions;
+  #db: Database;
+  #tenants = new Map<string, TenantIndex>();
+  #partitions = new Map<number, PartitionState>();
+  readonly applied = new Map<number, number>();
+
+  /** @throws MemplaneError `storage_damaged` for what another version or another setting wrote */
+  constructor(folder: string, options: GenerationOptions) {
+    this.folder = folder;
+    this.#options = options;
+    mkdirSync(folder, { recursive: true });
+    this.#db = this.#open();
+  }
+
+  get model(): string | undefined {
+    return this.#options.model;
+  }
+
+  get dimensions(): number {
+    return this.#options.dimensions;
+  }
+
+  /** The log that the rows came from; undefined before the first. */
+  get logId(): string | undefined {
+    const found = this.#db.meta('log_id');
+    return found === undefined ? undefined : String(found);
+  }
+
+  setLogId(logId: string): void {
+    this.#db.setMeta('log_id', logId);
+  }
+
+  partition(partition: number): PartitionState {
+    return (
+      this.#partitions.get(partition) ?? { epoch: 0, applied: -1, rows: 0, digest: '0'.repeat(16) }
+    );
+  }
+
+  tenants(): readonly string[] {
+    return this.#db
+      .sql(`SELECT substr(key, 6) AS tenant FROM meta WHERE key GLOB 'rows:*' ORDER BY key`)
+      .all()
+      .map((row) => String(row['tenant']));
+  }
+
+  apply(partition: number, lines: readonly FeedLine[]): void {
+    const state = this.partition(partition);
+    const news = lines.filter((line) => line.offset > state.applied);
+    const last = news.at(-1);
+    if (!last) return;
+    let { rows } = state;
+    let digest = BigInt(`0x${state.digest}`);
+    let next = state;
+    this.#write(() => {
+      const touched = new Set<TenantIndex>();
+      for (const line of news) {
+        const memory = line.applied === false ? undefined : memoryRow(line.event);
+        if (!memory) continue;
+        const index = this.#tenant(memory.tenant);
+        if (!index.add(line, memory)) continue;
+        touched.add(index);
+        rows++;
+        digest = BigInt.asUintN(64, digest + rowDigest(line, memory));
+      }
+      for (const index of touched) index.flush();
+      const hex = digest.toString(16).padStart(16, '0');
+      next = { epoch: last.epoch, applied: last.offset, rows, digest: hex };
+      this.#db
+        .sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)')
+        .run(partition, next.epoch, next.applied, next.rows, next.digest);
+    });
+    this.#partitions.set(partition, next);
+    this.applied.set(partition, next.applied);
+  }
+
+  /** Adds computed vectors; rows that no longer wait are left out. */
+  applyComputed(tenant: string, vectors: readonly { row: number; vector: Float32Array }[]): void {
+    const index = this.#tenant(tenant);
+    this.#write(() => {
+      for (const { row, vector } of vectors) index.addComputed(row, vector);
+      index.flush();
+    });
+  }
+
+  pendingRows(tenant: string, max: number): { row: number; text: string }[] {
+    return this.#tenant(tenant).pendingRows(max);
+  }
+
+  snapshot(tenant: string, cut: Cut, timeMs: number, request: RankRequest): RecallSnapshot {
+    const index = this.#tenant(tenant);
+    const live = index.liveAt(cut, timeMs, false);
+    return new Ranking(index, live, request);
+  }
+
+  /** Like {@link snapshot} at all that is applied. */
+  latest(tenant: string, cut: Cut, nowMs: number, request: RankRequest): RecallSnapshot {
+    const index = this.#tenant(tenant);
+    return new Ranking(index, index.liveAt(cut, nowMs, true), request);
+  }
+
+  status(tenant: string): TenantStatus {
+    return this.#tenant(tenant).status();
+  }
+
+  /** A bounded step of background work; false when there is none. */
+  maintain(): boolean {
+    for (const index of this.#tenants.values()) if (index.maintain()) return true;
+    return false;
+  }
+
+  close(): void {
+    for (const index of this.#tenants.values()) {
+      index.sync();
+      index.close();
+    }
+    this.#db.close();
+  }
+
+  /** Forgets everything, to be filled from another log. */
+  startOver(logId: string): void {
+    this.#closeAll();
+    rmSync(this.folder, { recursive: true, force: true });
+    mkdirSync(this.folder, { recursive: true });
+    this.#db = this.#open();
+    this.setLogId(logId);
+  }
+
+  #closeAll(): void {
+    for (const index of this.#tenants.values()) index.close();
+    this.#tenants = new Map();
+    this.#partitions = new Map();
+    this.applied.clear();
+    this.#db.close();
+  }
+
+  #open(): Database {
+    const db = new Database(join(this.folder, 'index.db'), {
+      cache_bytes_max: this.#options.database_cache_bytes_max,
+    });
+    const shape = JSON.stringify([this.#options.dimensions, this.#options.model ?? null]);
+    const found = db.meta('shape');
+    if (found === undefined) db.setMeta('shape', shape);
+    else if (found !== shape) {
+      db.close();
+      throw new MemplaneError('storage_damaged', `The index in ${this.folder} is of ${found}.`);
+    }
+    for (const row of db.sql('SELECT * FROM partitions').all()) {
+      const state = {
+        epoch: Number(row['epoch']),
+        applied: Number(row['applied']),
+        rows: Number(row['rows']),
+        digest: String(row['digest']),
+      };
+      this.#partitions.set(Number(row['partition']), state);
+      this.applied.set(Number(row['partition']), state.applied);
+    }
+    return db;
+  }
+
+  /**
+   * A transaction over the database and what is in memory. When it fails, memory is dropped and
+   * read back from the last commit: reads go on with that.
+   */
+  #write(work: () => void): void {
+    try {
+      this.#db.transaction(work);
+    } catch (error) {
+      this.#reopen();
+      throw storageError(error);
+    }
+  }
+
+  #reopen(): void {
+    this.#closeAll();
+    this.#db = this.#open();
+  }
+
+  #tenant(tenant: string): TenantIndex {
+    let index = this.#tenants.get(tenant);
+    if (!index) {
+      index = new TenantIndex(this.folder, this.#db, tenant, this.#options);
+      this.#tenants.set(tenant, index);
+    }
+    return index;
+  }
+}
+
+/** 64 bits that stand for a row; their sum does not depend on the order in which rows came. */
+function rowDigest(line: FeedLine, memory: MemoryRow): bigint {
+  const { embedding, ...rest } = memory;
+  const values = embedding === undefined ? '' : JSON.stringify(embedding);
+  const text = JSON.stringify([line.partition, line.offset, rest, values]);
+  return createHash('sha256').update(text).digest().readBigUInt64BE();
+}

@@ -1,0 +1,33 @@
+import {
+  type CutResponse,
+  decodeToken,
+  type LivenessResponse,
+  MemplaneError,
+} from '@memplane/contracts';
+import type { Invoker } from '@memplane/runtime';
+import type { Views } from '../domain/ports.ts';
+
+/** The materializer's answers, by invocation. @param timeoutMs added to what a call itself waits */
+export function createHttpViews(invoker: Invoker, timeoutMs: number): Views {
+  return {
+    async liveness(question, signal) {
+      const answer = (await invoker.invoke('materializer', 'POST', '/v1/liveness', {
+        body: question,
+        timeoutMs: timeoutMs + question.waitMs,
+        signal,
+      })) as LivenessResponse;
+      if (answer.items.length !== question.items.length) {
+        throw new MemplaneError('dependency_unavailable', 'The view check answered too little.');
+      }
+      return answer.items.map((item) => item.live);
+    },
+    async resolveCut(request, signal) {
+      const answer = (await invoker.invoke('materializer', 'POST', '/v1/cuts', {
+        body: request,
+        timeoutMs: timeoutMs + (request.waitMs ?? 0),
+        signal,
+      })) as CutResponse;
+      return { ...decodeToken(answer.token), timeMs: answer.timeMs };
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { compileFilter, type Filter } from '@memplane/filter';
+import type { Bitmap } from '../domain/bitmap.ts';
+import { scoreText, type TextScores } from '../domain/bm25.ts';
+import { filterRows } from '../domain/filter-rows.ts';
+import { best, fuse, type Ranked } from '../domain/fusion.ts';
+import type { Candidate, RankRequest, RecallSnapshot, RowDetails } from '../domain/ports.ts';
+import type { LiveRows, TenantIndex } from './tenant-index.ts';
+
+/** Fewest rows of each ranking that are fused. */
+const FUSION_DEPTH_MIN = 200;
+
+/**
+ * The rows of a tenant at one cut. Which rows may be shown is settled when it is made, so what is
+ * written later does not show; files and columns only grow.
+ */
+export class Ranking implements RecallSnapshot {
+  readonly matches: number;
+  readonly #index: TenantIndex;
+  readonly #request: RankRequest;
+  readonly #live: LiveRows;
+  readonly #allowed: Bitmap;
+  #text: TextScores | undefined;
+
+  constructor(index: TenantIndex, live: LiveRows, request: RankRequest) {
+    this.#index = index;
+    this.#request = request;
+    this.#live = request.entity === undefined ? live : withinEntity(index, live, request.entity);
+    this.#allowed = this.#live.rows;
+    if (request.filter) {
+      this.#allowed = filteredRows(index, this.#live.rows, request.filter);
+    }
+    this.matches = this.#allowed.count();
+  }
+
+  rank(count: number): readonly Candidate[] {
+    const { vector, terms } = this.#request;
+    if (vector && !terms) return this.#nearest(vector, count);
+    if (!vector) return this.#byText(count);
+    const depth = Math.max(FUSION_DEPTH_MIN, 4 * count);
+    const rankings = [this.#nearest(vector, depth), this.#byText(depth)];
+    return fuse(rankings, this.#index.columns.before).slice(0, count);
+  }
+
+  details(row: number): RowDetails {
+    return this.#index.details(row);
+  }
+
+  #nearest(vector: Float32Array, count: number): Ranked[] {
+    return this.#index.arena.nearest(
+      vector,
+      count,
+      this.#allowed,
+      this.matches,
+      this.#live.rowCount,
+      this.#index.columns.before,
+    );
+  }
+
+  #byText(count: number): Ranked[] {
+    const { rows, texts, terms, rowCount } = this.#live;
+    this.#text ??= scoreText(this.#request.terms ?? new Map(), rows, rowCount, this.#index, {
+      texts,
+      averageLength: texts === 0 ? 1 : terms / texts,
+    });
+    return best(this.#allowedScores(this.#text), count, this.#index.columns.before);
+  }
+
+  *#allowedScores(scored: TextScores): Generator<readonly [number, number]> {
+    for (const row of scored.rows) {
+      if (this.#allowed.has(row)) yield [row, scored.scores[row] ?? 0];
+    }
+  }
+}
+
+/** Few rows are looked at one by one; many go through the index. */
+function filteredRows(index: TenantIndex, rows: Bitmap, filter: Filter): Bitmap {
+  const LOOK_MAX = 64;
+  if (rows.count() > LOOK_MAX) return rows.clone().and(filterRows(filter, index.fields));
+  const matches = compileFilter(filter);
+  const kept = rows.clone();
+  for (const row of rows) if (!matches(index.fields.metadata(row))) kept.remove(row);
+  return kept;
+}
+
+function withinEntity(index: TenantIndex, live: LiveRows, entity: string): LiveRows {
+  const rows = index.entityRows(entity).and(live.rows);
+  let texts = 0;
+  let terms = 0;
+  for (const row of rows) {
+    const length = index.length(row);
+    if (length === 0) continue;
+    texts++;
+    terms += length;
+  }
+  return { rows, rowCount: live.rowCount, texts, terms };
+}

@@ -1,0 +1,375 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cut } from '@memplane/contracts';
+import { Bitmap } from '../domain/bitmap.ts';
+import { NO_ROW, type TextSource } from '../domain/bm25.ts';
+import { readVector } from '../domain/embedding.ts';
+import { ExpiryQueue } from '../domain/expiry-queue.ts';
+import { fieldEntries } from '../domain/field-entries.ts';
+import type { MemoryRow } from '../domain/memory-row.ts';
+import type { FeedLine, RowDetails, TenantStatus } from '../domain/ports.ts';
+import { frequencies, termsOf } from '../domain/text.ts';
+import type { Database } from './database.ts';
+import { StoredFieldIndex } from './field-index.ts';
+import { RowColumns } from './row-columns.ts';
+import { TextIndex, type TextIndexOptions } from './text-index.ts';
+import { VectorArena } from './vector-arena.ts';
+
+export interface TenantIndexOptions {
+  readonly dimensions: number;
+  /** Whose vectors are taken; absent: all of the right dimensions. */
+  readonly model: string | undefined;
+  /** Whether texts without a vector get one. */
+  readonly computes: boolean;
+  readonly stage1_rows_min: number;
+  readonly direct_rows_max: number;
+  readonly fields_per_row_max: number;
+  readonly filter_cache_bytes_max: number;
+  readonly cut_cache_entries_max: number;
+  readonly entity_cache_entries_max: number;
+  readonly text: TextIndexOptions;
+}
+
+/** The rows that are live at a cut, and the statistics of their texts. */
+export interface LiveRows {
+  readonly rows: Bitmap;
+  readonly rowCount: number;
+  readonly texts: number;
+  readonly terms: number;
+}
+
+/** All rows of one tenant: columns, metadata, texts and vectors. Written in its owner's transaction. */
+export class TenantIndex implements TextSource {
+  readonly columns: RowColumns;
+  readonly arena: VectorArena;
+  readonly fields: StoredFieldIndex;
+  readonly #db: Database;
+  readonly #tenant: string;
+  readonly #options: TenantIndexOptions;
+  readonly #text: TextIndex;
+  readonly #entities = new Map<string, { ref: number; lastTurn: number | undefined }>();
+  readonly #expiring = new Map<number, number>();
+  readonly #queue = new ExpiryQueue();
+  readonly #cuts = new Map<string, LiveRows>();
+  readonly #live = new Bitmap();
+  #texts = 0;
+  #terms = 0;
+  #pending: number;
+  #entityCount: number;
+
+  constructor(folder: string, db: Database, tenant: string, options: TenantIndexOptions) {
+    this.#db = db;
+    this.#tenant = tenant;
+    this.#options = options;
+    const place = join(folder, 'tenants', tenant);
+    mkdirSync(place, { recursive: true });
+    this.columns = new RowColumns(join(place, 'rows.bin'), this.#counter('rows'));
+    this.arena = new VectorArena({ folder: place, ...options }, this.#counter('vectors'));
+    this.fields = new StoredFieldIndex(db, tenant, () => this.columns.count, {
+      cache_bytes_max: options.filter_cache_bytes_max,
+    });
+    this.#text = new TextIndex(db, tenant, options.text);
+    this.#pending = Number(
+      db.sql('SELECT count(*) AS n FROM pending WHERE tenant = ?').get(tenant)?.['n'],
+    );
+    this.#entityCount = this.#counter('entities');
+    this.#loadMemory();
+  }
+
+  /** Adds a row; false when its event is known already. */
+  add(line: FeedLine, memory: MemoryRow): boolean {
+    const entity = this.#entity(memory.entity);
+    const known = this.#db
+      .sql('SELECT row FROM events WHERE tenant = ? AND entity_ref = ? AND event_id = ?')
+      .get(this.#tenant, entity.ref, memory.eventId);
+    if (known) return false;
+    const counts = frequencies(memory.text === undefined ? [] : termsOf(memory.text));
+    let textLength = 0;
+    for (const count of counts.values()) textLength += count;
+    const row = this.columns.add({
+      partition: line.partition,
+      kind: memory.kind,
+      textLength,
+      previousTurn: memory.kind === 'turn' ? (entity.lastTurn ?? NO_ROW) : NO_ROW,
+      entityRef: entity.ref,
+      offset: line.offset,
+    });
+    if (memory.kind === 'turn') entity.lastTurn = row;
+    this.#insert(line, memory, row, entity.ref);
+    if (memory.kind !== 'turn') this.#supersede(entity.ref, memory.memoryId, row, line.offset);
+    this.#text.add(row, counts);
+    if (memory.metadata) {
+      this.fields.add(row, fieldEntries(memory.metadata, this.#options.fields_per_row_max));
+    }
+    if (memory.kind !== 'forgotten') this.#addLive(row, memory);
+    return true;
+  }
+
+  /** Adds a vector that was computed for a row. */
+  addComputed(row: number, vector: Float32Array): void {
+    this.arena.add(row, vector);
+    this.#dropPending(row);
+  }
+
+  /** Gives up on a row's vector, e.g. for a text that the model refuses. */
+  #dropPending(row: number): void {
+    this.#db.sql('DELETE FROM pending WHERE tenant = ? AND row = ?').run(this.#tenant, row);
+    this.#pending--;
+  }
+
+  /** Rows that wait for their vector, oldest first. */
+  pendingRows(max: number): { row: number; text: string }[] {
+    return this.#db
+      .sql(`SELECT p.row AS row, r.text AS text FROM pending p JOIN rows r
+            ON r.tenant = p.tenant AND r.row = p.row WHERE p.tenant = ? ORDER BY p.row LIMIT ?`)
+      .all(this.#tenant, max)
+      .map((found) => ({ row: Number(found['row']), text: String(found['text']) }));
+  }
+
+  /** Writes what the transaction has to cover. Called before its commit. */
+  flush(): void {
+    if (this.#text.full) this.#text.flush(this.columns.count);
+    this.columns.flush();
+    this.arena.flush();
+    this.#setCounter('rows', this.columns.count);
+    this.#setCounter('vectors', this.arena.count);
+    this.#setCounter('entities', this.#entityCount);
+  }
+
+  /** A step of the background work; false when there is none. */
+  maintain(): boolean {
+    return this.#text.mergeStep();
+  }
+
+  sync(): void {
+    this.columns.sync();
+    this.arena.sync();
+  }
+
+  close(): void {
+    this.columns.close();
+    this.arena.close();
+  }
+
+  status(): TenantStatus {
+    return { rows: this.columns.count, vectors: this.arena.count, vectorsPending: this.#pending };
+  }
+
+  /**
+   * The rows live at a cut: begun at or before it, superseded after it, not expired at `timeMs`.
+   * @param latest the cut is all that is applied, and the time is now
+   */
+  liveAt(cut: Cut, timeMs: number, latest: boolean): LiveRows {
+    if (latest) {
+      for (const row of this.#queue.due(timeMs)) this.#removeLive(row);
+      const rowCount = this.columns.count;
+      return { rows: this.#live.clone(), rowCount, texts: this.#texts, terms: this.#terms };
+    }
+    const key = `${timeMs} ${JSON.stringify([...cut.offsets].sort((a, b) => a[0] - b[0]))}`;
+    const known = this.#cuts.get(key);
+    const live = known ?? this.#compute(cut, timeMs);
+    this.#cuts.delete(key);
+    this.#cuts.set(key, live);
+    const [oldest] = this.#cuts.keys();
+    if (this.#cuts.size > this.#options.cut_cache_entries_max && oldest !== undefined) {
+      this.#cuts.delete(oldest);
+    }
+    return { ...live, rows: live.rows.clone() };
+  }
+
+  /** All rows of an entity, of whatever time. */
+  entityRows(entity: string): Bitmap {
+    const found = this.#db
+      .sql(`SELECT json_group_array(r.row) AS list FROM entities e JOIN entity_rows r
+            ON r.tenant = e.tenant AND r.entity_ref = e.ref WHERE e.tenant = ? AND e.entity = ?`)
+      .get(this.#tenant, entity);
+    return Bitmap.of(JSON.parse(String(found?.['list'] ?? '[]')) as number[]);
+  }
+
+  details(row: number): RowDetails {
+    const found = this.#db
+      .sql(`SELECT entity, memory_id, event_id, text, metadata FROM rows
+            WHERE tenant = ? AND row = ?`)
+      .get(this.#tenant, row);
+    return {
+      entity: String(found?.['entity']),
+      memoryId: String(found?.['memory_id']),
+      eventId: String(found?.['event_id']),
+      offset: this.columns.offset(row),
+      turn: this.columns.kind(row) === 'turn',
+      text: (found?.['text'] ?? undefined) as string | undefined,
+      metadata: (found?.['metadata'] ?? undefined) as string | undefined,
+    };
+  }
+
+  postings(term: string, visit: (row: number, frequency: number) => void): void {
+    this.#text.postings(term, visit);
+  }
+
+  length(row: number): number {
+    return this.columns.textLength(row);
+  }
+
+  previousTurn(row: number): number {
+    return this.columns.previousTurn(row);
+  }
+
+  #insert(line: FeedLine, memory: MemoryRow, row: number, ref: number): void {
+    const { metadata } = memory;
+    this.#db
+      .sql('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(
+        this.#tenant,
+        row,
+        memory.entity,
+        memory.memoryId,
+        memory.eventId,
+        line.epoch,
+        memory.expiresMs ?? null,
+        memory.text ?? null,
+        metadata === undefined ? null : JSON.stringify(metadata),
+      );
+    this.#db
+      .sql('INSERT INTO events VALUES (?, ?, ?, ?)')
+      .run(this.#tenant, ref, memory.eventId, row);
+    this.#db.sql('INSERT INTO entity_rows VALUES (?, ?, ?)').run(this.#tenant, ref, row);
+  }
+
+  #supersede(ref: number, memoryId: string, row: number, offset: number): void {
+    const current = this.#db
+      .sql('SELECT row FROM current WHERE tenant = ? AND entity_ref = ? AND memory_id = ?')
+      .get(this.#tenant, ref, memoryId);
+    if (current) {
+      const old = Number(current['row']);
+      this.columns.supersede(old, offset);
+      this.#removeLive(old);
+    }
+    this.#db
+      .sql('INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)')
+      .run(this.#tenant, ref, memoryId, row);
+  }
+
+  #addLive(row: number, memory: MemoryRow): void {
+    this.#live.add(row);
+    this.#count(row, 1);
+    if (memory.expiresMs !== undefined) {
+      this.#expiring.set(row, memory.expiresMs);
+      this.#queue.add(row, memory.expiresMs);
+    }
+    const { embedding, text } = memory;
+    const { model, dimensions, computes } = this.#options;
+    if (embedding && (model === undefined || embedding.model === model)) {
+      const vector = readVector(embedding.values, dimensions);
+      if (typeof vector !== 'string') {
+        this.arena.add(row, vector);
+        return;
+      }
+    }
+    if (!computes || text === undefined || text === '') return;
+    this.#db.sql('INSERT INTO pending VALUES (?, ?)').run(this.#tenant, row);
+    this.#pending++;
+  }
+
+  #removeLive(row: number): void {
+    if (!this.#live.has(row)) return;
+    this.#live.remove(row);
+    this.#count(row, -1);
+  }
+
+  #count(row: number, by: 1 | -1): void {
+    const length = this.columns.textLength(row);
+    if (length === 0) return;
+    this.#texts += by;
+    this.#terms += by * length;
+  }
+
+  #compute(cut: Cut, timeMs: number): LiveRows {
+    const { columns } = this;
+    const limits: number[] = [];
+    for (const [partition, offset] of cut.offsets) limits[partition] = offset;
+    const rows = new Bitmap(columns.count);
+    let texts = 0;
+    let terms = 0;
+    for (let row = 0; row < columns.count; row++) {
+      const limit = limits[columns.partition(row)] ?? -1;
+      if (columns.offset(row) > limit || columns.supersededAt(row) <= limit) continue;
+      if (columns.kind(row) === 'forgotten') continue;
+      if ((this.#expiring.get(row) ?? Number.POSITIVE_INFINITY) < timeMs) continue;
+      rows.add(row);
+      const length = columns.textLength(row);
+      if (length === 0) continue;
+      texts++;
+      terms += length;
+    }
+    return { rows, rowCount: columns.count, texts, terms };
+  }
+
+  #entity(entity: string): { ref: number; lastTurn: number | undefined } {
+    const known = this.#entities.get(entity);
+    if (known) {
+      this.#entities.delete(entity);
+      this.#entities.set(entity, known);
+      return known;
+    }
+    const found = this.#db
+      .sql('SELECT ref FROM entities WHERE tenant = ? AND entity = ?')
+      .get(this.#tenant, entity);
+    const ref = found ? Number(found['ref']) : this.#newEntity(entity);
+    const loaded = { ref, lastTurn: found ? this.#lastTurn(ref) : undefined };
+    this.#entities.set(entity, loaded);
+    const [oldest] = this.#entities.keys();
+    if (this.#entities.size > this.#options.entity_cache_entries_max && oldest !== undefined) {
+      this.#entities.delete(oldest);
+    }
+    return loaded;
+  }
+
+  #newEntity(entity: string): number {
+    const ref = this.#entityCount++;
+    this.#db.sql('INSERT INTO entities VALUES (?, ?, ?)').run(this.#tenant, entity, ref);
+    return ref;
+  }
+
+  #lastTurn(ref: number): number | undefined {
+    const rows = this.#db
+      .sql('SELECT row FROM entity_rows WHERE tenant = ? AND entity_ref = ? ORDER BY row DESC')
+      .iterate(this.#tenant, ref);
+    for (const found of rows) {
+      const row = Number(found['row']);
+      if (this.columns.kind(row) === 'turn') return row;
+    }
+    return undefined;
+  }
+
+  /** What is kept in memory alone: live rows, times of expiry, and the newest texts. */
+  #loadMemory(): void {
+    const expiring = this.#db
+      .sql(`SELECT row, expires_ms FROM rows INDEXED BY rows_expiring
+            WHERE tenant = ? AND expires_ms IS NOT NULL`)
+      .all(this.#tenant);
+    for (const found of expiring) {
+      this.#expiring.set(Number(found['row']), Number(found['expires_ms']));
+      this.#queue.add(Number(found['row']), Number(found['expires_ms']));
+    }
+    for (let row = 0; row < this.columns.count; row++) {
+      if (this.columns.supersededAt(row) !== Number.POSITIVE_INFINITY) continue;
+      if (this.columns.kind(row) === 'forgotten') continue;
+      this.#live.add(row);
+      this.#count(row, 1);
+    }
+    const texts = this.#db
+      .sql('SELECT row, text FROM rows WHERE tenant = ? AND row >= ? AND text IS NOT NULL')
+      .iterate(this.#tenant, this.#text.segmentRowsEnd);
+    for (const found of texts) {
+      this.#text.add(Number(found['row']), frequencies(termsOf(String(found['text']))));
+    }
+  }
+
+  #counter(name: string): number {
+    return Number(this.#db.meta(`${name}:${this.#tenant}`) ?? 0);
+  }
+
+  #setCounter(name: string, value: number): void {
+    this.#db.setMeta(`${name}:${this.#tenant}`, value);
+  }
+}

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@memplane/runtime';
+import type { EventFeed } from './domain/ports.ts';
+import type { Generation } from './drivers/generation.ts';
+
+export interface FollowerOptions {
+  readonly feed: EventFeed;
+  readonly generation: Generation;
+  readonly logger: Logger;
+  readonly feedRetryMsMax: number;
+  readonly onApplied: () => void;
+}
+
+const RETRY_MS_MIN = 20;
+
+/** Pulls every partition from its next offset on, and applies what comes, until it is stopped. */
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #stopping = new AbortController();
+  readonly #problems = new Map<number, string>();
+  #loops: Promise<void>[] = [];
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** Why a partition does not follow at the moment. */
+  get problem(): string | undefined {
+    const [first] = this.#problems;
+    return first === undefined ? undefined : `partition ${first[0]}: ${first[1]}`;
+  }
+
+  start(partitions: number): void {
+    this.#loops = Array.from({ length: partitions }, (_, partition) => this.#follow(partition));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#loops);
+  }
+
+  async #follow(partition: number): Promise<void> {
+    const { signal } = this.#stopping;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.#readOnce(partition, signal);
+        failures = 0;
+        this.#problems.delete(partition);
+      } catch (error) {
+        if (signal.aborted) return;
+        const { logger, feedRetryMsMax } = this.#options;
+        const pauseMs = Math.min(feedRetryMsMax, RETRY_MS_MIN * 2 ** Math.min(failures++, 16));
+        this.#problems.set(partition, error instanceof Error ? error.message : String(error));
+        if (failures > 3) logger.warn({ err: error, partition, pauseMs }, 'the feed has failed');
+        await sleep(pauseMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #readOnce(partition: number, signal: AbortSignal): Promise<void> {
+    const { feed, generation, onApplied } = this.#options;
+    const from = (generation.applied.get(partition) ?? -1) + 1;
+    for await (const lines of feed.read(partition, from, signal)) {
+      if (signal.aborted) return;
+      generation.apply(partition, lines);
+      this.#problems.delete(partition);
+      onApplied();
+    }
+  }
+}
