@@ -5,12 +5,14 @@ import { damaged } from './errors.ts';
 import type { FileSystem } from './file-system.ts';
 import { manifestFile } from './places.ts';
 
+export const PARTITIONS_MAX = 4096;
+
 const manifestSchema = z.object({
   format: z.literal(1),
   keyId: z.number().int(),
   logId: z.uuid(),
   epoch: z.number().int().min(0),
-  partitions: z.number().int().min(1).max(4096),
+  partitions: z.number().int().min(1).max(PARTITIONS_MAX),
   /** The first readable offset, per partition. */
   starts: z.array(z.number().int().min(0)),
   /** The indexes of all segments below this one are durable. */

@@ -15,7 +15,7 @@ import { type EmbeddedLogOptions, type ResolvedLogOptions, resolveLogOptions } f
 import { indexDir, journalDir, manifestFile, segmentFile, segmentOfName } from './places.ts';
 import { EmbeddedReader } from './reader.ts';
 import { newestFirst } from './recent.ts';
-import { recoverLog } from './recovery.ts';
+import { readSegmentHeader, recoverLog } from './recovery.ts';
 import { createSharedState, SharedBounds, type SharedLogState } from './shared-state.ts';
 import { EmbeddedWriter } from './writer.ts';
 
@@ -134,8 +134,10 @@ async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<M
   for (const name of fs.list(journalDir(dir))) {
     const segment = segmentOfName(name);
     if (segment === undefined) continue;
-    // left over from a first start that did not get to its manifest
-    if ((fs.sizeOf(segmentFile(dir, segment)) ?? 0) > segmentHeaderBytes(4096)) {
+    // left over from a first start that did not get to its manifest: a header and nothing more
+    const header = readSegmentHeader(fs, dir, segment);
+    const empty = segmentHeaderBytes(header?.partitions ?? partitions);
+    if ((fs.sizeOf(segmentFile(dir, segment)) ?? 0) > empty) {
       throw damaged('The manifest of the log is missing', {
         file: path.basename(manifestFile(dir)),
       });

@@ -1,5 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
+import { PARTITIONS_MAX } from './manifest.ts';
 
 /** How an embedded log is opened. All but the folder has a default. */
 export interface EmbeddedLogOptions {
@@ -35,7 +36,7 @@ export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptio
     lock: options.lock ?? true,
     newLogId: options.newLogId ?? (() => crypto.randomUUID()),
   };
-  mustBeWithin('partitions', resolved.partitions, 1, 4096);
+  mustBeWithin('partitions', resolved.partitions, 1, PARTITIONS_MAX);
   mustBeWithin('segmentBytes', resolved.segmentBytes, 4096, 1024 ** 3);
   mustBeWithin('appendQueueBytesMax', resolved.appendQueueBytesMax, 4096, 1024 ** 3);
   return resolved;

@@ -16,7 +16,7 @@ import {
   entryCheck,
 } from './index-entry.ts';
 import type { IndexFiles } from './index-files.ts';
-import type { Manifest } from './manifest.ts';
+import { type Manifest, PARTITIONS_MAX } from './manifest.ts';
 import type { Mark } from './mark.ts';
 import { chunkFile, journalDir, segmentFile, segmentOfName } from './places.ts';
 import { type ScanResult, type ScanSink, scanSegment } from './scan.ts';
@@ -47,7 +47,7 @@ export function readSegments(fs: FileSystem, dir: string, manifest: Manifest): S
     .sort((a, b) => a - b);
   const segments: SegmentHeader[] = [];
   for (const [i, segment] of numbers.entries()) {
-    const header = readSegmentHeader(fs, dir, segment, manifest.partitions);
+    const header = readSegmentHeader(fs, dir, segment);
     if (header === undefined) {
       const size = fs.sizeOf(segmentFile(dir, segment)) ?? 0;
       const isEmpty = size <= segmentHeaderBytes(manifest.partitions);
@@ -72,11 +72,10 @@ export function readSegmentHeader(
   fs: FileSystem,
   dir: string,
   segment: number,
-  partitions: number,
 ): SegmentHeader | undefined {
   const file = fs.open(segmentFile(dir, segment), 'read');
   try {
-    const bytes = Buffer.alloc(segmentHeaderBytes(partitions));
+    const bytes = Buffer.alloc(segmentHeaderBytes(PARTITIONS_MAX));
     const read = file.readSync(bytes, bytes.length, 0);
     return decodeSegmentHeader(bytes.subarray(0, read));
   } finally {
