@@ -92,7 +92,7 @@ class VectorIndexService implements VectorIndex {
   async start(): Promise<void> {
     this.#port = await this.#server.listen();
     this.#connecting = this.#connect();
-    this.#maintenance = setInterval(() => this.#generation.maintain(), MAINTENANCE_INTERVAL_MS);
+    this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_INTERVAL_MS);
     this.#maintenance.unref();
     this.#logger.info({ port: this.#port }, 'listening');
   }
@@ -109,6 +109,15 @@ class VectorIndexService implements VectorIndex {
     await this.#follower.stop();
     this.#generation.close();
     await this.#telemetry.stop();
+  }
+
+  /** A failure here (a full disk) costs nothing but room: the next step tries again. */
+  #maintain(): void {
+    try {
+      this.#generation.maintain();
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'merging the text index has failed');
+    }
   }
 
   /** Asks the views which log it is, until they answer; then follows it. */
