@@ -9,29 +9,39 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SOURCES := $(shell find packages services scripts -name node_modules -prune -o -type f \
 	\( -name '*.ts' -o -name 'package.json' \) ! -name '*.test.ts' -print 2>/dev/null)
 UNIT_TESTS := "packages/*/src/**/*.test.ts" "services/*/src/**/*.test.ts"
-E2E_TESTS := "tests/e2e/**/*.test.ts"
+# The dialogues are data of others, so only test-dialogues and test-all read them.
+E2E_TESTS := $(sort $(filter-out %/dialogues.test.ts,$(wildcard tests/e2e/*.test.ts)))
+FAULT_TESTS := tests/faults/crash-rounds.test.ts
+TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
 help: ## Say what there is
-	@echo "Memplane: a memory plane for fleets of AI agents. First: make run, or make demo."
+	@echo "Memplane: a memory plane for fleets of AI agents. First: make run."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Start the standalone plane (Ctrl-C ends it); MEMPLANE_DATA_DIR moves its data
 	@exec $(NODE) dist/memplane.js run
 
-.PHONY: demo
-demo: build ## A story in under a minute: events, views, recall, the past, a crash, counters
-	@exec $(NODE) dist/memplane.js demo
-
 .PHONY: test
-test: build ## Unit, contract and end-to-end tests; nothing but Node and npm is needed
-	@exec $(NODE) --test $(UNIT_TESTS) $(E2E_TESTS)
+test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and npm is needed
+	@exec $(TEST) $(UNIT_TESTS) $(E2E_TESTS) $(FAULT_TESTS)
+
+.PHONY: test-dialogues
+test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
+	@exec $(TEST) tests/e2e/dialogues.test.ts
+
+.PHONY: test-all
+test-all: test test-dialogues ## Everything of test, the dialogues, and Kafka's own murmur2 (needs Java and Maven)
+	@exec tests/judges/murmur2/run.sh
+
+.PHONY: lint
+lint: install ## Format, lint and types
+	@biome check --diagnostic-level=error .
+	@tsc --noEmit -p tsconfig.json
 
 .PHONY: verify
-verify: build ## Format, lint, types, build, unit tests: under 2 minutes
-	@biome check .
-	@tsc --noEmit -p tsconfig.json
+verify: lint build ## Format, lint, types, build, unit tests: under 2 minutes
 	@exec $(NODE) --test $(UNIT_TESTS)
 
 .PHONY: build
@@ -49,11 +59,11 @@ install: ## Fetch the locked packages, if they are not there yet
 .PHONY: reinstall
 reinstall:
 	@command -v node >/dev/null || { echo "Memplane needs Node.js 20 or newer: https://nodejs.org" >&2; exit 1; }
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 		{ echo "Memplane needs Node.js 20 or newer; this is $$(node --version)" >&2; exit 1; }
 	@echo "Installing the locked packages and Node 24 (about a minute, only this once)..."
 	@npm ci --loglevel=error --no-audit --no-fund
-	@$(NODE) -e 'process.exit(+process.versions.node.split(".")[0] < 24)' || \
+	@$(NODE) -e 'process.exit(parseInt(process.versions.node) < 24 ? 1 : 0)' || \
 		{ echo "The local Node 24 was not installed; were install scripts refused?" >&2; exit 1; }
 	@cp package-lock.json node_modules/.memplane-lock
 
