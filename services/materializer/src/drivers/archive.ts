@@ -1,0 +1,147 @@
+import type { BlobStore } from '@memplane/blob-store';
+import { MemplaneError } from '@memplane/contracts';
+import type { LogInfo, LogReadOptions, LogRecord } from '@memplane/event-log';
+import { decodeSegment, encodeSegment } from '../domain/archive-format.ts';
+import {
+  parseSegmentName,
+  type SegmentName,
+  segmentFolder,
+  segmentName,
+} from '../domain/archive-names.ts';
+import type { RecordArchive } from './feed-sources.ts';
+import { listManifests, type ManifestBase, writeManifest } from './manifests.ts';
+
+/** Decoded segments that are kept, since readers go on where they were. */
+const SEGMENTS_KEPT_MAX = 2;
+const MANIFESTS_KEPT = 2;
+
+/** The archive of one log: verified segments of each partition, without gaps, and their reader. */
+export class Archive implements RecordArchive {
+  readonly #blobs: BlobStore;
+  readonly #log: LogInfo;
+  readonly #ownerEpoch: number;
+  readonly #partitions: SegmentName[][];
+  readonly #kept = new Map<string, LogRecord[]>();
+
+  private constructor(blobs: BlobStore, log: LogInfo, ownerEpoch: number) {
+    this.#blobs = blobs;
+    this.#log = log;
+    this.#ownerEpoch = ownerEpoch;
+    this.#partitions = Array.from({ length: log.partitions }, () => []);
+  }
+
+  /** Finds what earlier owners have archived and verified. */
+  static async open(blobs: BlobStore, log: LogInfo, ownerEpoch: number): Promise<Archive> {
+    const archive = new Archive(blobs, log, ownerEpoch);
+    for (const [partition, segments] of archive.#partitions.entries()) {
+      const [newest] = await listManifests(blobs, 'archive', log.logId, partition);
+      if (newest === undefined) continue;
+      for await (const { name } of blobs.list(segmentFolder(log.logId, partition))) {
+        const segment = parseSegmentName(name);
+        // What lies beyond the manifest was never verified; it is written again.
+        if (segment !== undefined && segment.lastOffset <= newest.offset) {
+          insert(segments, segment);
+        }
+      }
+    }
+    return archive;
+  }
+
+  /** The first offset that is archived, and the one after the last; undefined when there is none. */
+  bounds(partition: number): { readonly start: number; readonly end: number } | undefined {
+    const segments = this.#partitions[partition] ?? [];
+    const [first] = segments;
+    const last = segments.at(-1);
+    if (first === undefined || last === undefined) return undefined;
+    return { start: first.firstOffset, end: last.lastOffset + 1 };
+  }
+
+  async read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
+    const segment = (this.#partitions[partition] ?? []).find(
+      ({ firstOffset, lastOffset }) => firstOffset <= from && from <= lastOffset,
+    );
+    if (segment === undefined) return [];
+    const records = await this.#load(segment.name);
+    const found: LogRecord[] = [];
+    let bytes = 0;
+    for (const record of records) {
+      if (record.offset < from) continue;
+      bytes += record.value.length;
+      if (found.length > 0 && bytes > options.maxBytes) break;
+      found.push(record);
+      if (found.length >= (options.maxRecords ?? Number.POSITIVE_INFINITY)) break;
+    }
+    return found;
+  }
+
+  /**
+   * Adds the next records of a partition as a segment: written, read back and compared, then
+   * published by a manifest.
+   * @returns the bytes of the segment
+   */
+  async append(records: readonly [LogRecord, ...LogRecord[]]): Promise<number> {
+    const { logId, epoch } = this.#log;
+    const { header, blob } = await encodeSegment(this.#log, records);
+    const { partition, firstOffset, lastOffset } = header;
+    const end = this.bounds(partition)?.end;
+    if (end !== undefined && end !== firstOffset) {
+      throw new MemplaneError('internal', `The archive ends at ${end}, not at ${firstOffset}.`);
+    }
+    const name = segmentName(logId, partition, header, this.#ownerEpoch);
+    await this.#blobs.put(name, blob);
+    await this.#verify(name, records);
+    const manifest: ManifestBase & { readonly firstOffset: number; readonly segment: string } = {
+      logId,
+      epoch,
+      partition,
+      ownerEpoch: this.#ownerEpoch,
+      offset: lastOffset,
+      firstOffset: this.bounds(partition)?.start ?? firstOffset,
+      segment: name,
+    };
+    await writeManifest(this.#blobs, 'archive', manifest);
+    insert(this.#partitions[partition] ?? [], { name, firstOffset, lastOffset });
+    const manifests = await listManifests(this.#blobs, 'archive', logId, partition);
+    for (const old of manifests.slice(MANIFESTS_KEPT)) await this.#blobs.delete(old.name);
+    return blob.length;
+  }
+
+  async #verify(name: string, expected: readonly LogRecord[]): Promise<void> {
+    const { records } = await decodeSegment(await this.#blobs.get(name), name);
+    const same = records.every(({ offset, hlc, key, value }, i) => {
+      const record = expected[i];
+      return (
+        record?.offset === offset &&
+        record.hlc === hlc &&
+        record.key === key &&
+        record.value.equals(value)
+      );
+    });
+    if (same && records.length === expected.length) return;
+    throw new MemplaneError('storage_damaged', `The archive's ${name} came back otherwise.`, {
+      extra: { blob: name },
+    });
+  }
+
+  async #load(name: string): Promise<LogRecord[]> {
+    let records = this.#kept.get(name);
+    if (records === undefined) {
+      ({ records } = await decodeSegment(await this.#blobs.get(name), name));
+      for (const old of [...this.#kept.keys()].slice(0, this.#kept.size + 1 - SEGMENTS_KEPT_MAX)) {
+        this.#kept.delete(old);
+      }
+    }
+    this.#kept.delete(name);
+    this.#kept.set(name, records);
+    return records;
+  }
+}
+
+/** Keeps the segments without gap or overlap; a second one of the same records is left out. */
+function insert(segments: SegmentName[], segment: SegmentName): void {
+  const last = segments.at(-1);
+  if (last === undefined || segment.firstOffset === last.lastOffset + 1) segments.push(segment);
+  else if (segment.firstOffset === last.firstOffset && segment.lastOffset > last.lastOffset) {
+    segments[segments.length - 1] = segment;
+  }
+}

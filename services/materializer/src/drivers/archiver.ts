@@ -1,0 +1,190 @@
+import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
+import type { Logger } from '@memplane/runtime';
+import type { Archive } from './archive.ts';
+
+export interface ArchiverSettings {
+  /** Bytes of events of a segment, before compression; one larger event still fits. */
+  readonly archive_segment_bytes: number;
+  /** Fewer bytes than a segment wait this long at most. */
+  readonly archiveIntervalMs: number;
+  /** How often the archiver looks for what to do. */
+  readonly archiveTickMs: number;
+  /** Events younger than this stay in the log. */
+  readonly logRetentionMs: number;
+}
+
+export const ARCHIVER_SETTINGS: ArchiverSettings = {
+  archive_segment_bytes: 4 * 1024 * 1024,
+  archiveIntervalMs: 60_000,
+  archiveTickMs: 1_000,
+  logRetentionMs: 7 * 24 * 60 * 60_000,
+};
+
+export interface ArchiverPorts {
+  readonly log: LogReader;
+  /** Without it the log keeps everything. */
+  readonly admin?: LogAdmin | undefined;
+  readonly archive: Archive;
+  readonly logger: Logger;
+  /** The first offset of a partition whose stamp is at or after a time, in ms since 1970. */
+  readonly firstOffsetSince: (partition: number, timeMs: number) => Promise<number>;
+  /** Publishes a snapshot of a shard if it is time for one. */
+  readonly snapshotIfDue: (partition: number) => Promise<void>;
+  /** The offset of the newest published snapshot of a shard, inclusive; -1: none. */
+  readonly snapshotOffset: (partition: number) => number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+const READ_BYTES = 1024 * 1024;
+const FIRST_GUESS_BYTES = 512;
+
+interface Progress {
+  /** Mean bytes of an event, of the last segment. */
+  eventBytes: number;
+  archivedAtMs: number;
+  end: number;
+}
+
+/**
+ * Copies the log into the archive, and gives the log's space back: its start moves to the lowest
+ * of the first offset younger than the retention, what is archived and verified, and what the
+ * newest published snapshot of the shard covers.
+ */
+export class Archiver {
+  readonly #ports: ArchiverPorts;
+  readonly #settings: ArchiverSettings;
+  readonly #progress: Progress[];
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+  #failing = false;
+
+  constructor(ports: ArchiverPorts, settings: ArchiverSettings) {
+    this.#ports = ports;
+    this.#settings = settings;
+    this.#progress = Array.from({ length: ports.log.info.partitions }, () => ({
+      eventBytes: FIRST_GUESS_BYTES,
+      archivedAtMs: ports.now(),
+      end: 0,
+    }));
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Finishes the step under way. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  /** Estimated bytes of events in the log that are not archived yet, over all partitions. */
+  get lagBytes(): number {
+    let bytes = 0;
+    for (const [partition, { eventBytes, end }] of this.#progress.entries()) {
+      bytes += Math.max(0, end - this.#archivedEnd(partition)) * eventBytes;
+    }
+    return bytes;
+  }
+
+  /**
+   * One look at all partitions.
+   * @param force archive also what is less than a segment and has not waited long
+   */
+  async tick(force = false): Promise<void> {
+    for (let partition = 0; partition < this.#progress.length; partition++) {
+      if (this.#stopping.signal.aborted) return;
+      while (await this.#archiveNext(partition, force)) {
+        if (this.#stopping.signal.aborted) return;
+      }
+      await this.#ports.snapshotIfDue(partition);
+      await this.#trim(partition);
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.tick();
+        this.#failing = false;
+      } catch (error) {
+        if (!this.#failing)
+          this.#ports.logger.error({ err: error }, 'archiving failed; it goes on');
+        this.#failing = true;
+      }
+      await pause(this.#settings.archiveTickMs, signal);
+    }
+  }
+
+  #archivedEnd(partition: number): number {
+    return this.#ports.archive.bounds(partition)?.end ?? 0;
+  }
+
+  /** @returns whether a full segment was archived, so that there may be more */
+  async #archiveNext(partition: number, force: boolean): Promise<boolean> {
+    const { log, archive, now } = this.#ports;
+    const progress = this.#progress[partition] as Progress;
+    const { start, end } = await log.bounds(partition);
+    progress.end = end;
+    const from = Math.max(start, this.#archivedEnd(partition));
+    if (from >= end) {
+      progress.archivedAtMs = now();
+      return false;
+    }
+    const pendingBytes = (end - from) * progress.eventBytes;
+    const waitedLong = now() - progress.archivedAtMs >= this.#settings.archiveIntervalMs;
+    if (pendingBytes < this.#settings.archive_segment_bytes && !waitedLong && !force) return false;
+    const records = await this.#read(partition, from, end);
+    const [first, ...rest] = records;
+    if (first === undefined) return false;
+    await archive.append([first, ...rest]);
+    progress.archivedAtMs = now();
+    const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
+    progress.eventBytes = Math.max(1, bytes / records.length);
+    return true;
+  }
+
+  async #read(partition: number, from: number, end: number): Promise<LogRecord[]> {
+    const { archive_segment_bytes: bytesMax } = this.#settings;
+    const records: LogRecord[] = [];
+    let bytes = 0;
+    let next = from;
+    while (bytes < bytesMax && next < end) {
+      const maxBytes = Math.min(READ_BYTES, bytesMax - bytes);
+      const more = await this.#ports.log.read(partition, next, { maxBytes });
+      if (more.length === 0) break;
+      for (const record of more) {
+        records.push(record);
+        bytes += record.value.length;
+      }
+      next = (more.at(-1)?.offset ?? next) + 1;
+    }
+    return records;
+  }
+
+  async #trim(partition: number): Promise<void> {
+    const { admin, log, firstOffsetSince, snapshotOffset, now } = this.#ports;
+    if (admin === undefined) return;
+    const { start } = await log.bounds(partition);
+    const safe = Math.min(this.#archivedEnd(partition), snapshotOffset(partition) + 1);
+    if (safe <= start) return;
+    const young = await firstOffsetSince(partition, now() - this.#settings.logRetentionMs);
+    const target = Math.min(safe, young);
+    if (target > start) await admin.deleteRecordsBefore(partition, target);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+  });
+}

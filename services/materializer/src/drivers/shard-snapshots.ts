@@ -1,0 +1,199 @@
+import { Readable } from 'node:stream';
+import { createZstdCompress, createZstdDecompress } from 'node:zlib';
+import type { BlobStore } from '@memplane/blob-store';
+import { MemplaneError } from '@memplane/contracts';
+import type { LogInfo } from '@memplane/event-log';
+import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
+import { snapshotName } from '../domain/archive-names.ts';
+import { PLANE, shardRange } from '../domain/keys.ts';
+import { decodeShard } from '../domain/shard-record.ts';
+import {
+  decodeEntries,
+  encodeEntries,
+  SNAPSHOT_PREFIX,
+  type SnapshotEntry,
+} from '../domain/snapshot-format.ts';
+import { listManifests, type ManifestBase, readManifest, writeManifest } from './manifests.ts';
+import { shardKey } from './view-store.ts';
+
+export interface SnapshotManifest extends ManifestBase {
+  readonly blob: string;
+  readonly tenants: readonly string[];
+  readonly entries: number;
+  /** Before compression. */
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const SNAPSHOTS_KEPT = 2;
+const RESTORE_BATCH_BYTES = 1024 * 1024;
+
+/** Publishes and restores logical snapshots of shards: all rows of one, at one applied offset. */
+export class ShardSnapshots {
+  readonly #blobs: BlobStore;
+  readonly #log: LogInfo;
+  readonly #ownerEpoch: number;
+
+  constructor(blobs: BlobStore, log: LogInfo, ownerEpoch: number) {
+    this.#blobs = blobs;
+    this.#log = log;
+    this.#ownerEpoch = ownerEpoch;
+  }
+
+  /** The newest one that was published; undefined when there is none. */
+  async newest(partition: number): Promise<SnapshotManifest | undefined> {
+    const [name] = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    return name === undefined ? undefined : await readManifest(this.#blobs, name.name);
+  }
+
+  /**
+   * Writes all rows of a shard, as they are in a snapshot of the store; reads them back, and then
+   * publishes the manifest. Nothing when the shard has applied nothing.
+   */
+  async publish(
+    partition: number,
+    rocks: RocksStore,
+    snapshot: RocksSnapshot,
+  ): Promise<SnapshotManifest | undefined> {
+    const row = await rocks.get(shardKey(partition), snapshot);
+    if (row === null) return undefined;
+    const { applied, tenants } = decodeShard(row);
+    const { logId, epoch } = this.#log;
+    const position = { ownerEpoch: this.#ownerEpoch, offset: applied };
+    const blob = snapshotName(logId, partition, position);
+    const told = { entries: 0, bytes: 0, sha256: '' };
+    const rows = rowsOf(rocks, snapshot, partition, tenants);
+    await this.#blobs.put(blob, compressed(encodeEntries(rows, told)));
+    let verified = 0;
+    for await (const entries of this.#entries(blob)) verified += entries.length;
+    if (verified !== told.entries) {
+      throw new MemplaneError('storage_damaged', `The snapshot ${blob} came back otherwise.`);
+    }
+    const manifest = { logId, epoch, partition, ...position, blob, tenants, ...told };
+    await writeManifest(this.#blobs, 'snapshots', manifest);
+    await this.#removeOld(partition);
+    return manifest;
+  }
+
+  /**
+   * Fills an empty shard from the newest snapshot that can be read. The shard's own record comes
+   * last: until then, after a crash too, the shard counts as empty.
+   * @returns the offset restored; undefined when there is no readable snapshot
+   */
+  async restore(partition: number, rocks: RocksStore): Promise<number | undefined> {
+    const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    for (const { name } of names) {
+      let manifest: SnapshotManifest | undefined;
+      try {
+        manifest = await readManifest<SnapshotManifest>(this.#blobs, name);
+        await this.#load(manifest, rocks);
+        return manifest.offset;
+      } catch (error) {
+        if (manifest !== undefined) await clear(rocks, manifest);
+        const code = error instanceof MemplaneError ? error.code : undefined;
+        if (code !== 'storage_damaged' && code !== 'not_found') throw error;
+      }
+    }
+    return undefined;
+  }
+
+  async #load(manifest: SnapshotManifest, rocks: RocksStore): Promise<void> {
+    await clear(rocks, manifest);
+    const last = shardKey(manifest.partition);
+    let record: Buffer | undefined;
+    let batch = rocks.batch();
+    for await (const entries of this.#entries(manifest.blob)) {
+      for (const { key, value } of entries) {
+        if (key.equals(last)) record = value;
+        else batch.put(key, value);
+      }
+      if (batch.byteLength < RESTORE_BATCH_BYTES) continue;
+      await rocks.write(batch);
+      batch = rocks.batch();
+    }
+    if (record === undefined || decodeShard(record).applied !== manifest.offset) {
+      throw new MemplaneError('storage_damaged', `The snapshot ${manifest.blob} lacks its record.`);
+    }
+    await rocks.write(batch.put(last, record), { sync: true });
+  }
+
+  async *#entries(blob: string): AsyncGenerator<SnapshotEntry[]> {
+    yield* decodeEntries(decompressed(this.#blobs.stream(blob), blob), blob);
+  }
+
+  async #removeOld(partition: number): Promise<void> {
+    const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    for (const old of names.slice(SNAPSHOTS_KEPT)) {
+      await this.#blobs.delete(snapshotName(this.#log.logId, partition, old));
+      await this.#blobs.delete(old.name);
+    }
+  }
+}
+
+async function* rowsOf(
+  rocks: RocksStore,
+  snapshot: RocksSnapshot,
+  partition: number,
+  tenants: readonly string[],
+): AsyncGenerator<SnapshotEntry[]> {
+  for (const tenant of [PLANE, ...tenants].sort()) {
+    yield* rocks.scan({ ...shardRange(tenant, partition), snapshot });
+  }
+}
+
+async function clear(rocks: RocksStore, { partition, tenants }: SnapshotManifest): Promise<void> {
+  const batch = rocks.batch();
+  for (const tenant of [PLANE, ...tenants]) {
+    const { gte, lt } = shardRange(tenant, partition);
+    batch.deleteRange(gte, lt);
+  }
+  await rocks.write(batch);
+}
+
+async function* compressed(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield SNAPSHOT_PREFIX;
+  yield* through(content, createZstdCompress());
+}
+
+async function* decompressed(blob: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
+  let prefix = SNAPSHOT_PREFIX.length;
+  async function* body(): AsyncGenerator<Buffer> {
+    for await (const chunk of blob) {
+      const start = SNAPSHOT_PREFIX.length - prefix;
+      const mine = chunk.subarray(0, prefix);
+      if (!mine.equals(SNAPSHOT_PREFIX.subarray(start, start + mine.length))) {
+        throw damagedBlob(name);
+      }
+      prefix -= mine.length;
+      yield chunk.subarray(mine.length);
+    }
+  }
+  try {
+    yield* through(body(), createZstdDecompress());
+  } catch (error) {
+    if (error instanceof MemplaneError) throw error;
+    throw damagedBlob(name, error);
+  }
+}
+
+/** Pipes chunks through a codec; a failure of either side is thrown here. */
+async function* through(
+  content: AsyncIterable<Buffer>,
+  codec: ReturnType<typeof createZstdCompress | typeof createZstdDecompress>,
+): AsyncGenerator<Buffer> {
+  const source = Readable.from(content, { objectMode: true });
+  source.on('error', (error) => codec.destroy(error));
+  source.pipe(codec);
+  try {
+    for await (const chunk of codec) yield chunk as Buffer;
+  } finally {
+    source.destroy();
+  }
+}
+
+function damagedBlob(name: string, cause?: unknown): MemplaneError {
+  return new MemplaneError('storage_damaged', `The snapshot ${name} can not be read.`, {
+    cause,
+    extra: { blob: name },
+  });
+}
