@@ -179,7 +179,11 @@ test('views, counters and every past state equal a naive fold', async () => {
           assert.deepEqual(essence(await view(plane, entity)), expected(all, entity, plane.now()));
           for (let offset = 0; offset < all.length; offset++) {
             const prefix = all.slice(0, offset + 1);
-            const newest = prefix.reduce((max, { hlc }) => (hlc > max ? hlc : max), 0n);
+            const newest =
+              prefix
+                .map(({ hlc }) => hlc)
+                .sort((a, b) => (a < b ? -1 : 1))
+                .at(-1) ?? 0n;
             const answer = await view(plane, entity, `offset:${offset}`);
             assert.deepEqual(essence(answer), expected(prefix, entity, Number(newest >> 16n)));
             if (answer !== undefined) {

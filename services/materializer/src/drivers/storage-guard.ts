@@ -14,7 +14,7 @@ const PROBE_BYTES = 256 * 1024;
 export class StorageGuard {
   readonly #store: ViewStore;
   #running: Promise<void> | undefined;
-  #failedAt = 0;
+  #failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(store: ViewStore) {
     this.#store = store;

@@ -10,6 +10,7 @@ export class ViewStore {
   readonly dir: string;
   readonly #writeBufferBytes: number;
   #rocks: RocksStore;
+  #reopening: Promise<void> | undefined;
 
   private constructor(dir: string, writeBufferBytes: number, rocks: RocksStore) {
     this.dir = dir;
@@ -35,6 +36,7 @@ export class ViewStore {
 
   /** Gives a read one fixed state of all shards. */
   async read<T>(work: (rocks: RocksStore, snapshot: RocksSnapshot) => Promise<T>): Promise<T> {
+    if (this.#reopening !== undefined) await this.#reopening.catch(() => {});
     const rocks = this.#rocks;
     const snapshot = rocks.snapshot();
     try {
@@ -65,7 +67,14 @@ export class ViewStore {
    * Closes the store and opens it again: RocksDB refuses writes after some failures until then.
    * When it can't be opened for writing, it is opened for reading alone.
    */
-  async reopen(): Promise<void> {
+  reopen(): Promise<void> {
+    this.#reopening ??= this.#reopen().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
+  }
+
+  async #reopen(): Promise<void> {
     await this.#rocks.close();
     try {
       this.#rocks = await RocksStore.open(this.dir, { writeBufferBytes: this.#writeBufferBytes });
