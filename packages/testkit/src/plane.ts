@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { call } from './http.ts';
 import { freePorts } from './ports.ts';
@@ -31,13 +31,28 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** The program under test: `MEMPLANE_ENTRY`, else the built command, else its source. */
+let entry: string | undefined;
+
+/** The program under test: `MEMPLANE_ENTRY`, else the built command where it is up to date, else its source. */
 export function planeEntry(): string {
-  const given = process.env['MEMPLANE_ENTRY'];
-  if (given !== undefined && given !== '') return given;
-  const source = `${repository}packages/standalone/src/memplane.ts`;
-  if (!existsSync(source)) throw new Error(`there is no plane to test: ${source} is missing`);
-  return source;
+  entry ??=
+    process.env['MEMPLANE_ENTRY'] || builtEntry() || `${packages}standalone/src/memplane.ts`;
+  return entry;
+}
+
+const packages = `${repository}packages/`;
+
+/** The built command, where no source is younger than it. */
+function builtEntry(): string | undefined {
+  const built = `${repository}dist/memplane.js`;
+  if (!existsSync(built)) return undefined;
+  const builtAt = statSync(built).mtimeMs;
+  const youngest = [packages, `${repository}services/`].flatMap((folder) =>
+    globSync('*/src/**/*.ts', { cwd: folder })
+      .filter((file) => !file.endsWith('.test.ts') && !file.startsWith('testkit/'))
+      .map((file) => statSync(folder + file).mtimeMs),
+  );
+  return youngest.every((time) => time <= builtAt) ? built : undefined;
 }
 
 export async function planePorts(): Promise<PlanePorts> {

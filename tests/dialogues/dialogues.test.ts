@@ -93,7 +93,7 @@ test('shuffled across entities over 8 connections: every state as annotated', as
   // The judge itself: one wrong value in one of the answers has to be found.
   const victim = expected[random.int(0, STATES - 1)]!;
   await using liar = await LyingProxy.before(plane.materializer, ({ path }, truth) => {
-    if (!path.endsWith(encodeURIComponent(`event:${victim.after}`))) return undefined;
+    if (!path.includes(`${encodeURIComponent(`event:${victim.after}`)}&`)) return undefined;
     const view = JSON.parse(truth.text) as EntityView;
     const attributes = { ...view.attributes, Planted_1: {} };
     return { ...truth, text: JSON.stringify({ ...view, attributes }) };
