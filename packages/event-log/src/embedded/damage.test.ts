@@ -198,6 +198,21 @@ test('damaged and missing segments and manifests are told, not passed over', asy
   });
 });
 
+test('zeros in a closed segment are damage, not a torn tail', async () => {
+  const disk = new SimulatedDisk();
+  const { writer } = await openOn(disk, 4096);
+  for (let n = 0; n < 12; n++) await writer.append(batchOf(n * 4, [600, 600, 600, 600]));
+  await writer.close();
+  const bytes = disk.bytesOf('/data/journal/0000000003.segment');
+  bytes.fill(0, 92, 1024);
+  const left = [...disk.snapshot()].filter(([name]) => !name.endsWith('.index'));
+  disk.restore(new Map(left));
+  await assert.rejects(openOn(disk, 4096), {
+    code: 'storage_damaged',
+    extra: { segment: 3, position: 92 },
+  });
+});
+
 test('indexes that are lost are made anew from the journal', async () => {
   const disk = new SimulatedDisk();
   const { writer } = await openOn(disk, 4096);

@@ -86,6 +86,7 @@ test('a failed sync acknowledges nothing, and what follows does not rely on its 
   assert.deepEqual(await numbersOf(disk, log, 0), [1]);
   disk.faults.sync = undefined;
   assert.deepEqual(await log.writer.append([newRecord(0, 5, 'e'), newRecord(1, 6, 'f')]), [1, 0]);
+  assert.equal(log.writer.segments().length, 2, 'the failed segment is not written again');
   disk.losePower(() => 0.9);
   const again = await openOn(disk);
   assert.deepEqual(await numbersOf(disk, again, 0), [1, 5]);
