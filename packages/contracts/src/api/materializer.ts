@@ -32,6 +32,9 @@ export const digits = (min: number, max: number) =>
     .pipe(z.number().int().min(min).max(max))
     .meta({ override: { type: 'integer', minimum: min, maximum: max } });
 
+/** Offsets have 48 bits. */
+const OFFSET_MAX = 2 ** 48 - 1;
+
 const waitMsQuery = digits(0, LIMITS.wait_ms_max).meta({
   description: `How long to wait for the position, in ms; default ${LIMITS.wait_ms_default}.`,
 });
@@ -142,7 +145,7 @@ export const getHistory = operation({
   tags: ['history'],
   params: entityParamsSchema,
   query: z.strictObject({
-    from: digits(0, Number.MAX_SAFE_INTEGER)
+    from: digits(0, OFFSET_MAX)
       .optional()
       .meta({ description: 'The first offset; default: the beginning.' }),
     limit: digits(1, LIMITS.history_limit_max).optional().meta({ description: 'Default 100.' }),
@@ -187,6 +190,7 @@ export const getEvent = operation({
   errors: [
     'not_found',
     'ambiguous_id',
+    'history_expired',
     'invalid_token',
     'token_of_another_log',
     'not_yet_visible',

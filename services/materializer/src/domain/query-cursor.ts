@@ -43,17 +43,23 @@ export function decodeCursor(text: string, query: string, field: string): QueryC
   if (raw.slice(0, 8) !== sum || Buffer.from(raw).toString('base64url') !== text) {
     throw invalid('This is no cursor that the plane has given out.', field);
   }
-  const [version, of, token, partition, step, key] = JSON.parse(body) as [
-    number,
-    string,
-    string,
-    number,
-    number,
-    string,
-  ];
+  const parts: unknown = JSON.parse(body);
+  const [version, of, token, partition, step, key] = Array.isArray(parts) ? parts : [];
   if (version !== VERSION) throw invalid('The cursor is of another version.', field);
   if (of !== query) throw invalid('The cursor is of another filter or prefix.', field);
+  if (
+    typeof token !== 'string' ||
+    typeof key !== 'string' ||
+    !isCount(partition) ||
+    !isCount(step)
+  ) {
+    throw invalid('This is no cursor that the plane has given out.', field);
+  }
   return { token, partition, step, key: Buffer.from(key, 'base64url').toString('latin1') };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
 }
 
 function invalid(message: string, field: string): MemplaneError {

@@ -12,6 +12,9 @@ import { decodeId } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import { inSnapshot, keysOf, type Plane, shardAt, type Waiting } from './plane.ts';
 
+/** The last time that can be written as a date. */
+const TIME_MS_MAX = 8.64e15;
+
 /** A cut with all that an answer tells of it. */
 export interface ResolvedCut {
   /** Complete: a partition that is not named is empty. */
@@ -44,6 +47,9 @@ export function checkCut(plane: Plane, cut: Cut, field: string): void {
   }
   if (cut.epoch > epoch) {
     throw new MemplaneError('invalid_token', 'The token is of an epoch yet to come.', { field });
+  }
+  if (cut.timeMs !== undefined && cut.timeMs > TIME_MS_MAX) {
+    throw new MemplaneError('invalid_token', 'The time of the token is out of range.', { field });
   }
   for (const partition of cut.offsets.keys()) {
     if (partition >= partitions) {
