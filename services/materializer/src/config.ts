@@ -96,6 +96,42 @@ export const MATERIALIZER_SETTINGS = {
     'memory that gathers writes before they become a file; two such exist',
     { min: MIB, unit: 'bytes' },
   ),
+  archive_segment_bytes: integer(
+    'MEMPLANE_ARCHIVE_SEGMENT_BYTES',
+    4 * MIB,
+    'bytes of events of a segment of the archive, before compression',
+    { min: KIB, max: 128 * MIB, unit: 'bytes' },
+  ),
+  archiveIntervalMs: integer(
+    'MEMPLANE_ARCHIVE_INTERVAL_MS',
+    60_000,
+    'how long less than a segment waits to be archived',
+    { unit: 'ms' },
+  ),
+  archiveTickMs: integer(
+    'MEMPLANE_ARCHIVE_TICK_MS',
+    1_000,
+    'how often the archiver looks for what to do',
+    { min: 1, unit: 'ms' },
+  ),
+  logRetentionMs: integer(
+    'MEMPLANE_LOG_RETENTION_MS',
+    7 * 24 * 60 * 60_000,
+    'how long events stay in the log; then only where archive and snapshots cover them',
+    { unit: 'ms' },
+  ),
+  shard_snapshot_events_min: integer(
+    'MEMPLANE_SHARD_SNAPSHOT_EVENTS_MIN',
+    50_000,
+    'events after which a snapshot of a shard is published …',
+    { min: 1 },
+  ),
+  shardSnapshotIntervalMs: integer(
+    'MEMPLANE_SHARD_SNAPSHOT_INTERVAL_MS',
+    60 * 60_000,
+    '… if the last one is this old',
+    { unit: 'ms' },
+  ),
   inflight_requests_max: integer('MEMPLANE_INFLIGHT_REQUESTS_MAX', 1_024, 'requests under way', {
     min: 1,
   }),

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { hlcToMs } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
-import type { LogAdmin, LogReader } from '@memplane/event-log';
+import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
 import {
   createLogger,
   createTelemetry,
@@ -15,6 +15,7 @@ import {
 } from '@memplane/runtime';
 import type { MaterializerConfig } from './config.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
+import { ArchiveService, restoreEmptyShards } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
 import { Follower } from './drivers/follower.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
@@ -63,22 +64,35 @@ export async function createMaterializer(
 ): Promise<Materializer> {
   const { info } = context.logReader;
   const store = await ViewStore.open(config.dir, config.write_buffer_bytes);
+  const { blobStore, logAdmin } = context;
+  const now = context.now ?? Date.now;
+  const logger = context.logger ?? createLogger('materializer', config.logLevel);
+  if (blobStore !== undefined) {
+    const restored = await restoreEmptyShards(store, blobStore, info);
+    if (restored.size > 0) logger.info({ shards: restored.size }, 'restored from snapshots');
+  }
   const limit = new WaitLimit(config.waiting_reads_max);
   const records = await store.loadShards(info.logId, info.epoch, info.partitions);
   const shards = records.map((record, partition) => new Shard(partition, record, limit));
+  const plane: Plane = { log: context.logReader, store, shards, settings: config, now };
+  const archive =
+    blobStore === undefined
+      ? undefined
+      : await ArchiveService.open({ plane, blobs: blobStore, admin: logAdmin, logger }, config);
   const telemetry = await createTelemetry({
     serviceName: 'materializer',
     version: VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
-  return new MaterializerService(config, context, { store, shards, telemetry });
+  return new MaterializerService(config, context, { plane, archive, telemetry, logger });
 }
 
 interface Parts {
-  readonly store: ViewStore;
-  readonly shards: readonly Shard[];
+  readonly plane: Plane;
+  readonly archive: ArchiveService | undefined;
   readonly telemetry: Telemetry;
+  readonly logger: Logger;
 }
 
 class MaterializerService implements Materializer {
@@ -90,30 +104,27 @@ class MaterializerService implements Materializer {
   readonly #metrics: Metrics;
   readonly #follower: Follower;
   readonly #counters: CounterPublisher | undefined;
+  readonly #archive: ArchiveService | undefined;
   readonly #replays = new ReplayJobs(REPLAY_SETTINGS);
   readonly #server: HttpServer;
   readonly #now: () => number;
   #port = 0;
 
   constructor(config: MaterializerConfig, context: MaterializerContext, parts: Parts) {
-    this.#store = parts.store;
-    this.#shards = parts.shards;
+    const { plane, archive } = parts;
+    this.#store = plane.store;
+    this.#shards = plane.shards;
     this.#telemetry = parts.telemetry;
-    this.#now = context.now ?? Date.now;
-    this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
+    this.#now = plane.now;
+    this.#logger = parts.logger;
+    this.#archive = archive;
+    if (archive !== undefined) observeArchive(parts.telemetry, archive);
     this.#metrics = createMetrics(parts.telemetry.meter, () => this.#shards);
     this.#counters = this.#createCounters(config, context.invoker);
     this.#follower = this.#createFollower(config, context);
-    const plane: Plane = {
-      log: context.logReader,
-      store: parts.store,
-      shards: parts.shards,
-      settings: config,
-      now: this.#now,
-    };
     this.#server = this.#createServer(config, [
       ...routesOf(plane, config.owner),
-      getFeedRoute(plane),
+      getFeedRoute(plane, archive?.archive),
       ...replayRoutes(plane, this.#replays, REPLAY_SETTINGS),
     ]);
   }
@@ -126,6 +137,7 @@ class MaterializerService implements Materializer {
   async start(): Promise<void> {
     this.#follower.start(this.#shards);
     this.#counters?.notify();
+    this.#archive?.start();
     this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
   }
@@ -137,6 +149,7 @@ class MaterializerService implements Materializer {
   async stop(): Promise<void> {
     await this.#server.stop();
     await this.#replays.stop();
+    await this.#archive?.stop();
     await this.#follower.stop();
     await this.#counters?.stop();
     await this.#store.close();
@@ -169,12 +182,22 @@ class MaterializerService implements Materializer {
         log: context.logReader,
         store: this.#store,
         guard: new StorageGuard(this.#store),
+        readArchive: (partition, from) => this.#readArchive(partition, from, config),
         logger: this.#logger,
         onApplied: (_shard, batch, startedAt) => this.#applied(batch, startedAt),
         onDamaged: (shard, problem) => this.#damaged(shard, problem),
       },
       settings,
     );
+  }
+
+  async #readArchive(
+    partition: number,
+    from: number,
+    config: MaterializerConfig,
+  ): Promise<LogRecord[]> {
+    const { apply_batch_bytes_max: maxBytes, apply_batch_records_max: maxRecords } = config;
+    return (await this.#archive?.archive.read(partition, from, { maxBytes, maxRecords })) ?? [];
   }
 
   #applied(batch: FoldedBatch, startedAt: number): void {
@@ -248,6 +271,7 @@ class MaterializerService implements Materializer {
       ready: troubled.length === 0,
       lag,
       shards: this.#shards.length,
+      ...(this.#archive === undefined ? {} : { archiveLagBytes: this.#archive.lagBytes }),
       ...(troubled.length === 0
         ? {}
         : {
@@ -261,6 +285,13 @@ class MaterializerService implements Materializer {
           }),
     };
   }
+}
+
+function observeArchive({ meter }: Telemetry, archive: ArchiveService): void {
+  const description = 'Estimated bytes of events that are in the log and not archived.';
+  meter
+    .createObservableGauge('memplane.archive.lag', { unit: 'By', description })
+    .addCallback((result) => result.observe(archive.lagBytes));
 }
 
 function routesOf(plane: Plane, owner: string): Route[] {
