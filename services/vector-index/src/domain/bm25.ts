@@ -1,4 +1,5 @@
 import type { Bitmap } from './bitmap.ts';
+import { PostingList } from './postings.ts';
 
 /** The usual constants of BM25 (Robertson and Zaragoza 2009). */
 export const BM25_K1 = 1.2;
@@ -9,8 +10,8 @@ export const NO_ROW = 0xffffffff;
 
 /** What the scorer needs to know of the texts. */
 export interface TextSource {
-  /** Calls `visit` for each row that has the term, by rising row. */
-  postings(term: string, visit: (row: number, frequency: number) => void): void;
+  /** Appends the rows that have the term, rising. */
+  postings(term: string, list: PostingList): void;
   /** Terms in the row's text. */
   length(row: number): number;
   /** The turn before this one in its dialogue, or {@link NO_ROW}. */
@@ -20,8 +21,6 @@ export interface TextSource {
 export interface TextStatistics {
   readonly texts: number;
   readonly averageLength: number;
-  /** Rows that have a term; absent: counted among the rows in question. */
-  readonly documentFrequency?: (term: string, found: number) => number;
 }
 
 /** Scores by row, and the rows that have one. */
@@ -43,48 +42,56 @@ export function scoreText(
 ): TextScores {
   const own = new Float64Array(rowCount);
   const matched: number[] = [];
+  const list = new PostingList();
   // The order of summation is part of the answer.
   for (const term of [...terms.keys()].sort()) {
-    const rows: number[] = [];
-    const counts: number[] = [];
-    let all = 0;
-    source.postings(term, (row, frequency) => {
-      all++;
-      if (!live.has(row)) return;
-      rows.push(row);
-      counts.push(frequency);
-    });
-    const found = statistics.documentFrequency?.(term, all) ?? rows.length;
-    const idf = Math.log(1 + Math.max(0, statistics.texts - found + 0.5) / (found + 0.5));
-    const weight = Math.max(idf, 1e-6) * (terms.get(term) ?? 1);
-    for (let i = 0; i < rows.length; i++) {
-      const row = rows[i] ?? 0;
-      const frequency = counts[i] ?? 0;
-      const relative = source.length(row) / Math.max(statistics.averageLength, 1e-9);
-      const norm = BM25_K1 * (1 - BM25_B + BM25_B * relative);
-      if (own[row] === 0) matched.push(row);
-      own[row] = (own[row] ?? 0) + (weight * frequency * (BM25_K1 + 1)) / (frequency + norm);
+    list.count = 0;
+    source.postings(term, list);
+    keepLive(list, live, rowCount);
+    const idf = Math.log(1 + Math.max(0, statistics.texts - list.count + 0.5) / (list.count + 0.5));
+    const weight = Math.max(idf, 1e-6) * (terms.get(term) ?? 1) * (BM25_K1 + 1);
+    const byLength = (BM25_K1 * BM25_B) / Math.max(statistics.averageLength, 1e-9);
+    for (let i = 0; i < list.count; i++) {
+      const row = list.rows[i] ?? 0;
+      const frequency = list.frequencies[i] ?? 0;
+      const norm = BM25_K1 * (1 - BM25_B) + byLength * source.length(row);
+      const before = own[row] ?? 0;
+      if (before === 0) matched.push(row);
+      own[row] = before + (weight * frequency) / (frequency + norm);
     }
   }
   return withNeighbours(own, matched, live, source);
 }
 
+function keepLive(list: PostingList, live: Bitmap, rowCount: number): void {
+  const { rows, frequencies } = list;
+  let kept = 0;
+  for (let i = 0; i < list.count; i++) {
+    const row = rows[i] ?? 0;
+    if (row >= rowCount || !live.has(row)) continue;
+    rows[kept] = row;
+    frequencies[kept++] = frequencies[i] ?? 0;
+  }
+  list.count = kept;
+}
+
+/** A turn has at most two neighbours, so the order in which they are added changes nothing. */
 function withNeighbours(
   own: Float64Array,
-  matched: readonly number[],
+  matched: number[],
   live: Bitmap,
   source: TextSource,
 ): TextScores {
-  const scores = own.slice();
-  const rows = [...matched];
-  // By rising row, so that sums do not depend on the order of the terms' rows.
-  for (const row of Uint32Array.from(matched).sort()) {
+  const near = new Float64Array(own.length);
+  const rows = matched.slice();
+  for (const row of matched) {
     const previous = source.previousTurn(row);
     if (previous === NO_ROW || !live.has(previous)) continue;
     const before = own[previous] ?? 0;
-    if (before === 0 && scores[previous] === 0) rows.push(previous);
-    scores[previous] = (scores[previous] ?? 0) + NEIGHBOUR_WEIGHT * (own[row] ?? 0);
-    scores[row] = (scores[row] ?? 0) + NEIGHBOUR_WEIGHT * before;
+    if (before === 0 && near[previous] === 0) rows.push(previous);
+    near[previous] = (near[previous] ?? 0) + (own[row] ?? 0);
+    near[row] = (near[row] ?? 0) + before;
   }
-  return { rows, scores };
+  for (const row of rows) own[row] = (own[row] ?? 0) + NEIGHBOUR_WEIGHT * (near[row] ?? 0);
+  return { rows, scores: own };
 }

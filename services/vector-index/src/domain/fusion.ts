@@ -26,16 +26,18 @@ export function fuse(
   return [...scores].map(([row, score]) => ({ row, score })).sort(byScore(before));
 }
 
-/** The best `count` of many, best first, without sorting them all. */
+/** The best `count` of many rows, best first, without sorting them all. */
 export function best(
-  scores: Iterable<readonly [row: number, score: number]>,
+  rows: readonly number[],
+  scores: Float64Array,
   count: number,
   before: (a: number, b: number) => number,
 ): Ranked[] {
   const order = byScore(before);
   let kept: Ranked[] = [];
   let floor = Number.NEGATIVE_INFINITY;
-  for (const [row, score] of scores) {
+  for (const row of rows) {
+    const score = scores[row] ?? 0;
     if (score < floor) continue;
     kept.push({ row, score });
     if (kept.length < 4 * count + 64) continue;

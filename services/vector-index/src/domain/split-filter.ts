@@ -1,4 +1,5 @@
 import { type Json, MemplaneError } from '@memplane/contracts';
+import { parseFilter } from '@memplane/filter';
 
 type Document = { readonly [key: string]: Json };
 
@@ -19,7 +20,10 @@ export function splitFilter(filter: Document, field: string): SplitFilter {
   const memory: Document[] = [];
   const entity: Document[] = [];
   split(filter, field, memory, entity, 0);
-  return { memory: joined(memory), entity: joined(entity) };
+  const ofEntity = joined(entity);
+  // The view check reads it too, but only where there are candidates to check.
+  if (ofEntity !== undefined) parseFilter(ofEntity, { field });
+  return { memory: joined(memory), entity: ofEntity };
 }
 
 function joined(parts: readonly Document[]): Document | undefined {

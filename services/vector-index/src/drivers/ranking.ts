@@ -62,13 +62,12 @@ export class Ranking implements RecallSnapshot {
       texts,
       averageLength: texts === 0 ? 1 : terms / texts,
     });
-    return best(this.#allowedScores(this.#text), count, this.#index.columns.before);
-  }
-
-  *#allowedScores(scored: TextScores): Generator<readonly [number, number]> {
-    for (const row of scored.rows) {
-      if (this.#allowed.has(row)) yield [row, scored.scores[row] ?? 0];
-    }
+    const scored = this.#text;
+    const shown =
+      this.#request.filter === undefined
+        ? scored.rows
+        : scored.rows.filter((row) => this.#allowed.has(row));
+    return best(shown, scored.scores, count, this.#index.columns.before);
   }
 }
 

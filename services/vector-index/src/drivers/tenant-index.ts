@@ -8,6 +8,7 @@ import { ExpiryQueue } from '../domain/expiry-queue.ts';
 import { fieldEntries } from '../domain/field-entries.ts';
 import type { MemoryRow } from '../domain/memory-row.ts';
 import type { FeedLine, RowDetails, TenantStatus } from '../domain/ports.ts';
+import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import type { Database } from './database.ts';
 import { StoredFieldIndex } from './field-index.ts';
@@ -202,8 +203,8 @@ export class TenantIndex implements TextSource {
     };
   }
 
-  postings(term: string, visit: (row: number, frequency: number) => void): void {
-    this.#text.postings(term, visit);
+  postings(term: string, list: PostingList): void {
+    this.#text.postings(term, list);
   }
 
   length(row: number): number {

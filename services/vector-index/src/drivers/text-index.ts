@@ -1,4 +1,4 @@
-import { decodePostings, encodePostings } from '../domain/postings.ts';
+import { decodePostings, encodePostings, type PostingList } from '../domain/postings.ts';
 import type { Database } from './database.ts';
 
 export interface TextIndexOptions {
@@ -91,22 +91,16 @@ export class TextIndex {
     this.#memtableRows = 0;
   }
 
-  postings(term: string, visit: (row: number, frequency: number) => void): void {
+  postings(term: string, list: PostingList): void {
     const read = this.#db.sql(
       'SELECT bytes FROM postings WHERE tenant = ? AND segment = ? AND term = ?',
     );
     for (const { segment } of this.#segments) {
       const found = read.get(this.#tenant, segment, term);
-      if (found) decodePostings(found['bytes'] as Uint8Array, visit);
+      if (found) decodePostings(found['bytes'] as Uint8Array, list);
     }
     const pairs = this.#memtable.get(term) ?? [];
-    for (let i = 0; i + 1 < pairs.length; i += 2) visit(pairs[i] ?? 0, pairs[i + 1] ?? 0);
-  }
-
-  /** Reads the segments again after a rollback. */
-  reload(): void {
-    this.#merge = undefined;
-    this.#segments = new TextIndex(this.#db, this.#tenant, this.#options).#segments;
+    for (let i = 0; i + 1 < pairs.length; i += 2) list.add(pairs[i] ?? 0, pairs[i + 1] ?? 0);
   }
 
   /** One bounded step of merging, in a transaction of its own; false when there is nothing to do. */
