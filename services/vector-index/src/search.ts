@@ -78,6 +78,8 @@ function rankRequest(parts: SearchParts, request: Request, filter: SplitFilter):
       });
     }
   }
+  // Judged by the views, but refused here already when it is no filter.
+  if (filter.entity) parseFilter(filter.entity, { field: 'body.filter' });
   let vector: Float32Array | undefined;
   if (request.vector !== undefined) {
     const read = readVector(request.vector, generation.dimensions);

@@ -4,7 +4,7 @@ import { LIMITS } from '../limits.ts';
 import { operation } from '../operation.ts';
 
 const SEGMENT = /^[A-Za-z0-9._~@-]+$/;
-const tokenSchema = z.string().startsWith('mpt_').max(8192);
+const tokenSchema = z.string().min(1).max(8192);
 
 const segmentSchema = z.string().max(LIMITS.entity_bytes_max).regex(SEGMENT);
 
