@@ -53,12 +53,14 @@ export async function createCrdtSync(
   });
   const now = context.now ?? Date.now;
   let floor = 0n;
-  for (const { hlc } of await store.incarnations()) if (hlc > floor) floor = hlc;
+  const incarnations = await store.incarnations();
+  for (const { hlc } of incarnations) if (hlc > floor) floor = hlc;
   const clock = new HybridClock({ now, driftMaxMs: config.hlc_drift_max_ms, floor });
   const engine = new Engine({
     ...config,
     store,
     clock,
+    incarnations,
     newIncarnation: () => randomBytes(16).toString('hex'),
     toError: toMemplaneError,
   });

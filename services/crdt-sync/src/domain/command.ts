@@ -1,5 +1,6 @@
 import type { MemplaneError } from '@memplane/contracts';
 import type { CounterKind, Json, LogPart } from '@memplane/crdt';
+import type { Slot } from './slot.ts';
 
 /** What a command does; the handlers are in `apply.ts`. */
 export type CommandType =
@@ -53,6 +54,8 @@ export class Command {
   /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
   scan: (() => Promise<unknown>) | undefined = undefined;
 
+  /** The engine's, while the command is in a batch. */
+  slot: Slot | undefined = undefined;
   readonly outcome: Outcome = { number: 0, flag: false, value: undefined };
   error: MemplaneError | undefined = undefined;
   /** Called exactly once, when the outcome is durable or the error is there. */

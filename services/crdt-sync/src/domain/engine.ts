@@ -3,7 +3,8 @@ import { MemplaneError } from '@memplane/contracts';
 import type { Incarnation } from '@memplane/crdt';
 import { type ApplyLimits, apply, flushIncrements, type Replica } from './apply.ts';
 import { type Command, isRead } from './command.ts';
-import type { Change, CrdtStore, Ref } from './port.ts';
+import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
+import type { CommitVector } from './session-token.ts';
 import { Slot } from './slot.ts';
 import { SlotCache } from './slot-cache.ts';
 
@@ -13,6 +14,8 @@ export interface EngineOptions extends ApplyLimits {
   readonly clock: HybridClock;
   /** Random 32 hex digits, a new one at each call. */
   readonly newIncarnation: () => Incarnation;
+  /** Those that the store has from before. */
+  readonly incarnations: readonly IncarnationRecord[];
   readonly toError: (cause: unknown) => MemplaneError;
   /** Commands that may wait; more are refused `overloaded`. */
   readonly queued_commands_max: number;
@@ -42,6 +45,7 @@ export class Engine {
   #running = false;
   #incarnation: Incarnation;
   #commits = 0;
+  readonly #past: Map<Incarnation, number>;
   #scans = 0;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -51,6 +55,7 @@ export class Engine {
     this.#options = options;
     this.#slots = new SlotCache(options.hot_bytes_max);
     this.#incarnation = options.newIncarnation();
+    this.#past = new Map(options.incarnations.map((it) => [it.incarnation, it.commits]));
   }
 
   get incarnation(): Incarnation {
@@ -60,6 +65,11 @@ export class Engine {
   /** Commits of the present incarnation. */
   get commits(): number {
     return this.#commits;
+  }
+
+  /** All that is durable here. */
+  commitVector(): CommitVector {
+    return new Map([...this.#past, [this.#incarnation, this.#commits]]);
   }
 
   get queued(): number {
@@ -120,17 +130,20 @@ export class Engine {
     try {
       slots = await this.#load(batch);
     } catch (cause) {
+      // Some of the hot names may have been half prepared for this batch.
+      this.#slots.clear();
       this.#settleAll(batch, this.#options.toError(cause));
       return;
     }
-    const changes = this.#apply(batch, slots);
+    let changes: Change[];
+    try {
+      changes = this.#apply(batch, slots);
+      if (changes.length > 0) await this.#commit(changes);
+    } catch (cause) {
+      await this.#recover(batch, cause);
+      return;
+    }
     if (changes.length > 0) {
-      try {
-        await this.#commit(changes);
-      } catch (cause) {
-        await this.#recover(batch, cause);
-        return;
-      }
       this.stats.committedCommands += batch.length;
       for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
     }
@@ -143,12 +156,18 @@ export class Engine {
     const { store } = this.#options;
     const slots = new Map<string, Slot>();
     const missing = new Map<string, Ref>();
+    let last: Slot | undefined;
     for (const command of batch) {
       if (command.type === 'scan' || command.type === 'nothing') continue;
+      // Commands on one name come in runs: that spares most look-ups of a hot one.
+      if (last?.ref.name === command.name && last.ref.tenant === command.tenant) {
+        command.slot = last;
+        continue;
+      }
       const key = keyOf(command);
-      if (slots.has(key) || missing.has(key)) continue;
-      const slot = this.#slots.get(key);
-      if (slot !== undefined) slots.set(key, slot);
+      last = slots.get(key) ?? this.#slots.get(key);
+      command.slot = last;
+      if (last !== undefined) slots.set(key, last);
       else missing.set(key, { tenant: command.tenant, name: command.name });
     }
     if (missing.size > 0) {
@@ -161,8 +180,9 @@ export class Engine {
         this.#slots.put(key, slot);
         slots.set(key, slot);
       }
+      for (const command of batch) command.slot ??= slots.get(keyOf(command));
     }
-    await Promise.all([loadElements(store, batch, slots), loadOps(store, batch, slots)]);
+    await Promise.all([loadElements(store, batch), loadOps(store, batch)]);
     return slots;
   }
 
@@ -170,7 +190,7 @@ export class Engine {
     const { replicaId: id, clock } = this.#options;
     const replica: Replica = { id, incarnation: this.#incarnation, clock };
     for (const command of batch) {
-      const slot = slots.get(keyOf(command));
+      const { slot } = command;
       if (slot === undefined) continue;
       try {
         apply(command, slot, replica, this.#options);
@@ -202,6 +222,7 @@ export class Engine {
   async #recover(batch: readonly Command[], cause: unknown): Promise<void> {
     this.stats.failedCommits++;
     this.#slots.clear();
+    this.#past.set(this.#incarnation, this.#commits);
     this.#incarnation = this.#options.newIncarnation();
     this.#commits = 0;
     const error = this.#options.toError(cause);
@@ -210,12 +231,16 @@ export class Engine {
       batch.filter((command) => !isRead(command)),
       error,
     );
-    for (const read of reads) read.error = undefined;
+    for (const read of reads) {
+      read.error = undefined;
+      read.slot = undefined;
+    }
     if (reads.length > 0) await this.#runBatch(reads);
   }
 
   #settleAll(batch: readonly Command[], error: MemplaneError | undefined): void {
     for (const command of batch) {
+      command.slot = undefined;
       if (error !== undefined) command.error = error;
       if (command.type === 'scan' && command.error === undefined) void this.#scan(command);
       else command.settled(command);
@@ -250,15 +275,11 @@ function keyOf(command: Command): string {
   return `${command.tenant}\0${command.name}`;
 }
 
-async function loadElements(
-  store: CrdtStore,
-  batch: readonly Command[],
-  slots: ReadonlyMap<string, Slot>,
-): Promise<void> {
+async function loadElements(store: CrdtStore, batch: readonly Command[]): Promise<void> {
   const wants: { ref: Ref; element: string; slot: Slot }[] = [];
   for (const command of batch) {
     if (command.elements.length === 0) continue;
-    const slot = slots.get(keyOf(command));
+    const { slot } = command;
     // An empty set has no elements to find.
     if (slot === undefined || slot.set.elements === 0) continue;
     for (const element of command.elements) wants.push({ ref: slot.ref, element, slot });
@@ -271,15 +292,11 @@ async function loadElements(
   });
 }
 
-async function loadOps(
-  store: CrdtStore,
-  batch: readonly Command[],
-  slots: ReadonlyMap<string, Slot>,
-): Promise<void> {
+async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
   const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
   for (const command of batch) {
     if (command.opId === undefined) continue;
-    const slot = slots.get(keyOf(command));
+    const { slot } = command;
     if (slot !== undefined) wants.push({ ref: slot.ref, opId: command.opId, slot });
   }
   if (wants.length === 0) return;

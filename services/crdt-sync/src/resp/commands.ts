@@ -1,13 +1,20 @@
-import { MemplaneError, NAME_PATTERN } from '@memplane/contracts';
+import {
+  type MemplaneError,
+  NAME_PATTERN,
+  OP_ID_BYTES_MAX,
+  REGISTER_VALUE_BYTES_MAX,
+  SET_ELEMENT_BYTES_MAX,
+} from '@memplane/contracts';
 import type { Json, RegisterVersion } from '@memplane/crdt';
-import { Command, type CommandType } from '../domain/command.ts';
+import type { Command, CommandType } from '../domain/command.ts';
 import type { CrdtStore } from '../domain/port.ts';
+import { RespCommand, renderNumber } from './resp-command.ts';
 import * as write from './writer.ts';
 
 /** What a connection's command becomes: an answer at once, or a command for the engine. */
 export type Planned =
   | { readonly reply: string }
-  | { readonly command: Command; readonly render: (command: Command) => string };
+  | { readonly command: RespCommand; readonly before?: RespCommand };
 
 export interface PlanContext {
   readonly tenant: string;
@@ -15,7 +22,11 @@ export interface PlanContext {
   readonly store: CrdtStore;
   readonly set_elements_max: number;
   readonly settled: (command: Command) => void;
+  /** Covers all that is durable at the call. */
+  readonly sessionToken: () => string;
 }
+
+export const NAME_FAILURE = write.failure('ERR a name is 1 to 128 of A-Z a-z 0-9 . _ ~ : @ -');
 
 type Plan = (args: readonly string[], context: PlanContext) => Planned;
 
@@ -30,6 +41,7 @@ const PLANS: Readonly<Record<string, { readonly min: number; readonly max: numbe
     'CRDT.SMEMBERS': { min: 1, max: 1, plan: planMembers },
     'CRDT.SET': { min: 2, max: 2, plan: planWrite },
     'CRDT.READ': { min: 1, max: 1, plan: planRead },
+    'CRDT.TOKEN': { min: 0, max: 0, plan: planToken },
     'CRDT.DEL': { min: 1, max: 1, plan: planDelete },
   };
 
@@ -43,8 +55,8 @@ export function planCommand(words: readonly string[], context: PlanContext): Pla
     const lower = name.toLowerCase();
     return { reply: write.failure(`ERR wrong number of arguments for '${lower}' command`) };
   }
-  if (!NAME_PATTERN.test(args[0] ?? '')) {
-    return { reply: write.failure('ERR a name is 1 to 128 of A-Z a-z 0-9 . _ ~ : @ -') };
+  if (known.min > 0 && !NAME_PATTERN.test(args[0] ?? '')) {
+    return { reply: NAME_FAILURE };
   }
   return known.plan(args, context);
 }
@@ -65,12 +77,11 @@ function engineCommand(
   render: (command: Command) => string,
   fill?: (command: Command) => void,
 ): Planned {
-  const command = new Command(type, context.tenant, args[0] ?? '', context.settled);
+  const command = new RespCommand(type, context.tenant, args[0] ?? '', context.settled);
+  command.render = render;
   fill?.(command);
-  return { command, render };
+  return { command };
 }
-
-const numberOf = (command: Command) => write.integerReply(command.outcome.number);
 
 function planIncrement(args: readonly string[], context: PlanContext, sign: 1 | -1): Planned {
   const text = args[1] ?? '';
@@ -82,26 +93,26 @@ function planIncrement(args: readonly string[], context: PlanContext, sign: 1 | 
     return { reply: write.failure('ERR syntax error; key n [OPID id]') };
   }
   const opId = args[3];
-  if (opId !== undefined && (opId === '' || Buffer.byteLength(opId) > 128)) {
-    return { reply: write.failure('ERR an operation id has 1 to 128 bytes') };
+  if (opId !== undefined && (opId === '' || Buffer.byteLength(opId) > OP_ID_BYTES_MAX)) {
+    return { reply: write.failure(`ERR an operation id has 1 to ${OP_ID_BYTES_MAX} bytes`) };
   }
-  return engineCommand('increment', args, context, numberOf, (command) => {
+  return engineCommand('increment', args, context, renderNumber, (command) => {
     command.by = by * sign;
     command.opId = opId;
   });
 }
 
 function planGet(args: readonly string[], context: PlanContext): Planned {
-  return engineCommand('counter-get', args, context, numberOf);
+  return engineCommand('counter-get', args, context, renderNumber);
 }
 
 function planElements(type: 'set-add' | 'set-remove' | 'set-has'): Plan {
   return (args, context) => {
     const elements = args.slice(1);
-    if (elements.some((element) => Buffer.byteLength(element) > 4096)) {
-      return { reply: write.failure('ERR an element has at most 4096 bytes') };
+    if (elements.some((element) => Buffer.byteLength(element) > SET_ELEMENT_BYTES_MAX)) {
+      return { reply: write.failure(`ERR an element has at most ${SET_ELEMENT_BYTES_MAX} bytes`) };
     }
-    return engineCommand(type, args, context, numberOf, (command) => {
+    return engineCommand(type, args, context, renderNumber, (command) => {
       command.elements = elements;
     });
   };
@@ -111,19 +122,19 @@ function planMembers(args: readonly string[], context: PlanContext): Planned {
   const ref = { tenant: context.tenant, name: args[0] ?? '' };
   const render = ({ outcome }: Command) =>
     write.setReply(context.version, outcome.value as readonly string[]);
-  return engineCommand('scan', args, context, render, (command) => {
-    command.scan = async () => {
-      const [held] = await context.store.load([ref]);
-      if (held !== undefined && held.set === undefined && (held.counter || held.register)) {
-        throw new MemplaneError('wrong_type', 'The name holds no set.');
-      }
-      const limit = context.set_elements_max;
-      return context.store.elements(ref, { after: undefined, limit });
-    };
+  const planned = engineCommand('scan', args, context, render, (command) => {
+    command.scan = () =>
+      context.store.elements(ref, { after: undefined, limit: context.set_elements_max });
   });
+  // Goes first, to find a name that holds another type.
+  const before = new RespCommand('set-get', context.tenant, ref.name, () => {});
+  return 'command' in planned ? { ...planned, before } : planned;
 }
 
 function planWrite(args: readonly string[], context: PlanContext): Planned {
+  if (Buffer.byteLength(JSON.stringify(args[1])) > REGISTER_VALUE_BYTES_MAX) {
+    return { reply: write.failure(`ERR a value has at most ${REGISTER_VALUE_BYTES_MAX} bytes`) };
+  }
   return engineCommand(
     'register-put',
     args,
@@ -145,7 +156,12 @@ function planRead(args: readonly string[], context: PlanContext): Planned {
 }
 
 function planDelete(args: readonly string[], context: PlanContext): Planned {
-  return engineCommand('reset-any', args, context, numberOf);
+  return engineCommand('reset-any', args, context, renderNumber);
+}
+
+/** Written in its turn, so that it covers the connection's commands before it. */
+function planToken(args: readonly string[], context: PlanContext): Planned {
+  return engineCommand('nothing', args, context, () => write.bulk(context.sessionToken()));
 }
 
 /** Texts as they are, other JSON values as JSON. */

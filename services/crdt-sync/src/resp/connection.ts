@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
-import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
+import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN } from '@memplane/contracts';
 import { TokenCheck } from '@memplane/runtime';
 import type { Command } from '../domain/command.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
-import { errorReply, planCommand } from './commands.ts';
+import { covers, decodeSessionToken, encodeSessionToken } from '../domain/session-token.ts';
+import { errorReply, NAME_FAILURE, planCommand } from './commands.ts';
 import { RespParser, RespProtocolError } from './parser.ts';
+import { RespCommand } from './resp-command.ts';
 import * as write from './writer.ts';
 
 export interface ConnectionOptions {
@@ -18,11 +20,15 @@ export interface ConnectionOptions {
   readonly resp_command_bytes_max: number;
   readonly resp_output_bytes_max: number;
   readonly resp_unauthenticated_timeout_ms: number;
+  /** How long CRDT.AFTER waits. */
+  readonly wait_ms_max: number;
 }
 
 /** An answer in its turn; undefined until it is known. */
 interface Turn {
   reply: string | undefined;
+  /** Of a scan: what is asked first, and fails instead of it. */
+  before?: Command | undefined;
 }
 
 /**
@@ -40,6 +46,9 @@ export class RespConnection {
   #isAllowed: boolean;
   #isEnding = false;
   #isFlushing = false;
+  /** CRDT.AFTER waits: nothing is read meanwhile. */
+  #isWaiting = false;
+  readonly #settled: (command: Command) => void;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -47,6 +56,12 @@ export class RespConnection {
     this.#check = options.token ? new TokenCheck(options.token) : undefined;
     this.#isAllowed = this.#check === undefined;
     this.#parser = new RespParser(options.resp_command_bytes_max);
+    this.#settled = (settled) => {
+      const command = settled as RespCommand;
+      const error = command.before?.error ?? command.error;
+      command.reply = error ? errorReply(error) : command.render(command);
+      this.#flushSoon();
+    };
     socket.setNoDelay(true);
     socket.on('data', (chunk) => {
       this.#parser.push(chunk);
@@ -68,17 +83,22 @@ export class RespConnection {
 
   #read(): void {
     try {
-      while (!this.#isEnding && !this.#isFull()) {
+      while (!this.#isEnding && !this.#isWaiting && !this.#isFull()) {
+        if (this.#isAllowed && this.#parser.nextIncrement()) {
+          this.#increment();
+          continue;
+        }
         const words = this.#parser.next();
         if (words === undefined) break;
-        this.#take(words);
+        if (this.#parser.isUtf8) this.#take(words);
+        else this.#turns.push({ reply: write.failure('ERR arguments must be valid UTF-8') });
       }
     } catch (error) {
       if (!(error instanceof RespProtocolError)) throw error;
       this.#turns.push({ reply: write.failure(`ERR ${error.message}`) });
       this.#isEnding = true;
     }
-    if (this.#isFull()) this.#socket.pause();
+    if (this.#isWaiting || this.#isFull()) this.#socket.pause();
     else this.#socket.resume();
     this.#flushSoon();
   }
@@ -91,36 +111,88 @@ export class RespConnection {
     );
   }
 
+  /** The way of the most frequent command: no words, no plan, one object. */
+  #increment(): void {
+    const { name, by } = this.#parser;
+    if (!NAME_PATTERN.test(name)) {
+      this.#turns.push({ reply: NAME_FAILURE });
+      return;
+    }
+    const command = new RespCommand('increment', DEFAULT_TENANT, name, this.#settled);
+    command.by = by;
+    this.#turns.push(command);
+    this.#submit(command);
+  }
+
+  #submit(command: RespCommand): void {
+    try {
+      this.#options.engine.submit(command);
+    } catch (error) {
+      if (!(error instanceof MemplaneError)) throw error;
+      command.reply = errorReply(error);
+    }
+  }
+
   #take(words: readonly string[]): void {
-    const turn: Turn = { reply: undefined };
-    this.#turns.push(turn);
     const own = this.#answer(words);
     if (own !== undefined) {
-      turn.reply = own;
+      this.#turns.push({ reply: own });
       return;
     }
     const { engine, store, set_elements_max } = this.#options;
-    let render: (command: Command) => string = () => '';
-    const settled = (command: Command) => {
-      turn.reply = command.error ? errorReply(command.error) : render(command);
-      this.#flushSoon();
-    };
-    const version = this.#version;
-    const context = { tenant: DEFAULT_TENANT, version, store, set_elements_max, settled };
-    const planned = planCommand(words, context);
+    if (words[0]?.toUpperCase() === 'CRDT.AFTER') {
+      this.#after(words);
+      return;
+    }
+    const planned = planCommand(words, {
+      tenant: DEFAULT_TENANT,
+      version: this.#version,
+      store,
+      set_elements_max,
+      settled: this.#settled,
+      sessionToken: () => encodeSessionToken(engine.commitVector()),
+    });
     if (planned === undefined) {
       const name = (words[0] ?? '').slice(0, 128);
-      turn.reply = write.failure(`ERR unknown command '${name}'`);
+      this.#turns.push({ reply: write.failure(`ERR unknown command '${name}'`) });
     } else if ('reply' in planned) {
-      turn.reply = planned.reply;
+      this.#turns.push({ reply: planned.reply });
     } else {
-      render = planned.render;
-      try {
-        engine.submit(planned.command);
-      } catch (error) {
-        if (!(error instanceof MemplaneError)) throw error;
-        turn.reply = errorReply(error);
+      const { command, before } = planned;
+      command.before = before;
+      this.#turns.push(command);
+      if (before !== undefined) this.#submit(before);
+      this.#submit(command);
+    }
+  }
+
+  /** Reads no further until this replica has what the token asks for, or time is up. */
+  #after(words: readonly string[]): void {
+    const turn: Turn = { reply: undefined };
+    this.#turns.push(turn);
+    if (words.length !== 2) {
+      turn.reply = write.failure("ERR wrong number of arguments for 'crdt.after' command");
+      return;
+    }
+    const { engine, wait_ms_max } = this.#options;
+    try {
+      const needs = decodeSessionToken(words[1] ?? '');
+      if (covers(engine.commitVector(), needs)) {
+        turn.reply = write.simple('OK');
+        return;
       }
+      this.#isWaiting = true;
+      const timer = setTimeout(() => {
+        this.#isWaiting = false;
+        turn.reply = covers(engine.commitVector(), needs)
+          ? write.simple('OK')
+          : write.failure('ERR not_yet_visible This replica does not have it yet.');
+        this.#read();
+      }, wait_ms_max);
+      this.#socket.once('close', () => clearTimeout(timer));
+    } catch (error) {
+      if (!(error instanceof MemplaneError)) throw error;
+      turn.reply = errorReply(error);
     }
   }
 
@@ -208,11 +280,11 @@ export class RespConnection {
     ].join('\r\n');
   }
 
-  /** Once a turn, so that all answers that are ready go out in one write. */
+  /** After all of a batch are settled, so that answers that are ready go out in one write. */
   #flushSoon(): void {
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#isFlushing = false;
       this.#flush();
     });

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** The peer broke the protocol; the text is answered, and the connection closed. */
 export class RespProtocolError extends Error {
   override readonly name = 'RespProtocolError';
@@ -10,6 +12,7 @@ const DOLLAR = 0x24;
 const INLINE_BYTES_MAX = 64 * 1024;
 const ARGUMENTS_MAX = 1024 * 1024;
 const EMPTY: Buffer = Buffer.alloc(0);
+const INCREMENT = Buffer.from('*3\r\n$9\r\nCRDT.INCR\r\n');
 
 /**
  * Takes bytes as they come and gives whole commands: RESP arrays of bulk strings, or inline lines.
@@ -20,6 +23,12 @@ export class RespParser {
   readonly #commandBytesMax: number;
   #bytes = EMPTY;
   #at = 0;
+  #nameBytes = EMPTY;
+  /** What {@link nextIncrement} took. */
+  name = '';
+  by = 0;
+  /** Whether all of what {@link next} gave last is valid UTF-8. */
+  isUtf8 = true;
 
   constructor(commandBytesMax: number) {
     this.#commandBytesMax = commandBytesMax;
@@ -31,10 +40,46 @@ export class RespParser {
     this.#at = 0;
   }
 
+  /**
+   * Whether the next command is a whole `CRDT.INCR name n`, as clients write it; then it is taken,
+   * and `name` and `by` are its arguments. Anything else is left to {@link next}. This spares the
+   * most frequent command most of its cost.
+   */
+  nextIncrement(): boolean {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    if (bytes.length - at < INCREMENT.length + 11) return false;
+    for (let i = 0; i < INCREMENT.length; i++) if (bytes[at + i] !== INCREMENT[i]) return false;
+    at += INCREMENT.length;
+    const nameLength = this.#shortLength(at);
+    if (nameLength < 1) return false;
+    at += nameLength < 10 ? 4 : nameLength < 100 ? 5 : 6;
+    const nameAt = at;
+    at += nameLength;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return false;
+    at += 2;
+    const length = this.#shortLength(at);
+    if (length < 1 || length > 9) return false;
+    at += 4;
+    let by = 0;
+    for (let i = 0; i < length; i++) {
+      const digit = (bytes[at + i] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) return false;
+      by = by * 10 + digit;
+    }
+    at += length;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return false;
+    this.by = by;
+    this.#takeName(nameAt, nameLength);
+    this.#at = at + 2;
+    return true;
+  }
+
   /** The next command; undefined when there is no whole one. @throws RespProtocolError */
   next(): string[] | undefined {
     for (;;) {
       const start = this.#at;
+      this.isUtf8 = true;
       const command = this.#read();
       if (command === undefined) {
         this.#at = start;
@@ -46,6 +91,33 @@ export class RespParser {
       // Empty lines and empty arrays are passed over, as Redis does.
       if (command.length > 0) return command;
     }
+  }
+
+  /** The number of a `$N` line of one to three digits; 0 when it is not one. */
+  #shortLength(at: number): number {
+    const bytes = this.#bytes;
+    if (bytes[at] !== DOLLAR) return 0;
+    let value = 0;
+    for (let i = at + 1; i < at + 5; i++) {
+      const byte = bytes[i] ?? 0;
+      if (byte === CR) return bytes[i + 1] === LF && bytes[at + 1] !== 0x30 ? value : 0;
+      if (byte < 0x30 || byte > 0x39) return 0;
+      value = value * 10 + byte - 0x30;
+    }
+    return 0;
+  }
+
+  /** Keeps the text of the name before when it is the same again, as it often is. */
+  #takeName(at: number, length: number): void {
+    const bytes = this.#bytes;
+    const known = this.#nameBytes;
+    if (known.length === length) {
+      let i = 0;
+      while (i < length && bytes[at + i] === known[i]) i++;
+      if (i === length) return;
+    }
+    this.#nameBytes = Buffer.from(bytes.subarray(at, at + length));
+    this.name = this.#nameBytes.toString('latin1');
   }
 
   #read(): string[] | undefined {
@@ -61,7 +133,8 @@ export class RespParser {
     for (let i = 0; i < count; i++) {
       if (this.#at >= this.#bytes.length) return undefined;
       if (this.#bytes[this.#at] !== DOLLAR) {
-        throw new RespProtocolError("Protocol error: expected '$'");
+        const got = String.fromCharCode(this.#bytes[this.#at] ?? 0);
+        throw new RespProtocolError(`Protocol error: expected '$', got '${got}'`);
       }
       const length = this.#readNumber('bulk length', this.#commandBytesMax);
       if (length === undefined) return undefined;
@@ -72,7 +145,9 @@ export class RespParser {
       }
       const end = this.#at + length;
       if (end + 2 > this.#bytes.length) return undefined;
-      words.push(this.#bytes.toString('utf8', this.#at, end));
+      const word = this.#bytes.subarray(this.#at, end);
+      if (!isUtf8(word)) this.isUtf8 = false;
+      words.push(word.toString());
       if (this.#bytes[end] !== CR || this.#bytes[end + 1] !== LF) {
         throw new RespProtocolError('Protocol error: expected CRLF');
       }
@@ -116,7 +191,9 @@ export class RespParser {
       throw new RespProtocolError('Protocol error: too big inline request');
     }
     if (end < 0) return undefined;
-    const line = this.#bytes.toString('utf8', this.#at, end).trim();
+    const bytes = this.#bytes.subarray(this.#at, end);
+    this.isUtf8 = isUtf8(bytes);
+    const line = bytes.toString().trim();
     this.#at = end + 1;
     return line === '' ? [] : line.split(/\s+/);
   }
