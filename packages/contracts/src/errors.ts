@@ -49,6 +49,7 @@ export const ERROR_CODES = {
     title: 'The media type is not supported',
     kind: 'permanent',
   },
+  headers_too_large: { status: 431, title: 'Path or headers are too large', kind: 'permanent' },
   overloaded: { status: 429, title: 'The plane has too much to do', kind: 'transient' },
   archive_behind: { status: 429, title: 'The archive is too far behind', kind: 'transient' },
   internal: { status: 500, title: 'Something went wrong in the plane', kind: 'transient' },

@@ -1,5 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { type Duplex, Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { DEFAULT_TENANT, LIMITS, MemplaneError } from '@memplane/contracts';
 import { type Histogram, SpanKind } from '@opentelemetry/api';
@@ -67,6 +73,7 @@ export class HttpServer {
       { maxHeaderSize: 16 * 1024, requestTimeout: 60_000, headersTimeout: 20_000 },
       this.#app(),
     );
+    this.#server.on('clientError', refuseUnreadable);
     this.#server.maxConnections = options.connections_max;
     this.#server.keepAliveTimeout = 65_000;
   }
@@ -281,6 +288,28 @@ export class HttpServer {
     if (request.complete || request.method === 'HEAD') response.end(text);
     else endAfterRest(request, response, text);
   }
+}
+
+/** What Node's parser gave up on never becomes a request, but gets a problem all the same. */
+function refuseUnreadable(cause: NodeJS.ErrnoException, socket: Duplex): void {
+  if (cause.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const error =
+    cause.code === 'HPE_HEADER_OVERFLOW'
+      ? new MemplaneError('headers_too_large', 'Path and headers may have 16 KiB in all.', {
+          field: 'headers',
+        })
+      : new MemplaneError('invalid_request', 'This is no valid HTTP request.', {
+          field: 'request',
+        });
+  const body = JSON.stringify(toProblem(error));
+  const reason = STATUS_CODES[error.status] ?? 'Error';
+  socket.end(
+    `HTTP/1.1 ${error.status} ${reason}\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 type ParsedRequest = Pick<RouteRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;

@@ -21,6 +21,7 @@ const COMMON_ERRORS: readonly ErrorCode[] = [
   'invalid_json',
   'invalid_encoding',
   'unauthorized',
+  'headers_too_large',
   'overloaded',
   'shutting_down',
   'deadline_exceeded',
