@@ -1,6 +1,6 @@
 import type { MemoryChange } from '@memplane/contracts';
 import { parseCause } from './causation.ts';
-import { PLANE, ShardKeys, toKey } from './keys.ts';
+import { PLANE, ShardKeys } from './keys.ts';
 import type { ParsedRecord } from './parse-record.ts';
 import {
   decodeId,
@@ -19,7 +19,7 @@ import { type RowSink, TenantKeys, WorkingEntity } from './working-entity.ts';
 
 /** A key with its value before the batch; null: not there. */
 export interface LoadedRow {
-  readonly key: Buffer;
+  readonly key: string;
   value: Buffer | null;
 }
 
@@ -92,7 +92,7 @@ export class BatchFold {
   #need(key: string): LoadedRow {
     let row = this.#rows.get(key);
     if (row === undefined) {
-      row = { key: toKey(key), value: null };
+      row = { key, value: null };
       this.#rows.set(key, row);
     }
     return row;
@@ -146,7 +146,7 @@ export class BatchFold {
       const rejected = verdict === 'rejected';
       if (!rejected) activeSessions += this.#apply(record, entity, sink);
       sink.put(
-        toKey(entity.keys.event(record.entity, record.offset)),
+        entity.keys.event(record.entity, record.offset),
         encodeHistory(rejected, entity.sequence, maxHlc, record.bytes),
       );
       timeline.add(record.offset, maxHlc, record.tenant, rejected ? '' : record.entity);
@@ -172,10 +172,10 @@ export class BatchFold {
       const entity = entityOf(slot);
       for (const [id, memory] of entity.memories) {
         // What was loaded and stayed as it was need not be written again.
-        if (memory === null) sink.delete(toKey(entity.keys.memory(entity.entity, id)));
+        if (memory === null) sink.delete(entity.keys.memory(entity.entity, id));
         else if (memory.offset >= firstOffset) {
           sink.put(
-            toKey(entity.keys.memory(entity.entity, id)),
+            entity.keys.memory(entity.entity, id),
             encodeMemory(memory.offset, memory.expiresMs, memory.json),
           );
         }
@@ -184,9 +184,9 @@ export class BatchFold {
       if (entity.isChanged) sink.put(slot.head.key, entity.encode());
     }
     const plane = new ShardKeys(PLANE, this.#partition);
-    sink.put(toKey(plane.batch(shard.applied)), timeline.finish());
-    sink.put(toKey(plane.stamp(shard.maxHlc, shard.applied)), EMPTY);
-    sink.put(toKey(plane.shard()), encodeShard(shard));
+    sink.put(plane.batch(shard.applied), timeline.finish());
+    sink.put(plane.stamp(shard.maxHlc, shard.applied), EMPTY);
+    sink.put(plane.shard(), encodeShard(shard));
   }
 
   /** @returns the change of the number of active sessions */
@@ -220,7 +220,7 @@ export class BatchFold {
       entity.memoryCount--;
       entity.memoryBytes -= before.json.length;
       sink.put(
-        toKey(entity.keys.until(entity.entity, before.offset)),
+        entity.keys.until(entity.entity, before.offset),
         encodeUntil(record.offset, before.expiresMs),
       );
     }
@@ -248,7 +248,7 @@ export class BatchFold {
     const cause = parseCause(causationId);
     if (cause === undefined) return;
     const key = entity.keys.effect(cause.id, cause.entity ?? '', entity.entity, record.offset);
-    sink.put(toKey(key), encodeText(record.event.id));
+    sink.put(key, encodeText(record.event.id));
   }
 
   #session(record: ParsedRecord, entity: WorkingEntity): number {
@@ -284,7 +284,7 @@ export class BatchFold {
     const memories = live.map((memory) => memory.json).join(',');
     const state = `{"attributes":${entity.attributesJson.toString()},"memories":[${memories}]}`;
     sink.put(
-      toKey(entity.keys.snapshot(entity.entity, offset)),
+      entity.keys.snapshot(entity.entity, offset),
       encodeSnapshot(entity.sequence, entity.hlc, state),
     );
     entity.bytesSinceSnapshot = 0;

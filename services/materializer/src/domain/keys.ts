@@ -41,6 +41,19 @@ export function toKey(text: string): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
+/** The bytes of many keys, made at once: much cheaper than one by one. */
+export function toKeys(texts: readonly string[]): Uint8Array[] {
+  const all = toKey(texts.join(''));
+  const keys: Uint8Array[] = new Array(texts.length);
+  let at = 0;
+  for (let i = 0; i < texts.length; i++) {
+    const end = at + (texts[i] as string).length;
+    keys[i] = new Uint8Array(all.buffer, all.byteOffset + at, end - at);
+    at = end;
+  }
+  return keys;
+}
+
 /** All keys that begin with a prefix: `gte` inclusive, `lt` exclusive. */
 export function prefixRange(prefix: string): { gte: Buffer; lt: Buffer } {
   return { gte: toKey(prefix), lt: toKey(after(prefix)) };

@@ -1,13 +1,13 @@
 import { DEFAULT_TENANT, type Json, mergePatch } from '@memplane/contracts';
 import { entriesOf } from './index-entries.ts';
-import { ShardKeys, toKey } from './keys.ts';
+import { ShardKeys } from './keys.ts';
 import { decodeHead, encodeHead, encodeOffset, type Head } from './rows.ts';
 import type { Attributes } from './state.ts';
 
-/** Where changes go; a write batch of the store is one. */
+/** Where changes go, in order. Keys are texts of one character a byte, see `keys.ts`. */
 export interface RowSink {
-  put(key: Uint8Array, value: Uint8Array): unknown;
-  delete(key: Uint8Array): unknown;
+  put(key: string, value: Uint8Array): void;
+  delete(key: string): void;
 }
 
 /** A memory that is live in an entity while a batch is folded. */
@@ -82,12 +82,12 @@ export class WorkingEntity {
       const since = before.get(entry);
       now.set(entry, since ?? offset);
       if (since !== undefined) continue;
-      sink.put(toKey(this.keys.liveAttribute(entry, this.entity)), from);
+      sink.put(this.keys.liveAttribute(entry, this.entity), from);
     }
     for (const [entry, since] of before) {
       if (now.has(entry)) continue;
-      sink.delete(toKey(this.keys.liveAttribute(entry, this.entity)));
-      sink.put(toKey(this.keys.formerAttribute(entry, this.entity, since)), from);
+      sink.delete(this.keys.liveAttribute(entry, this.entity));
+      sink.put(this.keys.formerAttribute(entry, this.entity, since), from);
     }
     this.#entries = now;
   }
