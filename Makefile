@@ -16,12 +16,16 @@ TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
 help: ## Say what there is
-	@echo "Memplane: a memory plane for fleets of AI agents. First: make run."
+	@echo "Memplane: a memory plane for fleets of AI agents. First: make run, or make demo."
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Start the standalone plane (Ctrl-C ends it); MEMPLANE_DATA_DIR moves its data
 	@exec $(NODE) dist/memplane.js run
+
+.PHONY: demo
+demo: build ## A story in under a minute: events, views, recall, the past, a crash, counters
+	@exec $(NODE) dist/memplane.js demo
 
 .PHONY: test
 test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and npm is needed

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
+import { addDemoCommand } from './commands/demo-command.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { EXIT, exitCodeOf, wordsOf } from './output/exit-codes.ts';
@@ -29,6 +30,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .showHelpAfterError('(memplane --help says more)')
     .exitOverride();
   addPlaneCommands(program);
+  addDemoCommand(program);
   addDataCommands(program);
   addReadCommands(program);
   allowCommonOptionsAnywhere(program);

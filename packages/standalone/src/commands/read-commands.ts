@@ -72,7 +72,6 @@ function addHistory(program: Command): void {
 
 interface Graph {
   readonly nodes?: readonly { readonly [key: string]: unknown }[];
-  readonly edges?: readonly { readonly [key: string]: unknown }[];
 }
 
 function addTrace(program: Command): void {
@@ -85,12 +84,17 @@ function addTrace(program: Command): void {
       const { client, output } = connect(command);
       const graph = await client.trace(id, options);
       output.document(graph, () => {
-        const { nodes = [], edges = [] } = graph as Graph;
+        const { nodes = [] } = graph as Graph;
         output.table(
-          ['event', 'entity', 'type'],
-          nodes.map((node) => [brief(node['id']), brief(node['entity']), brief(node['type'])]),
+          ['step', 'event', 'entity', 'type', 'caused by'],
+          nodes.map((node) => [
+            brief(node['distance']),
+            brief(node['id']),
+            brief(node['entity']),
+            brief(node['type']),
+            brief(node['causationId']),
+          ]),
         );
-        for (const edge of edges) output.line(brief(edge));
       });
     });
 }
