@@ -109,7 +109,8 @@ function encodeNumber(value: number): string {
 export function entriesOf(attributes: Attributes): Set<string> {
   const found = new Set<string>();
   const complete = collectMembers('', attributes, 0, found);
-  return complete ? found : new Set([OVERFLOW_ENTRY]);
+  const fits = complete && found.size <= INDEX_BOUNDS.entries_max;
+  return fits ? found : new Set([OVERFLOW_ENTRY]);
 }
 
 /** False once there are more than the index takes. */
