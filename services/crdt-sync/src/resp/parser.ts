@@ -69,8 +69,9 @@ export class RespParser {
     }
     at += length;
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return false;
+    if (length > 1 && bytes[at - length] === 0x30) return false;
+    if (!this.#takeName(nameAt, nameLength)) return false;
     this.by = by;
-    this.#takeName(nameAt, nameLength);
     this.#at = at + 2;
     return true;
   }
@@ -107,17 +108,19 @@ export class RespParser {
     return 0;
   }
 
-  /** Keeps the text of the name before when it is the same again, as it often is. */
-  #takeName(at: number, length: number): void {
+  /** ASCII only. Keeps the text of the name before when it is the same again, as it often is. */
+  #takeName(at: number, length: number): boolean {
     const bytes = this.#bytes;
     const known = this.#nameBytes;
     if (known.length === length) {
       let i = 0;
       while (i < length && bytes[at + i] === known[i]) i++;
-      if (i === length) return;
+      if (i === length) return true;
     }
+    for (let i = 0; i < length; i++) if ((bytes[at + i] ?? 0) >= 0x80) return false;
     this.#nameBytes = Buffer.from(bytes.subarray(at, at + length));
     this.name = this.#nameBytes.toString('latin1');
+    return true;
   }
 
   #read(): string[] | undefined {

@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Redis } from 'ioredis';
+import { readCrdtSyncConfig } from './config.ts';
+import { type CrdtSync, createCrdtSync } from './service.ts';
+
+const QUIET = {
+  MEMPLANE_LOG_LEVEL: 'silent',
+  MEMPLANE_CRDT_SYNC_PORT: '0',
+  MEMPLANE_RESP_PORT: '0',
+};
+const LOG_A = '0193f6f0-0000-7000-8000-00000000000a';
+const LOG_B = '0193f6f0-0000-7000-8000-00000000000b';
+
+async function started(dir: string, env: Record<string, string> = {}): Promise<CrdtSync> {
+  const service = await createCrdtSync(readCrdtSyncConfig({ ...QUIET, ...env }), { dir });
+  await service.start();
+  return service;
+}
+
+async function ended(service: CrdtSync): Promise<void> {
+  await service.drain();
+  await service.stop();
+}
+
+function redis(port: number, options: object = {}): Redis {
+  return new Redis(port, '127.0.0.1', {
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+    ...options,
+  });
+}
+
+describe('crdt-sync', () => {
+  let dir: string;
+  let service: CrdtSync;
+  let client: Redis;
+
+  before(async () => {
+    dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
+    service = await started(dir, {
+      MEMPLANE_OPERATOR_TOKEN: 'op',
+      MEMPLANE_SET_ELEMENTS_MAX: '50',
+    });
+    client = redis(service.respPort);
+  });
+  after(async () => {
+    client.disconnect();
+    await ended(service);
+    await rm(dir, { recursive: true });
+  });
+
+  async function http(
+    method: string,
+    url: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ) {
+    const response = await fetch(`http://127.0.0.1:${service.port}${url}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  it('counts over both protocols; a repeated operation id counts once', async () => {
+    assert.deepEqual((await http('GET', '/v1/counters/c')).body, { value: 0 });
+    const raise = { by: 5, opId: 'op-1' };
+    assert.deepEqual((await http('POST', '/v1/counters/c/increments', raise)).body, { value: 5 });
+    const again = await http('POST', '/v1/counters/c/increments', raise);
+    assert.deepEqual(again.body, { value: 5, duplicate: true });
+    const other = await http('POST', '/v1/counters/c/increments', { by: 6, opId: 'op-1' });
+    assert.equal(other.body['code'], 'id_reused');
+    assert.equal(await client.call('CRDT.INCR', 'c', '2', 'OPID', 'op-2'), 7);
+    assert.equal(await client.call('CRDT.INCR', 'c', '2', 'opid', 'op-2'), 7);
+    assert.equal(await client.call('CRDT.DECR', 'c', '10'), -3);
+    assert.deepEqual((await http('GET', '/v1/counters/c?read=quorum')).body, { value: -3 });
+    const listed = await http('GET', '/v1/counters?limit=1');
+    assert.deepEqual(listed.body['counters'], [{ name: 'c', value: -3, kind: 'pn' }]);
+  });
+
+  it('refuses what a counter can not do, and changes nothing', async () => {
+    const url = '/v1/counters/bounded/increments';
+    await http('POST', url, { by: Number.MAX_SAFE_INTEGER, kind: 'g' });
+    const refused: [unknown, string, string | undefined][] = [
+      [{ by: 1 }, 'counter_overflow', 'body.by'],
+      [{ by: -1 }, 'invalid_request', 'body.by'],
+      [{ by: 1, kind: 'pn' }, 'wrong_type', 'body.kind'],
+      [{ by: 1.5 }, 'invalid_request', 'body.by'],
+      [{}, 'invalid_request', 'body.by'],
+      [{ by: 1, opId: '' }, 'invalid_request', 'body.opId'],
+      [{ by: 1, more: 1 }, 'invalid_request', 'body.more'],
+    ];
+    for (const [body, code, field] of refused) {
+      const answer = await http('POST', url, body);
+      assert.deepEqual([answer.body['code'], answer.body['field']], [code, field]);
+    }
+    assert.equal(
+      (await http('GET', '/v1/counters/bounded')).body['value'],
+      Number.MAX_SAFE_INTEGER,
+    );
+    await assert.rejects(client.call('CRDT.INCR', 'bounded', '1'), /counter_overflow/);
+    await assert.rejects(client.call('CRDT.INCR', 'bounded', 'x'), /not an integer/);
+    await assert.rejects(client.call('CRDT.INCR', 'no/name', '1'), /a name is/);
+  });
+
+  it('keeps sets, and resets them', async () => {
+    assert.equal(await client.call('CRDT.SADD', 's', 'a', 'b', 'a'), 2);
+    assert.equal(await client.call('CRDT.SADD', 's', 'a'), 0);
+    assert.deepEqual(await client.call('CRDT.SMEMBERS', 's'), ['a', 'b']);
+    assert.deepEqual((await http('POST', '/v1/sets/s/adds', { element: 'ü' })).body, {
+      added: true,
+    });
+    assert.deepEqual((await http('GET', '/v1/sets/s?limit=2')).body, {
+      elements: ['a', 'b'],
+      nextCursor: 'b',
+    });
+    assert.deepEqual((await http('GET', '/v1/sets/s?cursor=b')).body, { elements: ['ü'] });
+    assert.equal(await client.call('CRDT.SISMEMBER', 's', 'b'), 1);
+    assert.equal(await client.call('CRDT.SREM', 's', 'b', 'zzz'), 1);
+    assert.equal(await client.call('CRDT.SISMEMBER', 's', 'b'), 0);
+    assert.deepEqual((await http('DELETE', '/v1/sets/s')).body, { reset: true });
+    assert.deepEqual(await client.call('CRDT.SMEMBERS', 's'), []);
+    const many = Array.from({ length: 51 }, (_, index) => `e${index}`);
+    await assert.rejects(client.call('CRDT.SADD', 's', ...many), /at most 50 elements/);
+    assert.deepEqual(await client.call('CRDT.SMEMBERS', 's'), []);
+  });
+
+  it('keeps registers, last write wins', async () => {
+    assert.equal((await http('GET', '/v1/registers/r')).body['code'], 'not_found');
+    assert.equal(await client.call('CRDT.READ', 'r'), null);
+    const put = await http('PUT', '/v1/registers/r', { value: { a: [1, null] } });
+    assert.deepEqual(put.body['value'], { a: [1, null] });
+    assert.equal(await client.call('CRDT.READ', 'r'), '{"a":[1,null]}');
+    assert.equal(await client.call('CRDT.SET', 'r', 'text'), 'OK');
+    const read = await http('GET', '/v1/registers/r');
+    assert.equal(read.body['value'], 'text');
+    assert.ok(String(read.body['hlc']) > String(put.body['hlc']));
+    const large = await http('PUT', '/v1/registers/r', { value: 'x'.repeat(70_000) });
+    assert.equal(large.body['code'], 'body_too_large');
+    assert.equal(await client.call('CRDT.DEL', 'r'), 1);
+    assert.equal(await client.call('CRDT.DEL', 'r'), 0);
+  });
+
+  it('does not mix types under one name, until it is reset', async () => {
+    await client.call('CRDT.SADD', 'typed', 'x');
+    await assert.rejects(client.call('CRDT.INCR', 'typed', '1'), /^ReplyError: WRONGTYPE/);
+    assert.equal((await http('GET', '/v1/registers/typed')).status, 409);
+    await client.call('CRDT.INCR', 'typed2', '1');
+    await assert.rejects(client.call('CRDT.SMEMBERS', 'typed2'), /WRONGTYPE/);
+    assert.equal(await client.call('CRDT.DEL', 'typed2'), 1);
+    assert.equal(await client.call('CRDT.SADD', 'typed2', 'x'), 1);
+    assert.deepEqual(await client.call('CRDT.SMEMBERS', 'typed2'), ['x']);
+  });
+
+  it('takes the parts of a log in any order; another log only from an operator', async () => {
+    const part = (
+      partition: number,
+      offset: number,
+      value: number,
+      logId = LOG_A,
+      query = '',
+      headers = {},
+    ) =>
+      http(
+        'PUT',
+        `/v1/counters/events_total/partitions/${partition}${query}`,
+        { logId, epoch: 0, offset, value },
+        headers,
+      );
+    assert.deepEqual((await part(0, 10, 11)).body, { value: 11, applied: true });
+    assert.deepEqual((await part(1, 4, 5)).body, { value: 16, applied: true });
+    assert.deepEqual((await part(0, 9, 10)).body, { value: 16, applied: false });
+    assert.equal(await client.call('CRDT.INCR', 'events_total', '100'), 116);
+    assert.equal((await part(0, 99, 1, LOG_B)).body['code'], 'token_of_another_log');
+    assert.equal((await part(0, 99, 1, LOG_B, '?replaceLog=true')).body['code'], 'forbidden');
+    const operator = { 'memplane-operator-token': 'op' };
+    const moved = await part(0, 3, 1, LOG_B, '?replaceLog=true', operator);
+    assert.deepEqual(moved.body, { value: 101, applied: true });
+    assert.deepEqual((await http('DELETE', '/v1/counters/events_total')).body, { reset: true });
+    assert.equal(await client.call('CRDT.GET', 'events_total'), 1);
+  });
+
+  it('answers a pipeline in order, and gives tokens that its reads satisfy', async () => {
+    const pipeline = client.pipeline();
+    for (let i = 0; i < 500; i++) {
+      pipeline.call('CRDT.INCR', 'piped', '1');
+      if (i % 100 === 0) pipeline.call('CRDT.SMEMBERS', 'nobody');
+      pipeline.call('PING');
+    }
+    const answers = (await pipeline.exec())!.map(([error, answer]) => error ?? answer);
+    const numbers = answers.filter((answer) => typeof answer === 'number');
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 500 }, (_, index) => index + 1),
+    );
+    const token = (await client.call('CRDT.TOKEN')) as string;
+    assert.match(token, /^mct_/);
+    assert.equal(await client.call('CRDT.AFTER', token), 'OK');
+    await assert.rejects(client.call('CRDT.AFTER', `${token}x`), /invalid_token/);
+  });
+
+  it('reports members, alerts and a reconciliation without differences', async () => {
+    assert.equal((await http('GET', '/v1/members')).body['quorum'], 1);
+    assert.deepEqual((await http('GET', '/v1/alerts')).body, { alerts: [] });
+    const report = (await http('POST', '/v1/reconciliations', {})).body;
+    assert.deepEqual(report['differences'], []);
+    assert.ok((report['values'] as { counter: number }).counter >= 3);
+  });
+
+  it('speaks RESP3 where asked, and closes after a protocol error', async () => {
+    const talk = async (text: string) => {
+      const socket = connect(service.respPort, '127.0.0.1');
+      socket.end(text);
+      let answer = '';
+      for await (const chunk of socket) answer += String(chunk);
+      return answer;
+    };
+    assert.match(
+      await talk('HELLO 3\r\nCRDT.READ none\r\nCRDT.SMEMBERS none\r\nQUIT\r\n'),
+      /^%6\r\n[\s\S]*_\r\n~0\r\n\+OK\r\n$/,
+    );
+    assert.equal(
+      await talk('PING\r\n*1\r\n+x\r\nPING\r\n'),
+      "+PONG\r\n-ERR Protocol error: expected '$', got '+'\r\n",
+    );
+    assert.match(await talk('NONSENSE\r\nQUIT\r\n'), /^-ERR unknown command 'NONSENSE'\r\n\+OK/);
+  });
+});
+
+describe('crdt-sync with a token', () => {
+  it('answers NOAUTH until AUTH', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
+    const service = await started(dir, { MEMPLANE_TOKEN: 'secret' });
+    const open = redis(service.respPort, { enableReadyCheck: false });
+    await assert.rejects(open.call('CRDT.INCR', 'c', '1'), /NOAUTH/);
+    await assert.rejects(open.call('AUTH', 'wrong'), /WRONGPASS/);
+    assert.equal(await open.call('AUTH', 'secret'), 'OK');
+    assert.equal(await open.call('CRDT.INCR', 'c', '1'), 1);
+    open.disconnect();
+    const known = redis(service.respPort, { password: 'secret' });
+    assert.equal(await known.call('CRDT.GET', 'c'), 1);
+    known.disconnect();
+    await ended(service);
+    await rm(dir, { recursive: true });
+  });
+});
+
+describe('crdt-sync, killed', () => {
+  const ROUNDS = Number(process.env['MEMPLANE_CRDT_CRASH_ROUNDS'] ?? 3);
+
+  it('has counted every acknowledged increment, once', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
+    let acknowledged = 0;
+    const unsure: string[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const { child, port } = await spawned(dir);
+      const client = redis(port);
+      client.on('error', () => {});
+      const lane = async (name: string) => {
+        for (let i = 0; ; i++) {
+          const opId = `${round}-${name}-${i}`;
+          try {
+            await client.call('CRDT.INCR', 'crash', '1', 'OPID', opId);
+          } catch {
+            unsure.push(opId);
+            return;
+          }
+          acknowledged++;
+          // In mid-stream: there always is something under way.
+          if (name === '0' && i === 40 + round * 17) child.kill('SIGKILL');
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, (_, index) => lane(String(index))));
+      client.disconnect();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    const service = await started(dir);
+    const client = redis(service.respPort);
+    const found = Number(await client.call('CRDT.GET', 'crash'));
+    assert.ok(found >= acknowledged, `${found} of ${acknowledged}`);
+    assert.ok(found <= acknowledged + unsure.length);
+    // Sent again with their ids, those without an answer count once, whatever became of them.
+    for (const opId of unsure) await client.call('CRDT.INCR', 'crash', '1', 'OPID', opId);
+    assert.equal(await client.call('CRDT.GET', 'crash'), acknowledged + unsure.length);
+    client.disconnect();
+    await ended(service);
+    await rm(dir, { recursive: true });
+  });
+});
+
+async function spawned(dir: string): Promise<{ child: ChildProcess; port: number }> {
+  const code = `
+    const { createCrdtSync, readCrdtSyncConfig } = await import(process.argv[1]);
+    const service = await createCrdtSync(readCrdtSyncConfig(process.env), { dir: process.argv[2] });
+    await service.start();
+    process.send(service.respPort);`;
+  const main = new URL('./index.ts', import.meta.url).href;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code, main, dir], {
+    env: { ...process.env, ...QUIET },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const [port] = await once(child, 'message');
+  return { child, port: Number(port) };
+}
