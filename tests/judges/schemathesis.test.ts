@@ -10,6 +10,7 @@ import {
   planeDigests,
   ScratchFolder,
   SERVICE_NAMES,
+  type SentEvent,
   scaled,
   testSeed,
 } from '@memplane/testkit';
@@ -66,12 +67,18 @@ test('schemathesis notices a 500, an undocumented status, and an answer off its 
   }
 });
 
-/** Something to be found, so that not all is 404. */
+/**
+ * Something to be found, so that not all is 404; and past the documented examples (`offset:17`),
+ * since asking for what is still to come is answered 503 `not_yet_visible`, as it should be.
+ */
 async function seedStory(plane: Plane): Promise<void> {
-  const body = ['user/42', 'agent/7', 'a/b'].flatMap((entity) => [
+  const body: SentEvent[] = ['user/42', 'agent/7', 'a/b'].flatMap((entity) => [
     { id: 'order-17', type: 'Ordered', entity, attributes: { channel: 'email', priority: 3 } },
     { id: 'm-1', type: 'Noted', entity, memory: { id: 'm', text: 'a cheap hotel in the north' } },
   ]);
+  for (let n = 0; n < 40; n++) {
+    body.push({ id: `order-${100 + n}`, type: 'Ordered', entity: 'user/42', attributes: { n } });
+  }
   await expectStatus<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, { body });
   const by = { body: { by: 3 } };
   await expectStatus(200, 'POST', `${plane.crdt}/v1/counters/tasks_processed/increments`, by);
