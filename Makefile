@@ -12,6 +12,7 @@ UNIT_TESTS := "packages/*/src/**/*.test.ts" "services/*/src/**/*.test.ts"
 # The dialogues are data of others, so only test-dialogues and test-all read them.
 E2E_TESTS := $(sort $(filter-out %/dialogues.test.ts,$(wildcard tests/e2e/*.test.ts)))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
+JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
@@ -35,9 +36,12 @@ test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and 
 test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
 	@exec $(TEST) tests/e2e/dialogues.test.ts
 
+.PHONY: test-extra
+test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Python, Java, Maven)
+	@exec $(TEST) $(JUDGE_TESTS)
+
 .PHONY: test-all
-test-all: test test-dialogues ## Everything of test, the dialogues, and Kafka's own murmur2 (needs Java and Maven)
-	@exec tests/judges/murmur2/run.sh
+test-all: test test-extra ## Everything that this machine can run
 
 .PHONY: lint
 lint: install ## Format, lint and types

@@ -38,6 +38,7 @@ test('nearest rows: right at every selectivity, and the same after reading back'
     for (const every of [1, 10, 100, 1000]) {
       const allowed = Bitmap.of([...rows.keys()].filter((i) => i % every === 0).map((i) => i * 2));
       let found = 0;
+      let wanted = 0;
       const answers: unknown[] = [];
       for (let q = 0; q < 20; q++) {
         const query = new Float32Array(DIMENSIONS);
@@ -50,9 +51,11 @@ test('nearest rows: right at every selectivity, and the same after reading back'
           .map(([row]) => row);
         const near = arena.nearest(query, 10, allowed, allowed.count(), ROWS * 2, before);
         answers.push(near);
+        // The rarest filter leaves fewer than ten rows.
+        wanted += exact.length;
         found += near.filter(({ row }) => exact.includes(row)).length;
       }
-      assert.ok(found / 200 >= 0.95, `recall at 1/${every}: ${found / 200}`);
+      assert.ok(found / wanted >= 0.95, `recall at 1/${every}: ${found / wanted}`);
       const again = arenaIn(folder, ROWS);
       const repeats = clusteredVectors({ seed: 2, dimensions: DIMENSIONS });
       for (let q = 0; q < (every === 1 ? 20 : 0); q++) {
