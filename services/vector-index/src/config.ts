@@ -1,5 +1,5 @@
 import { LIMITS, SERVICES } from '@memplane/contracts';
-import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+import { type Config, ConfigError, type Env, integer, readConfig, text } from '@memplane/runtime';
 
 const MIB = 1024 * 1024;
 
@@ -61,6 +61,35 @@ export const VECTOR_INDEX_SETTINGS = {
     'bitmaps of filters kept',
     { min: 1024, unit: 'bytes' },
   ),
+  embedderUrl: text(
+    'MEMPLANE_EMBEDDER_URL',
+    undefined,
+    'OpenAI-compatible endpoint that makes vectors of texts, up to /v1; none by default',
+  ),
+  embedderModel: text('MEMPLANE_EMBEDDER_MODEL', undefined, 'model that the endpoint is asked for'),
+  embedderKey: text('MEMPLANE_EMBEDDER_KEY', undefined, 'bearer key of the endpoint'),
+  computedDir: text(
+    'MEMPLANE_COMPUTED_VECTORS_DIR',
+    undefined,
+    'folder of computed vectors; by default beside the index',
+  ),
+  embedTimeoutMs: integer('MEMPLANE_EMBED_TIMEOUT_MS', 10_000, 'longest attempt to embed', {
+    min: 1,
+    unit: 'ms',
+  }),
+  embed_attempts_max: integer('MEMPLANE_EMBED_ATTEMPTS_MAX', 3, 'attempts at one batch of texts', {
+    min: 1,
+  }),
+  embedRetryMsMax: integer('MEMPLANE_EMBED_RETRY_MS_MAX', 30_000, 'longest pause after failures', {
+    min: 1,
+    unit: 'ms',
+  }),
+  embed_batch_texts_max: integer('MEMPLANE_EMBED_BATCH_TEXTS_MAX', 64, 'texts of one batch', {
+    min: 1,
+  }),
+  query_vectors_max: integer('MEMPLANE_QUERY_VECTORS_MAX', 1_024, 'vectors of questions kept', {
+    min: 1,
+  }),
   inflight_requests_max: integer('MEMPLANE_INFLIGHT_REQUESTS_MAX', 1_024, 'requests under way', {
     min: 1,
   }),
@@ -72,5 +101,9 @@ export type VectorIndexConfig = Config<typeof VECTOR_INDEX_SETTINGS>;
 
 /** @throws ConfigError that names every wrong setting */
 export function readVectorIndexConfig(env: Env): VectorIndexConfig {
-  return readConfig(VECTOR_INDEX_SETTINGS, env);
+  const config = readConfig(VECTOR_INDEX_SETTINGS, env);
+  if (config.embedderUrl && !config.embedderModel) {
+    throw new ConfigError('wrong settings:\n  MEMPLANE_EMBEDDER_URL needs MEMPLANE_EMBEDDER_MODEL');
+  }
+  return config;
 }

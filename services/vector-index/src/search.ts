@@ -17,6 +17,7 @@ import type { Candidate, RankRequest, RecallSnapshot, RowDetails, Views } from '
 import { type SplitFilter, splitFilter } from './domain/split-filter.ts';
 import { frequencies, termsOf } from './domain/text.ts';
 import type { Generation } from './drivers/generation.ts';
+import type { QueryVectors } from './query-vectors.ts';
 
 type Request = z.output<typeof searchRequestSchema>;
 type TimedCut = Cut & { readonly timeMs: number };
@@ -28,6 +29,8 @@ export interface SearchParts {
   readonly now: () => number;
   /** Partitions of the log. */
   readonly partitions: () => number;
+  /** Where the plane makes vectors of texts itself. */
+  readonly queryVectors?: QueryVectors | undefined;
 }
 
 /** A ranked row that the view has confirmed. */
@@ -47,15 +50,22 @@ export async function search(
   signal: AbortSignal,
 ): Promise<SearchResponse> {
   const filter = splitFilter((request.filter ?? {}) as never, 'body.filter');
-  const rank = rankRequest(parts, request, filter);
+  const generation = parts.generation;
+  let rank = rankRequest(parts, request, filter);
   await waitForTokens(parts, request, signal);
+  const computes = parts.queryVectors !== undefined && !rank.vector && request.text !== undefined;
+  if (computes && parts.queryVectors?.model === generation.model) {
+    const { dimensions } = generation;
+    const vector = await parts.queryVectors.of(request.text ?? '', dimensions, signal);
+    rank = { ...rank, vector };
+  }
   const past = request.asOf === undefined ? undefined : await pastCut(parts, request, signal);
-  const cut = past ?? latestCut(parts);
+  const cut = past ?? latestCut(parts, generation);
   const snapshot = past
-    ? parts.generation.snapshot(tenant, cut, cut.timeMs, rank)
-    : parts.generation.latest(tenant, cut, cut.timeMs, rank);
+    ? generation.snapshot(tenant, cut, cut.timeMs, rank)
+    : generation.latest(tenant, cut, cut.timeMs, rank);
   const hits = await confirmed(parts, { tenant, request, cut, filter, snapshot }, signal);
-  const { vectorsPending } = parts.generation.status(tenant);
+  const { vectorsPending } = generation.status(tenant);
   return {
     results: hits.map(toHit),
     asOf: {
@@ -66,6 +76,7 @@ export async function search(
     token: encodeToken(cut),
     ...(rank.terms ? { statistics: request.entity ? 'entity' : 'today' } : {}),
     ...(vectorsPending > 0 ? { vectorsPending } : {}),
+    ...(computes && !rank.vector ? { lexicalOnly: true as const } : {}),
   };
 }
 
@@ -132,8 +143,8 @@ async function pastCut(
   return cut;
 }
 
-function latestCut(parts: SearchParts): TimedCut {
-  const { generation, now } = parts;
+function latestCut(parts: SearchParts, generation: Generation): TimedCut {
+  const { now } = parts;
   const logId = generation.logId;
   if (logId === undefined) {
     throw new MemplaneError('not_yet_visible', 'The index does not know its log yet.', {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { LIMITS } from '@memplane/contracts';
 import {
   createLogger,
   createTelemetry,
@@ -10,11 +10,15 @@ import {
 } from '@memplane/runtime';
 import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
-import type { Views } from './domain/ports.ts';
-import { Generation, type GenerationOptions } from './drivers/generation.ts';
+import type { ComputedVectors, Embedder, Views } from './domain/ports.ts';
+import { StoredComputedVectors } from './drivers/computed-vectors.ts';
+import type { Generation, GenerationOptions } from './drivers/generation.ts';
 import { createHttpFeed } from './drivers/http-feed.ts';
 import { createHttpViews } from './drivers/http-views.ts';
-import { Follower } from './follower.ts';
+import { createOpenAiEmbedder } from './drivers/openai-embedder.ts';
+import { Generations } from './generations.ts';
+import { Pipeline, type PipelineParts } from './pipeline.ts';
+import { QueryVectors } from './query-vectors.ts';
 import { indexStatusRoute } from './routes/index-status.ts';
 import { searchRoute } from './routes/search.ts';
 
@@ -22,6 +26,7 @@ export const VERSION = '0.1.0';
 
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
+const EMBED_RETRY_MS = 200;
 
 /** What vector-index is given by its host. */
 export interface VectorIndexContext {
@@ -56,9 +61,11 @@ class VectorIndexService implements VectorIndex {
   readonly #logger: Logger;
   readonly #telemetry: Telemetry;
   readonly #views: Views;
-  readonly #generation: Generation;
+  readonly #generations: Generations;
+  readonly #embedding: PipelineParts['embedding'];
+  readonly #queryVectors: QueryVectors | undefined;
+  readonly #pipelines = new Map<Generation, Pipeline>();
   readonly #gate: AppliedGate;
-  readonly #follower: Follower;
   readonly #server: HttpServer;
   readonly #stopping = new AbortController();
   #partitions = 0;
@@ -71,18 +78,27 @@ class VectorIndexService implements VectorIndex {
     this.#telemetry = telemetry;
     this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
     this.#views = createHttpViews(context.invoker, config.viewCheckTimeoutMs);
-    this.#generation = new Generation(join(config.dir, 'generation-1'), generationOptions(config));
-    const generation = this.#generation;
-    this.#gate = new AppliedGate(() => generation.applied, config.waiting_reads_max);
-    this.#follower = new Follower({
+    this.#embedding = createEmbedding(config);
+    const embedder = this.#embedding?.embedder;
+    this.#queryVectors = embedder && new QueryVectors(embedder, config.query_vectors_max);
+    this.#generations = new Generations(
+      config.dir,
+      generationOptions(config, embedder?.model),
+      config.viewCheckTimeoutMs + LIMITS.wait_ms_max,
+    );
+    this.#gate = new AppliedGate(() => this.#generations.live.applied, config.waiting_reads_max);
+    const parts: PipelineParts = {
       feed: createHttpFeed(context.invoker, config),
-      generation,
       logger: this.#logger,
-      feedRetryMsMax: config.feedRetryMsMax,
+      config,
+      embedding: this.#embedding,
       onApplied: () => this.#gate.wake(),
-    });
+    };
+    for (const { index } of this.#generations.all) {
+      this.#pipelines.set(index, new Pipeline(index, parts));
+    }
     this.#observe();
-    this.#server = this.#createServer(context.now ?? Date.now);
+    this.#server = this.#createServer(neverBack(context.now ?? Date.now));
   }
 
   get port(): number {
@@ -106,17 +122,28 @@ class VectorIndexService implements VectorIndex {
     clearInterval(this.#maintenance);
     await this.#server.stop();
     await this.#connecting;
-    await this.#follower.stop();
-    this.#generation.close();
+    await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
+    this.#generations.close();
+    await this.#embedding?.embedder.close();
+    this.#embedding?.computed.close();
     await this.#telemetry.stop();
   }
 
   /** A failure here (a full disk) costs nothing but room: the next step tries again. */
   #maintain(): void {
     try {
-      this.#generation.maintain();
+      for (const { index } of this.#generations.all) index.maintain();
+      const old = this.#generations.live;
+      if (!this.#generations.switchIfReady()) return;
+      this.#logger.info(
+        { model: this.#generations.live.model },
+        'the new index answers from now on',
+      );
+      void this.#pipelines.get(old)?.stop();
+      this.#pipelines.delete(old);
+      this.#gate.wake();
     } catch (error) {
-      this.#logger.warn({ err: error }, 'merging the text index has failed');
+      this.#logger.warn({ err: error }, 'keeping the index in order has failed');
     }
   }
 
@@ -126,14 +153,16 @@ class VectorIndexService implements VectorIndex {
     while (!signal.aborted) {
       try {
         const cut = await this.#views.resolveCut({ waitMs: 0 }, signal);
-        const known = this.#generation.logId;
-        if (known === undefined) this.#generation.setLogId(cut.logId);
-        else if (known !== cut.logId) {
-          this.#logger.error({ logId: cut.logId, known }, 'the index is of another log: anew');
-          this.#generation.startOver(cut.logId);
+        for (const { index } of this.#generations.all) {
+          if (index.logId === undefined) index.setLogId(cut.logId);
+          else if (index.logId !== cut.logId) {
+            const known = index.logId;
+            this.#logger.error({ logId: cut.logId, known }, 'the index is of another log: anew');
+            index.startOver(cut.logId);
+          }
         }
         this.#partitions = cut.offsets.size;
-        this.#follower.start(this.#partitions);
+        for (const pipeline of this.#pipelines.values()) pipeline.start(this.#partitions);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -143,13 +172,24 @@ class VectorIndexService implements VectorIndex {
     }
   }
 
+  get #problem(): string | undefined {
+    return this.#pipelines.get(this.#generations.live)?.problem;
+  }
+
+  get #embeddingProblem(): string | undefined {
+    for (const { embeddingProblem } of this.#pipelines.values()) {
+      if (embeddingProblem !== undefined) return embeddingProblem;
+    }
+    return undefined;
+  }
+
   #observe(): void {
     const { meter } = this.#telemetry;
     const applied = meter.createObservableGauge('memplane.index.offset.applied', {
       description: 'last offset applied',
     });
     applied.addCallback((result) => {
-      for (const [partition, offset] of this.#generation.applied) {
+      for (const [partition, offset] of this.#generations.live.applied) {
         result.observe(offset, { partition });
       }
     });
@@ -159,7 +199,8 @@ class VectorIndexService implements VectorIndex {
     const { host, port, token, drainTimeoutMs } = this.#config;
     const { inflight_requests_max, connections_max } = this.#config;
     const partitions = () => this.#partitions;
-    const [generation, gate, views] = [this.#generation, this.#gate, this.#views];
+    const [gate, views, queryVectors] = [this.#gate, this.#views, this.#queryVectors];
+    const generations = this.#generations;
     return new HttpServer({
       name: this.name,
       version: VERSION,
@@ -173,11 +214,20 @@ class VectorIndexService implements VectorIndex {
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes: [
-        searchRoute({ generation, gate, views, now, partitions }),
-        indexStatusRoute(generation, partitions, () => this.#follower.problem),
+        searchRoute({
+          get generation() {
+            return generations.live;
+          },
+          gate,
+          views,
+          now,
+          partitions,
+          queryVectors,
+        }),
+        indexStatusRoute(generations, partitions, () => this.#problem ?? this.#embeddingProblem),
       ],
       readiness: () => {
-        const problem = this.#follower.problem;
+        const problem = this.#problem;
         const ready = this.#partitions > 0 && problem === undefined;
         return { ready, partitions: this.#partitions, ...(problem ? { problem } : {}) };
       },
@@ -185,12 +235,42 @@ class VectorIndexService implements VectorIndex {
   }
 }
 
-function generationOptions(config: VectorIndexConfig): GenerationOptions {
+/** What expired at one search stays expired at the next, whatever the clock does. */
+function neverBack(now: () => number): () => number {
+  let latest = 0;
+  return () => {
+    latest = Math.max(latest, now());
+    return latest;
+  };
+}
+
+function createEmbedding(
+  config: VectorIndexConfig,
+): { embedder: Embedder; computed: ComputedVectors } | undefined {
+  const { embedderUrl, embedderModel, embedderKey, embedTimeoutMs, embed_attempts_max } = config;
+  if (!embedderUrl || !embedderModel) return undefined;
+  const embedder = createOpenAiEmbedder({
+    url: embedderUrl,
+    model: embedderModel,
+    key: embedderKey,
+    timeoutMs: embedTimeoutMs,
+    attempts_max: embed_attempts_max,
+    retryMs: EMBED_RETRY_MS,
+  });
+  const computed = new StoredComputedVectors(config.computedDir ?? `${config.dir}-computed`);
+  return { embedder, computed };
+}
+
+/** @param model whose vectors are taken and computed; undefined: all of the right dimensions */
+function generationOptions(
+  config: VectorIndexConfig,
+  model: string | undefined,
+): GenerationOptions {
   return {
     dimensions: config.dimensions,
-    model: undefined,
-    computes: false,
-    stage1_rows_min: 2_048,
+    model,
+    computes: model !== undefined,
+    stage1_rows_min: 1_024,
     direct_rows_max: 4_096,
     fields_per_row_max: 64,
     filter_cache_bytes_max: config.filter_cache_bytes_max,

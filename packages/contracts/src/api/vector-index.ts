@@ -83,6 +83,8 @@ export const searchResponseSchema = z
     statistics: z.enum(['entity', 'today']).optional(),
     /** Memories that still wait for their vector; lexical search finds them already. */
     vectorsPending: z.number().int().optional(),
+    /** The question has no vector, since the model does not answer or is being changed. */
+    lexicalOnly: z.literal(true).optional(),
   })
   .meta({ id: 'SearchResponse' });
 

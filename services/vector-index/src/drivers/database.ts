@@ -51,7 +51,9 @@ export class Database {
 
   constructor(path: string, options: { cache_bytes_max: number }) {
     this.#db = new DatabaseSync(path);
-    this.#db.exec(`PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+    // With the lock kept there is no shared memory file, whose pages a frozen disk would kill us for.
+    this.#db.exec(`PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
       PRAGMA cache_size = -${Math.ceil(options.cache_bytes_max / 1024)};
       PRAGMA wal_autocheckpoint = 2000; PRAGMA temp_store = MEMORY;`);
     this.#db.exec(TABLES);

@@ -1,0 +1,153 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
+import { Generation, type GenerationOptions } from './drivers/generation.ts';
+
+const FORMAT_VERSION = 1;
+
+interface Current {
+  readonly formatVersion: number;
+  readonly generation: number;
+  readonly model: string | null;
+  readonly dimensions: number;
+  readonly keyId: null;
+}
+
+export interface NumberedGeneration {
+  readonly number: number;
+  readonly index: Generation;
+}
+
+/**
+ * The index that answers, and, after a change of the model or the dimensions, the one that is built
+ * beside it from the log until it has all that the first has. `CURRENT` names the one that answers.
+ */
+export class Generations {
+  readonly #folder: string;
+  readonly #retireMs: number;
+  #live: NumberedGeneration;
+  #building: NumberedGeneration | undefined;
+  readonly #retired = new Map<Generation, NodeJS.Timeout>();
+
+  /** @param retireMs how long searches under way may go on with a generation that was replaced */
+  constructor(folder: string, options: GenerationOptions, retireMs: number) {
+    this.#folder = folder;
+    this.#retireMs = retireMs;
+    mkdirSync(folder, { recursive: true });
+    const current = this.#readCurrent();
+    const model = options.model ?? null;
+    if (!current) {
+      this.#live = this.#open(1, options);
+      this.#writeCurrent(this.#live);
+      return;
+    }
+    if (current.model === model && current.dimensions === options.dimensions) {
+      this.#live = this.#open(current.generation, options);
+      rmSync(this.#place(current.generation + 1), { recursive: true, force: true });
+      return;
+    }
+    this.#live = this.#open(current.generation, {
+      ...options,
+      model: current.model ?? undefined,
+      dimensions: current.dimensions,
+      computes: false,
+    });
+    this.#building = this.#openNext(current.generation + 1, options);
+  }
+
+  get live(): Generation {
+    return this.#live.index;
+  }
+
+  get building(): Generation | undefined {
+    return this.#building?.index;
+  }
+
+  get all(): readonly NumberedGeneration[] {
+    return this.#building ? [this.#live, this.#building] : [this.#live];
+  }
+
+  /** Switches once the new generation has all that the live one has; true when it did. */
+  switchIfReady(): boolean {
+    const next = this.#building;
+    if (!next) return false;
+    for (const [partition, offset] of this.live.applied) {
+      if ((next.index.applied.get(partition) ?? -1) < offset) return false;
+    }
+    if (next.index.status(DEFAULT_TENANT).vectorsPending > 0) return false;
+    const old = this.#live;
+    this.#writeCurrent(next);
+    this.#live = next;
+    this.#building = undefined;
+    const retire = () => {
+      this.#retired.delete(old.index);
+      old.index.close();
+      rmSync(this.#place(old.number), { recursive: true, force: true });
+    };
+    this.#retired.set(old.index, setTimeout(retire, this.#retireMs).unref());
+    return true;
+  }
+
+  close(): void {
+    for (const [index, timer] of this.#retired) {
+      clearTimeout(timer);
+      index.close();
+    }
+    for (const { index } of this.all) index.close();
+  }
+
+  #place(number: number): string {
+    return join(this.#folder, `generation-${number}`);
+  }
+
+  #open(number: number, options: GenerationOptions): NumberedGeneration {
+    return { number, index: new Generation(this.#place(number), options) };
+  }
+
+  /** One begun for yet another model is of no use. */
+  #openNext(number: number, options: GenerationOptions): NumberedGeneration {
+    try {
+      return this.#open(number, options);
+    } catch (error) {
+      if (!(error instanceof MemplaneError) || error.code !== 'storage_damaged') throw error;
+      rmSync(this.#place(number), { recursive: true, force: true });
+      return this.#open(number, options);
+    }
+  }
+
+  #readCurrent(): Current | undefined {
+    try {
+      const found = JSON.parse(readFileSync(join(this.#folder, 'CURRENT'), 'utf8')) as Current;
+      if (found.formatVersion === FORMAT_VERSION) return found;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    throw new MemplaneError('storage_damaged', 'The file CURRENT is of another version.');
+  }
+
+  #writeCurrent({ number, index }: NumberedGeneration): void {
+    const current: Current = {
+      formatVersion: FORMAT_VERSION,
+      generation: number,
+      model: index.model ?? null,
+      dimensions: index.dimensions,
+      keyId: null,
+    };
+    const path = join(this.#folder, 'CURRENT');
+    const file = openSync(`${path}.new`, 'w');
+    writeSync(file, JSON.stringify(current));
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(`${path}.new`, path);
+  }
+}

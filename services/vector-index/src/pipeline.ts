@@ -1,0 +1,64 @@
+import type { Logger } from '@memplane/runtime';
+import type { VectorIndexConfig } from './config.ts';
+import type { ComputedVectors, Embedder, EventFeed } from './domain/ports.ts';
+import type { Generation } from './drivers/generation.ts';
+import { EmbeddingWorker } from './embedding-worker.ts';
+import { Follower } from './follower.ts';
+
+export interface PipelineParts {
+  readonly feed: EventFeed;
+  readonly logger: Logger;
+  readonly config: VectorIndexConfig;
+  /** Where the plane makes vectors itself. */
+  readonly embedding: { embedder: Embedder; computed: ComputedVectors } | undefined;
+  readonly onApplied: () => void;
+}
+
+/** What fills one generation: it follows the log, and computes the vectors that events lack. */
+export class Pipeline {
+  readonly #follower: Follower;
+  readonly #worker: EmbeddingWorker | undefined;
+
+  constructor(generation: Generation, parts: PipelineParts) {
+    const { feed, logger, config, embedding, onApplied } = parts;
+    const { feedRetryMsMax, embed_batch_texts_max, embedRetryMsMax } = config;
+    this.#follower = new Follower({
+      feed,
+      generation,
+      logger,
+      feedRetryMsMax,
+      onApplied: () => {
+        this.#worker?.wake();
+        onApplied();
+      },
+    });
+    if (!embedding || embedding.embedder.model !== generation.model) return;
+    this.#worker = new EmbeddingWorker({
+      generation,
+      ...embedding,
+      logger,
+      embed_batch_texts_max,
+      embedRetryMsMax,
+      onComputed: onApplied,
+    });
+  }
+
+  /** Why the log is not followed at the moment. */
+  get problem(): string | undefined {
+    return this.#follower.problem;
+  }
+
+  /** Why texts get no vectors at the moment. */
+  get embeddingProblem(): string | undefined {
+    return this.#worker?.problem;
+  }
+
+  start(partitions: number): void {
+    this.#follower.start(partitions);
+    this.#worker?.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#follower.stop(), this.#worker?.stop()]);
+  }
+}
