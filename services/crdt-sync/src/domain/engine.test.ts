@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { HybridClock } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
+import { counterValue, emptyCounter, joinCounters } from '@memplane/crdt';
+import fc from 'fast-check';
+import { Command, type CommandType } from './command.ts';
+import { Engine } from './engine.ts';
+import type { Commit, CrdtStore, LoadedName, Ref } from './port.ts';
+
+/** Holds what was committed in memory, joins deltas only, and fails or waits when told to. */
+class JoiningStore implements CrdtStore {
+  readonly opIdsMax = 100;
+  readonly commits: Commit[] = [];
+  readonly counters = new Map<string, ReturnType<typeof emptyCounter>>();
+  failing: 'before' | 'after' | undefined = undefined;
+  gate: Promise<void> = Promise.resolve();
+
+  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
+    return refs.map(({ name }) => {
+      const counter = this.counters.get(name);
+      return {
+        counter: counter && joinCounters(counter, emptyCounter()),
+        set: undefined,
+        register: undefined,
+      };
+    });
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    await this.gate;
+    if (this.failing === 'before') throw new MemplaneError('storage_full', 'full');
+    for (const change of commit.changes) {
+      if (change.type !== 'counter') continue;
+      const { name } = change.ref;
+      const joined = joinCounters(this.counters.get(name) ?? emptyCounter(), change.delta);
+      assert.equal(counterValue(joined), counterValue(change.state), 'delta and state differ');
+      this.counters.set(name, joined);
+    }
+    if (this.failing === 'after') throw new MemplaneError('storage_unavailable', 'torn');
+    this.commits.push(commit);
+  }
+
+  loadElements = async (wants: readonly unknown[]) => wants.map(() => undefined);
+  loadOps = async (wants: readonly unknown[]) => wants.map(() => undefined);
+  elements = async () => [];
+  list = async () => [];
+  incarnations = async () => [];
+  async *verify() {}
+  close = async () => {};
+}
+
+function engineOn(store: CrdtStore, limits: Partial<{ queued: number; batch: number }> = {}) {
+  let incarnations = 0;
+  return new Engine({
+    replicaId: 'r',
+    store,
+    clock: new HybridClock({ now: () => 1_000, driftMaxMs: 0 }),
+    newIncarnation: () => (++incarnations).toString(16).padStart(32, '0'),
+    incarnations: [],
+    toError: (cause) =>
+      cause instanceof MemplaneError ? cause : new MemplaneError('internal', String(cause)),
+    queued_commands_max: limits.queued ?? 1_000,
+    batch_commands_max: limits.batch ?? 1_000,
+    hot_bytes_max: 2_000,
+    scans_max: 4,
+    set_elements_max: 100,
+    set_bytes_max: 1_000,
+  });
+}
+
+function ask(engine: Engine, type: CommandType, name: string, by = 0): Promise<number | string> {
+  return new Promise((resolve) => {
+    const command = new Command(type, 'default', name, ({ error, outcome }) => {
+      resolve(error ? error.code : outcome.number);
+    });
+    command.by = by;
+    engine.submit(command);
+  });
+}
+
+describe('engine', () => {
+  it('does what a plain map of numbers does, however commands share commits', async () => {
+    const command = fc.record({
+      name: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'),
+      type: fc.constantFrom<CommandType[]>(
+        'increment',
+        'increment',
+        'increment',
+        'counter-get',
+        'counter-reset',
+      ),
+      by: fc.integer({ min: -5, max: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(command, { maxLength: 20 }), { maxLength: 5 }),
+        fc.integer({ min: 1, max: 30 }),
+        async (groups, batch) => {
+          const store = new JoiningStore();
+          const engine = engineOn(store, { batch });
+          const model = new Map<string, number>();
+          for (const group of groups) {
+            const expected = group.map(({ name, type, by }) => {
+              const before = model.get(name);
+              if (type === 'increment') model.set(name, (before ?? 0) + by);
+              if (type !== 'counter-reset') return model.get(name) ?? 0;
+              model.delete(name);
+              return before === undefined ? 0 : 1;
+            });
+            const answers = await Promise.all(
+              group.map(({ name, type, by }) => ask(engine, type, name, by)),
+            );
+            assert.deepEqual(answers, expected);
+            for (const [name, counter] of store.counters) {
+              assert.equal(counterValue(counter), model.get(name) ?? 0);
+            }
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('shares one commit among all that arrive while another is under way', async () => {
+    const store = new JoiningStore();
+    const engine = engineOn(store);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    store.gate = promise;
+    const first = ask(engine, 'increment', 'a', 1);
+    await new Promise((done) => setImmediate(() => setImmediate(done)));
+    const rest = Array.from({ length: 50 }, () => ask(engine, 'increment', 'a', 1));
+    const read = ask(engine, 'counter-get', 'a');
+    assert.equal(store.commits.length, 0);
+    resolve();
+    assert.equal(await first, 1);
+    assert.equal(await read, 51);
+    await Promise.all(rest);
+    assert.equal(store.commits.length, 2);
+    assert.equal(store.commits[1]?.changes.length, 1);
+  });
+
+  for (const failing of ['before', 'after'] as const) {
+    it(`after a commit that failed ${failing} it was there: errors, another incarnation, right reads`, async () => {
+      const store = new JoiningStore();
+      const engine = engineOn(store);
+      assert.equal(await ask(engine, 'increment', 'a', 5), 5);
+      store.failing = failing;
+      const answers = [ask(engine, 'increment', 'a', 1), ask(engine, 'counter-get', 'a')];
+      const code = failing === 'before' ? 'storage_full' : 'storage_unavailable';
+      const stored = failing === 'before' ? 5 : 6;
+      assert.deepEqual(await Promise.all(answers), [code, stored]);
+      store.failing = undefined;
+      assert.equal(await ask(engine, 'increment', 'a', 10), stored + 10);
+      const [one, two] = store.commits;
+      assert.notEqual(one?.incarnation, two?.incarnation);
+    });
+  }
+
+  it('refuses what does not fit its queue, and anything once it drains', async () => {
+    const engine = engineOn(new JoiningStore(), { queued: 2 });
+    const taken = [ask(engine, 'increment', 'a', 1), ask(engine, 'increment', 'a', 1)];
+    await assert.rejects(ask(engine, 'increment', 'a', 1), { code: 'overloaded' });
+    const drained = engine.drain();
+    await assert.rejects(ask(engine, 'increment', 'a', 1), { code: 'shutting_down' });
+    await drained;
+    assert.deepEqual(await Promise.all(taken), [1, 2]);
+  });
+});
