@@ -9,8 +9,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SOURCES := $(shell find packages services scripts -name node_modules -prune -o -type f \
 	\( -name '*.ts' -o -name 'package.json' \) ! -name '*.test.ts' -print 2>/dev/null)
 UNIT_TESTS := "packages/*/src/**/*.test.ts" "services/*/src/**/*.test.ts"
-# The dialogues are data of others, so only test-dialogues and test-all read them.
-E2E_TESTS := $(sort $(filter-out %/dialogues.test.ts,$(wildcard tests/e2e/*.test.ts)))
+E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
@@ -34,7 +33,7 @@ test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and 
 
 .PHONY: test-dialogues
 test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
-	@exec $(TEST) tests/e2e/dialogues.test.ts
+	@exec $(TEST) tests/dialogues/dialogues.test.ts
 
 .PHONY: test-extra
 test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Python, Java, Maven)
