@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { decodeRegister, encodeRegister } from './codec.ts';
 import { addDot, containsDot, contextOf, dotsOf, subtractContext } from './context.ts';
 import {
   COUNTER_MAX,
@@ -123,6 +124,19 @@ describe('lww-register', () => {
     const other = joinRegisters(a, joinRegisters(b, reset));
     assert.equal(readRegister(one)?.value, 'not seen');
     assert.deepEqual(one, other);
+  });
+});
+
+describe("a register's value", () => {
+  it('is stored as it is, whatever JSON it is', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (json) => {
+        const value = JSON.parse(JSON.stringify(json));
+        const write = { incarnation: A, hlc: 1n, replica: 'a', value };
+        const state = joinRegisters(emptyRegister(), writeRegister(emptyRegister(), write));
+        assert.deepEqual(readRegister(decodeRegister(encodeRegister(state)))?.value, value);
+      }),
+    );
   });
 });
 
