@@ -111,3 +111,23 @@ test('a flipped bit in a stored vector is reported, never served', () => {
     rmSync(folder, { recursive: true });
   }
 });
+
+test('rows that came after the cut do not show, however many there are', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'arena-'));
+  try {
+    const arena = arenaIn(folder, 0, 64);
+    const vector = new Float32Array(DIMENSIONS).fill(1 / Math.sqrt(DIMENSIONS));
+    for (let row = 0; row < 100; row++) arena.add(row, vector);
+    const live = Bitmap.full(100);
+    for (let row = 100; row < 9000; row++) arena.add(row, vector);
+    arena.flush();
+    const near = arena.nearest(vector, 200, live, 100, 100, before);
+    assert.deepEqual(
+      near.map(({ row }) => row),
+      Array.from({ length: 100 }, (_, row) => row),
+    );
+    arena.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -11,6 +11,8 @@ import { bestScores } from './select.ts';
 const CHUNK_ROWS = 8192;
 const HEADER_BYTES = 4096;
 const FORMAT = 'memplane vectors 1';
+/** Rows that are ranked exactly beyond those asked for: int8 codes seldom err by more places. */
+const RERANK_ROWS_MORE = 16;
 
 export interface ArenaOptions {
   readonly folder: string;
@@ -55,6 +57,7 @@ export class VectorArena {
   #bitmap = 0;
   #bitmapBytes = 0;
   #count = 0;
+  #highestRow = -1;
   #flushed = 0;
 
   /**
@@ -101,6 +104,7 @@ export class VectorArena {
     record.writeUInt32LE(crc32(record.subarray(0, -4)), quantizer.dimensions * 4 + 4);
     writeWhole(this.#floatsFile, record, HEADER_BYTES + n * record.length);
     this.#count++;
+    this.#highestRow = Math.max(this.#highestRow, row);
   }
 
   /** Writes what was added since the last time. A crash of the process after it loses nothing. */
@@ -140,7 +144,7 @@ export class VectorArena {
   /**
    * The `count` rows of `allowed` nearest to the query, best first, equal scores by `before`.
    * The same rows always give the same answer, whatever else the arena holds.
-   * @param allowedCount how many rows `allowed` has
+   * @param allowedCount how many rows `allowed` has, of `rowCount` in all
    * @throws MemplaneError `storage_damaged` for a vector whose checksum does not hold
    */
   nearest(
@@ -155,13 +159,16 @@ export class VectorArena {
     this.#prepare(query, allowed, rowCount);
     const keep = Math.max(this.#options.stage1_rows_min, 16 * count);
     const direct = allowedCount <= Math.max(this.#options.direct_rows_max, keep);
-    const found = direct ? this.#allAllowed() : this.#signatureStage(keep);
+    // Rows that came after the cut must not slip in where all before it are allowed.
+    const all = allowedCount >= rowCount && this.#highestRow < rowCount;
+    const mask = all ? 0 : this.#bitmap;
+    const found = direct ? this.#allAllowed() : this.#signatureStage(keep, mask);
     this.#codeStage(found);
     const memory = this.#kernel.bytes.buffer;
     const indices = new Uint32Array(memory, this.#candidates, found);
     const scores = new Float32Array(memory, this.#scores, found);
     const rowOf = (index: number) => this.#rowOf(index);
-    const kept = bestScores(scores, 2 * count + 32, (a, b) =>
+    const kept = bestScores(scores, count + RERANK_ROWS_MORE, (a, b) =>
       before(rowOf(indices[a] ?? 0), rowOf(indices[b] ?? 0)),
     );
     const exact: Ranked[] = [];
@@ -176,8 +183,9 @@ export class VectorArena {
       this.#scores = this.#kernel.take(this.#scratchRows * 4);
     }
     const mask = allowed.bytes(rowCount);
-    if (mask.length > this.#bitmapBytes) {
-      this.#bitmapBytes = 2 ** Math.ceil(Math.log2(mask.length + 64));
+    const needed = Math.max(mask.length, (this.#highestRow >>> 3) + 1);
+    if (needed > this.#bitmapBytes) {
+      this.#bitmapBytes = 2 ** Math.ceil(Math.log2(needed + 64));
       this.#bitmap = this.#kernel.take(this.#bitmapBytes);
     }
     const bytes = this.#kernel.bytes;
@@ -188,11 +196,11 @@ export class VectorArena {
     this.quantizer.codes(query, new Int16Array(bytes.buffer), this.#queryCodes / 2);
   }
 
-  #signatureStage(keep: number): number {
+  #signatureStage(keep: number, mask: number): number {
     const { run } = this.#kernel;
     this.#each((chunk, rows) => {
       const { bits, rowOf, distances } = chunk;
-      run.hamming(bits, rows, this.#signature, this.#bitmap, rowOf, distances, this.#histogram);
+      run.hamming(bits, rows, this.#signature, mask, rowOf, distances, this.#histogram);
     });
     const histogram = new Uint32Array(this.#kernel.bytes.buffer, this.#histogram, 512);
     let limit = 0;
@@ -310,6 +318,7 @@ export class VectorArena {
     }
     this.#count = count;
     this.#flushed = count;
+    for (let i = 0; i < count; i++) this.#highestRow = Math.max(this.#highestRow, this.#rowOf(i));
   }
 }
 
