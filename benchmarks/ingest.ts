@@ -50,11 +50,11 @@ class Load {
       durationMs: RUN_MS,
       firstId: this.#nextId,
     };
-    const result = await new Promise<LoadResult>((resolve, reject) => {
-      this.#worker.once('message', resolve).once('error', reject);
-      this.#worker.postMessage(order);
-    });
-    this.#worker.removeAllListeners();
+    const { promise, resolve, reject } = Promise.withResolvers<LoadResult>();
+    this.#worker.once('message', resolve).once('error', reject);
+    this.#worker.postMessage(order);
+    const result = await promise;
+    this.#worker.off('error', reject);
     this.#nextId = result.nextId;
     if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
     return (result.events / result.elapsedMs) * 1000;

@@ -46,7 +46,7 @@ function eventOf(n: number, entities: number): unknown {
     entity: `user/${(n * 2_654_435_761) % entities}`,
     source: `agent-${n % 16}`,
     time: '2026-01-31T09:30:00.000Z',
-    data: { text: TEXT.slice(0, 60 + (n % 24)), turn: n % 40, channel: 'email' },
+    data: { text: (TEXT + TEXT).slice(0, 148 + (n % 24)), turn: n % 40, channel: 'email' },
     attributes: { lastTurn: n % 40, status: n % 3 === 0 ? 'open' : 'waiting' },
     correlationId: `run-${n % 1000}`,
   };

@@ -24,17 +24,11 @@ export type ServiceName = keyof typeof SERVICES;
 export const NAME_PATTERN = /^[A-Za-z0-9._~:@-]{1,128}$/;
 export const TENANT_PATTERN = /^[a-z0-9-]{1,63}$/;
 
-/** Exactly `kind/id`; `.` and `..` are refused by {@link isEntity}, since paths would swallow them. */
-export const ENTITY_PATTERN = /^[A-Za-z0-9._~@-]+\/[A-Za-z0-9._~@-]+$/;
+/** Exactly `kind/id`; neither may be `.` or `..`, since paths would swallow them. */
+export const ENTITY_PATTERN = /^(?!\.{1,2}\/)[A-Za-z0-9._~@-]+\/(?!\.{1,2}$)[A-Za-z0-9._~@-]+$/;
 
 export function isEntity(text: string): boolean {
-  if (text.length > 256 || !ENTITY_PATTERN.test(text)) return false;
-  const slash = text.indexOf('/');
-  return !isDots(text.slice(0, slash)) && !isDots(text.slice(slash + 1));
-}
-
-function isDots(segment: string): boolean {
-  return segment === '.' || segment === '..';
+  return text.length <= 256 && ENTITY_PATTERN.test(text);
 }
 
 /** The partition and shard key of an entity: itself for the default tenant, else `tenant:entity`. */

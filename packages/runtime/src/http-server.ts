@@ -15,7 +15,7 @@ import { BodyReader, parseJson } from './json-body.ts';
 import type { Logger } from './logger.ts';
 import { openApiDocument } from './openapi.ts';
 import { PROBLEM_MEDIA_TYPE, toMemplaneError, toProblem } from './problem.ts';
-import type { Route, RouteReply, RouteRequest } from './route.ts';
+import type { BodyContext, Route, RouteReply, RouteRequest } from './route.ts';
 import { inSpan, type Telemetry, traceFrom } from './telemetry.ts';
 import { validate } from './validate.ts';
 
@@ -196,15 +196,17 @@ export class HttpServer {
             attributes: { 'http.route': operation.path },
           },
           async (trace) => {
-            const parsed = await this.#parse(route, request);
-            const caller = singleHeader(request, 'dapr-caller-app-id');
+            const caller = {
+              tenant: DEFAULT_TENANT,
+              callerAppId: singleHeader(request, 'dapr-caller-app-id'),
+              trace,
+            };
+            const parsed = await this.#parse(route, request, caller);
             const reply = await route.handle({
               ...parsed,
+              ...caller,
               headers: request.headers,
-              tenant: DEFAULT_TENANT,
-              callerAppId: caller,
               signal: this.#signalOf(response),
-              trace,
             });
             await send(reply, response);
           },
@@ -236,7 +238,7 @@ export class HttpServer {
     }
   }
 
-  async #parse(route: Route, request: Request): Promise<ParsedRequest> {
+  async #parse(route: Route, request: Request, caller: BodyContext): Promise<ParsedRequest> {
     const { operation } = route;
     const params: unknown = operation.params
       ? validate(operation.params, { ...request.params }, 'path')
@@ -253,7 +255,7 @@ export class HttpServer {
     }
     const value = parseJson(await this.#bodies.read(request));
     const body = route.parseBody
-      ? route.parseBody(value, DEFAULT_TENANT)
+      ? route.parseBody(value, caller)
       : validate(operation.body, value, 'body');
     return { params, query, body };
   }

@@ -1,3 +1,4 @@
+export * from './asyncapi.ts';
 export * from './auth.ts';
 export * from './config.ts';
 export * from './http-server.ts';

@@ -91,8 +91,8 @@ export function parseJson(bytes: Buffer, field = 'body'): unknown {
   if (!isUtf8(bytes)) {
     throw new MemplaneError('invalid_encoding', 'The body is not valid UTF-8.', { field });
   }
-  checkDepth(bytes, field);
   const text = bytes.toString('utf8');
+  const hasLongNumber = scan(text, field);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -103,49 +103,64 @@ export function parseJson(bytes: Buffer, field = 'body'): unknown {
       cause,
     });
   }
-  if (mayHoldBadThings(text)) checkTree(value, field);
+  // Only texts that could hold one of the rare bad things are walked.
+  if (hasLongNumber || text.includes('__proto__') || text.includes('\\u')) {
+    checkTree(value, field);
+  }
   return value;
-}
-
-/**
- * Only texts that could hold one of the rare bad things are walked. A number is beyond float64 only
- * with an exponent of three digits, or with more than 200 digits before a shorter one.
- */
-function mayHoldBadThings(text: string): boolean {
-  return text.includes('__proto__') || text.includes('\\u') || /[eE]\+?\d{3}|\d{200}/.test(text);
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** One pass over the bytes, before the parser recurses into them. */
-function checkDepth(bytes: Buffer, field: string): void {
+/** No number of fewer digits, without an exponent, is beyond float64. */
+const SAFE_DIGITS = 300;
+
+/**
+ * One pass over the text before the parser sees it: how deep it is nested, and whether it holds a
+ * number that could be beyond float64 (one with a positive exponent, or with very many digits).
+ */
+function scan(text: string, field: string): boolean {
   let depth = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i];
-    if (byte === QUOTE) {
-      i = endOfString(bytes, i + 1);
-    } else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > LIMITS.json_depth_max) {
-        throw new MemplaneError(
-          'too_deep',
-          `Values may be nested at most ${LIMITS.json_depth_max} deep.`,
-          { field, extra: { limit: 'json_depth_max', max: LIMITS.json_depth_max } },
-        );
-      }
-    } else if (byte === 0x7d || byte === 0x5d) depth--;
+  let digits = 0;
+  let hasLongNumber = false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x30 && unit <= 0x39) {
+      if (++digits > SAFE_DIGITS) hasLongNumber = true;
+      continue;
+    }
+    if (unit === QUOTE) {
+      i = endOfString(text, i + 1);
+    } else if (unit === 0x7b || unit === 0x5b) {
+      if (++depth > LIMITS.json_depth_max) throw tooDeep(field);
+    } else if (unit === 0x7d || unit === 0x5d) {
+      depth--;
+    } else if (digits > 0 && (unit | 0x20) === 0x65 && text.charCodeAt(i + 1) !== 0x2d) {
+      hasLongNumber = true;
+    }
+    digits = 0;
   }
+  return hasLongNumber;
 }
 
-function endOfString(bytes: Buffer, from: number): number {
-  let at = bytes.indexOf(QUOTE, from);
+function tooDeep(field: string): MemplaneError {
+  const max = LIMITS.json_depth_max;
+  return new MemplaneError('too_deep', `Values may be nested at most ${max} deep.`, {
+    field,
+    extra: { limit: 'json_depth_max', max },
+  });
+}
+
+function endOfString(text: string, from: number): number {
+  let at = text.indexOf('"', from);
   while (at !== -1) {
     let slashes = 0;
-    while (bytes[at - 1 - slashes] === BACKSLASH) slashes++;
+    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
     if (slashes % 2 === 0) return at;
-    at = bytes.indexOf(QUOTE, at + 1);
+    at = text.indexOf('"', at + 1);
   }
-  return bytes.length;
+  return text.length;
 }
 
 function checkTree(value: unknown, field: string): void {

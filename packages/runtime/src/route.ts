@@ -31,13 +31,19 @@ export interface RouteReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Who sent a body. */
+export type BodyContext = Pick<
+  RouteRequest<unknown, unknown, unknown>,
+  'tenant' | 'callerAppId' | 'trace'
+>;
+
 export interface Route {
   readonly operation: Operation;
   /**
    * Checks the parsed body in place of the operation's schema, where checking part by part is
    * better: it must use the schemas that the operation documents. What it returns is the body.
    */
-  readonly parseBody?: (value: unknown, tenant: string) => unknown;
+  readonly parseBody?: (value: unknown, caller: BodyContext) => unknown;
   readonly handle: (
     request: RouteRequest<unknown, unknown, unknown>,
   ) => Promise<RouteReply> | RouteReply;

@@ -46,52 +46,47 @@ export class Appender {
     events: readonly PreparedEvent[],
     fieldOf: (index: number) => string,
   ): Promise<Appended[]> {
-    const firsts = firstIndices(events, fieldOf);
-    await this.#awaitOthers(events);
-    const settle = this.#reserve(events, firsts);
+    // From the last look at the others to the reservation nothing may come between.
+    for (let others = this.#others(events); others; others = this.#others(events)) await others;
+    const { firsts, settle } = this.#reserve(events);
     try {
+      if (firsts) refuseOtherContent(events, firsts, fieldOf);
       const found = this.#duplicates.find(events.map((event) => event.idKey));
       const seen = found instanceof Promise ? await found : found;
       return await this.#appendNew(events, firsts, seen, fieldOf);
     } finally {
-      for (const [i, first] of firsts.entries()) {
-        const event = events[i];
-        if (first === i && event) this.#pending.delete(event.idKey);
-      }
+      for (const event of events) this.#pending.delete(event.idKey);
       settle();
     }
   }
 
   /**
-   * Waits for other requests that are appending the same identities: then either the record knows
-   * the first position, or the first attempt failed and this one may try. It holds no reservation
-   * while it waits, so that two requests can not wait for each other.
+   * Resolves when other requests that are appending the same identities have ended: then either the
+   * record knows the first position, or the first attempt failed and this one may try. A request
+   * holds no reservation while it waits, so that two can not wait for each other.
    */
-  async #awaitOthers(events: readonly PreparedEvent[]): Promise<void> {
-    while (this.#pending.size > 0) {
-      const others = new Set<Promise<void>>();
-      for (const event of events) {
-        const settled = this.#pending.get(event.idKey);
-        if (settled) others.add(settled);
-      }
-      if (others.size === 0) return;
-      await Promise.all(others);
+  #others(events: readonly PreparedEvent[]): Promise<unknown> | undefined {
+    if (this.#pending.size === 0) return undefined;
+    let others: Set<Promise<void>> | undefined;
+    for (const event of events) {
+      const settled = this.#pending.get(event.idKey);
+      if (settled) others = (others ?? new Set()).add(settled);
     }
+    return others && Promise.all(others);
   }
 
-  #reserve(events: readonly PreparedEvent[], firsts: readonly number[]): () => void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    for (let i = 0; i < events.length; i++) {
-      const event = events[i];
-      if (!event || firsts[i] !== i) continue;
-      this.#pending.set(event.idKey, promise);
-    }
-    return resolve;
+  /** Takes the identities. `firsts` is only told where the request itself repeats one. */
+  #reserve(events: readonly PreparedEvent[]): { firsts?: readonly number[]; settle: () => void } {
+    const { promise, resolve: settle } = Promise.withResolvers<void>();
+    const before = this.#pending.size;
+    for (const event of events) this.#pending.set(event.idKey, promise);
+    const isRepeating = this.#pending.size - before !== events.length;
+    return isRepeating ? { firsts: firstIndices(events), settle } : { settle };
   }
 
   async #appendNew(
     events: readonly PreparedEvent[],
-    firsts: readonly number[],
+    firsts: readonly number[] | undefined,
     seen: readonly (FirstAppend | undefined)[],
     fieldOf: (index: number) => string,
   ): Promise<Appended[]> {
@@ -104,7 +99,7 @@ export class Appender {
       if (first) {
         if (first.contentKey !== event.contentKey) throw idReused(event, fieldOf(i));
         results[i] = { ...first, duplicate: true };
-      } else if (firsts[i] === i) fresh.push(i);
+      } else if (firsts === undefined || firsts[i] === i) fresh.push(i);
     }
     const records = this.#stamp(events, fresh);
     const offsets = records.length === 0 ? [] : await this.#log.append(records);
@@ -120,10 +115,11 @@ export class Appender {
         offset,
         hlc,
         contentKey: event.contentKey,
+        digest: event.digest,
       });
       results[i] = { partition, offset, hlc, duplicate: false };
     }
-    return withRepetitions(results, firsts);
+    return firsts ? withRepetitions(results, firsts) : results;
   }
 
   #stamp(events: readonly PreparedEvent[], fresh: readonly number[]): NewRecord[] {
@@ -134,7 +130,7 @@ export class Appender {
       const { hlc, text } = this.#stamps.next();
       event.value.write(text, HLC_AT, 17, 'latin1');
       digests.write(event.idKey, n * 32, 16, 'latin1');
-      digests.write(event.contentKey, n * 32 + 16, 16, 'latin1');
+      digests.write(event.digest, n * 32 + 16, 16, 'base64url');
       return {
         partition: partitionOf(event.key, partitions),
         key: event.key,
@@ -147,25 +143,25 @@ export class Appender {
   }
 }
 
-/**
- * For each event, the index of the first one of the request with its identity: its own, mostly.
- * @throws MemplaneError `id_reused` when two differ in content
- */
-function firstIndices(
-  events: readonly PreparedEvent[],
-  fieldOf: (index: number) => string,
-): number[] {
-  if (events.length === 1) return [0];
+/** For each event, the index of the first one of the request with its identity: its own, mostly. */
+function firstIndices(events: readonly PreparedEvent[]): number[] {
   const firsts = new Map<string, number>();
   return events.map((event, i) => {
     const first = firsts.get(event.idKey);
-    if (first === undefined) {
-      firsts.set(event.idKey, i);
-      return i;
-    }
-    if (events[first]?.contentKey !== event.contentKey) throw idReused(event, fieldOf(i));
-    return first;
+    if (first === undefined) firsts.set(event.idKey, i);
+    return first ?? i;
   });
+}
+
+/** @throws MemplaneError `id_reused` when two events of a request differ under one identity */
+function refuseOtherContent(
+  events: readonly PreparedEvent[],
+  firsts: readonly number[],
+  fieldOf: (index: number) => string,
+): void {
+  for (const [i, event] of events.entries()) {
+    if (events[firsts[i] ?? i]?.contentKey !== event.contentKey) throw idReused(event, fieldOf(i));
+  }
 }
 
 function withRepetitions(results: Appended[], firsts: readonly number[]): Appended[] {

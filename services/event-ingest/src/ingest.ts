@@ -4,7 +4,7 @@ import type { LogInfo } from '@memplane/event-log';
 import type { Appended, Appender } from './appender.ts';
 import type { ArchiveGauge } from './archive-gauge.ts';
 import type { Admission } from './domain/admission.ts';
-import { type PrepareContext, type PreparedEvent, prepareEvent } from './domain/prepare.ts';
+import { type PrepareContext, type PreparedEvent, prepareEvent, quoted } from './domain/prepare.ts';
 import type { CheckedEvent } from './domain/read-body.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { IngestMetrics } from './metrics.ts';
@@ -34,27 +34,32 @@ export class Ingest {
   }
 
   /**
-   * Appends the events of one request and answers once they are durable.
-   * @throws MemplaneError `archive_behind`, `overloaded`, `hlc_too_far_ahead`, `event_too_large`,
-   * `id_reused`, or what the log throws; nothing is acknowledged then
+   * Writes out the events of one request, so that nothing of its body is kept while the log works.
+   * @throws MemplaneError `archive_behind`, `hlc_too_far_ahead`, `event_too_large`
    */
-  async append(checked: readonly CheckedEvent[], context: PrepareContext): Promise<AnswerText> {
-    const { admission, archive, ready } = this.#parts;
-    archive?.check();
+  prepare(checked: readonly CheckedEvent[], context: PrepareContext): PreparedEvent[] {
+    this.#parts.archive?.check();
     this.#takeInStamps(checked);
-    const events = new Array<PreparedEvent>(checked.length);
+    return checked.map((one) =>
+      prepareEvent(one.sent, context, one.field, one.carried.traceparent),
+    );
+  }
+
+  /**
+   * Appends the events of one request and answers once they are durable.
+   * @param isBatch whether they came in an array: problems name their index then
+   * @throws MemplaneError `overloaded`, `id_reused`, or what the log throws; nothing is
+   * acknowledged then
+   */
+  async append(events: readonly PreparedEvent[], isBatch: boolean): Promise<AnswerText> {
+    const { admission, ready } = this.#parts;
     let bytes = 0;
-    for (let i = 0; i < checked.length; i++) {
-      const one = checked[i] as CheckedEvent;
-      const event = prepareEvent(one.sent, context, one.field, one.carried.traceparent);
-      bytes += event.value.length;
-      events[i] = event;
-    }
+    for (const event of events) bytes += event.value.length;
     admission.enter(events.length, bytes);
     try {
       await ready;
-      const appended = await this.#timed(events, bytes, (i) => checked[i]?.field ?? 'body');
-      return this.#answer(events, appended);
+      const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');
+      return this.#answer(events, await this.#timed(events, bytes, fieldOf));
     } finally {
       admission.leave(events.length, bytes);
     }
@@ -109,7 +114,7 @@ export class Ingest {
       if (duplicate) duplicates++;
       if (offset > (offsets.get(partition) ?? -1)) offsets.set(partition, offset);
       text +=
-        `${i === 0 ? '' : ','}{"id":${JSON.stringify(id)},"entity":"${entity}"` +
+        `${i === 0 ? '' : ','}{"id":${quoted(id)},"entity":"${entity}"` +
         `,"partition":${partition},"offset":${offset}` +
         `,"hlc":"${stamps.textOf(hlc)}","duplicate":${duplicate}}`;
     }

@@ -3,7 +3,7 @@ export interface FirstAppend {
   readonly partition: number;
   readonly offset: number;
   readonly hlc: bigint;
-  /** The first 16 bytes of the content digest, one a character (latin1). */
+  /** See `CONTENT_KEY_CHARS`. */
   readonly contentKey: string;
 }
 
@@ -21,7 +21,7 @@ export interface DuplicateRecord {
     idKeys: readonly string[],
   ): readonly (FirstAppend | undefined)[] | Promise<readonly (FirstAppend | undefined)[]>;
   /** Takes up what the log has acknowledged; never before. */
-  remember(idKey: string, first: FirstAppend): void;
+  remember(idKey: string, first: FirstAppend & { readonly digest: string }): void;
   /** How many identities are on record. */
   readonly size: number;
 }

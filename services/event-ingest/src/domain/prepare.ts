@@ -11,11 +11,16 @@ export interface PreparedEvent {
   readonly key: string;
   /** 16 bytes that name (tenant, entity, id), one a character (latin1). */
   readonly idKey: string;
-  /** The first 16 bytes of the content digest, one a character (latin1). */
+  /** The first {@link CONTENT_KEY_CHARS} of the digest's base64url: 126 bits. */
   readonly contentKey: string;
+  /** The whole digest, in base64url. */
+  readonly digest: string;
   /** The CloudEvent; the stamp goes to {@link HLC_AT}. */
   readonly value: Buffer;
 }
+
+/** How much of a digest tells contents apart: what 16 of its bytes say for certain. */
+export const CONTENT_KEY_CHARS = 21;
 
 export interface PrepareContext {
   readonly tenant: string;
@@ -46,20 +51,20 @@ export function prepareEvent(
   field: string,
   traceparent: string | undefined = context.traceparent,
 ): PreparedEvent {
-  const { entity, type } = sent;
+  const { entity } = sent;
   const id = sent.id ?? context.newId();
   const key = partitionKey(context.tenant, entity);
-  const canonical = canonicalJson(sent);
-  const digest = hash('sha256', canonical, 'base64url');
+  const texts = textsOf(sent, field);
+  const digest = hash('sha256', canonicalEvent(sent, texts), 'base64url');
   const text =
-    `${OPENING}${HLC_BLANK}","id":${JSON.stringify(id)},"type":${JSON.stringify(type)}` +
-    `,"source":${JSON.stringify(sent.source ?? context.defaultSource)},"subject":"${entity}"` +
+    `${OPENING}${HLC_BLANK}","id":${texts.id || JSON.stringify(id)},"type":${texts.type}` +
+    `,"source":${texts.source || JSON.stringify(context.defaultSource)},"subject":"${entity}"` +
     `,"time":"${sent.time ?? context.now}","datacontenttype":"application/json"` +
     `,"tenant":"${context.tenant}","partitionkey":"${key}","zone":"eventual","digest":"${digest}"` +
-    member('correlationid', sent.correlationId) +
-    member('causationid', sent.causationId) +
-    member('traceparent', traceparent) +
-    `,"data":${payloadText(sent, field)}}`;
+    (texts.correlationId && `,"correlationid":${texts.correlationId}`) +
+    (texts.causationId && `,"causationid":${texts.causationId}`) +
+    (traceparent === undefined ? '' : `,"traceparent":${JSON.stringify(traceparent)}`) +
+    `,"data":${payloadText(texts)}}`;
   const value = Buffer.from(text);
   if (value.length > LIMITS.event_bytes_max) {
     throw tooLarge(field, 'event_bytes_max', 'The event as it goes into the log', value.length);
@@ -69,9 +74,71 @@ export function prepareEvent(
     entity,
     key,
     idKey: identityOf(context.tenant, entity, id),
-    contentKey: Buffer.from(digest.slice(0, 22), 'base64url').toString('latin1'),
+    digest,
+    contentKey: digest.slice(0, CONTENT_KEY_CHARS),
     value,
   };
+}
+
+/** The JSON of each member that was sent, which the event and its digest share; else empty. */
+interface MemberTexts {
+  readonly id: string;
+  readonly type: string;
+  readonly source: string;
+  readonly data: string;
+  readonly attributes: string;
+  readonly memory: string;
+  readonly correlationId: string;
+  readonly causationId: string;
+}
+
+function textsOf(sent: SentEvent, field: string): MemberTexts {
+  const data = textOf(sent.data);
+  checkDataSize(data, field);
+  return {
+    id: quoted(sent.id),
+    type: quoted(sent.type),
+    source: quoted(sent.source),
+    data,
+    attributes: textOf(sent.attributes),
+    memory: textOf(sent.memory),
+    correlationId: quoted(sent.correlationId),
+    causationId: quoted(sent.causationId),
+  };
+}
+
+/** Printable ASCII without a quote or a backslash: what JSON writes as it is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** The JSON of a text; the plain ones need no serializer. */
+export function quoted(text: string | undefined): string {
+  if (text === undefined) return '';
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function textOf(value: unknown): string {
+  return value === undefined ? '' : JSON.stringify(value);
+}
+
+/**
+ * RFC 8785 of what was sent: its members in the order of their names. Entity and time need no
+ * escapes, their rules allow none of what JSON would write otherwise.
+ */
+function canonicalEvent(sent: SentEvent, texts: MemberTexts): string {
+  const { attributes, causationId, correlationId, data, id, memory, source, type } = texts;
+  return (
+    '{' +
+    (attributes && `"attributes":${canonicalJson(sent.attributes, attributes)},`) +
+    (causationId && `"causationId":${causationId},`) +
+    (correlationId && `"correlationId":${correlationId},`) +
+    (data && `"data":${canonicalJson(sent.data, data)},`) +
+    `"entity":"${sent.entity}",` +
+    (id && `"id":${id},`) +
+    (memory && `"memory":${canonicalJson(sent.memory, memory)},`) +
+    (source && `"source":${source},`) +
+    (sent.time === undefined ? '' : `"time":"${sent.time}",`) +
+    `"type":${type}}`
+  );
 }
 
 /** A NUL can not stand in a tenant or an entity, so that no two identities run together. */
@@ -79,18 +146,11 @@ export function identityOf(tenant: string, entity: string, id: string): string {
   return hash('sha256', `${tenant}\0${entity}\0${id}`, 'binary').slice(0, 16);
 }
 
-function payloadText(sent: SentEvent, field: string): string {
-  let text = '';
-  if (sent.data !== undefined) {
-    const data = JSON.stringify(sent.data);
-    checkDataSize(data, field);
-    text = `"data":${data}`;
-  }
-  if (sent.attributes !== undefined) {
-    text += `${text && ','}"attributes":${JSON.stringify(sent.attributes)}`;
-  }
-  if (sent.memory !== undefined) text += `${text && ','}"memory":${JSON.stringify(sent.memory)}`;
-  return `{${text}}`;
+function payloadText({ data, attributes, memory }: MemberTexts): string {
+  const first = data && `"data":${data}`;
+  const second = attributes && `${first && ','}"attributes":${attributes}`;
+  const third = memory && `${first || second ? ',' : ''}"memory":${memory}`;
+  return `{${first}${second}${third}}`;
 }
 
 function checkDataSize(data: string, field: string): void {
@@ -112,8 +172,4 @@ function tooLarge(
     field,
     extra: { limit, max },
   });
-}
-
-function member(name: string, value: string | undefined): string {
-  return value === undefined ? '' : `,"${name}":${JSON.stringify(value)}`;
 }

@@ -1,4 +1,5 @@
 import type { FirstAppend } from './duplicate-record.ts';
+import { CONTENT_KEY_CHARS } from './prepare.ts';
 
 const KEY_BYTES = 16;
 const ENTRY_BYTES = 2 * KEY_BYTES;
@@ -47,12 +48,17 @@ export class RecentIds {
       partition: this.#partitions[slot] ?? 0,
       offset: this.#offsets[slot] ?? 0,
       hlc: this.#hlcs[slot] ?? 0n,
-      contentKey: this.#keys.toString('latin1', content, content + KEY_BYTES),
+      contentKey: this.#keys
+        .toString('base64url', content, content + KEY_BYTES)
+        .slice(0, CONTENT_KEY_CHARS),
     };
   }
 
-  /** Adds an identity, and forgets the oldest when full. One that is there keeps its first place. */
-  add(idKey: string, first: FirstAppend): void {
+  /**
+   * Adds an identity, and forgets the oldest when full. One that is there keeps its first place.
+   * @param first its `digest` is base64url, of which 16 bytes are kept
+   */
+  add(idKey: string, first: Omit<FirstAppend, 'contentKey'> & { readonly digest: string }): void {
     const known = this.#find(idKey);
     if (known !== NONE) return;
     const slot = this.#at;
@@ -60,7 +66,7 @@ export class RecentIds {
     else this.#size++;
     this.#at = slot + 1 === this.#max ? 0 : slot + 1;
     this.#keys.write(idKey, slot * ENTRY_BYTES, KEY_BYTES, 'latin1');
-    this.#keys.write(first.contentKey, slot * ENTRY_BYTES + KEY_BYTES, KEY_BYTES, 'latin1');
+    this.#keys.write(first.digest, slot * ENTRY_BYTES + KEY_BYTES, KEY_BYTES, 'base64url');
     this.#partitions[slot] = first.partition;
     this.#offsets[slot] = first.offset;
     this.#hlcs[slot] = first.hlc;

@@ -2,6 +2,8 @@ import type { LogWriter } from '@memplane/event-log';
 import type { DuplicateRecord, FirstAppend } from '../domain/duplicate-record.ts';
 import { RecentIds } from '../domain/recent-ids.ts';
 
+type LoadedAppend = Omit<FirstAppend, 'contentKey'> & { readonly digest: string };
+
 /**
  * The record of recent ids of a plane with one writer: in memory, and filled from the log itself
  * at the start, so that it is exactly as durable as the events.
@@ -20,15 +22,15 @@ export class EmbeddedDuplicates implements DuplicateRecord {
 
   /** Reads what the log's newest records tell, at most `entriesMax`. */
   async load(log: Pick<LogWriter, 'recent'>, entriesMax: number): Promise<void> {
-    const newestFirst: { idKey: string; first: FirstAppend }[] = [];
+    const newestFirst: { idKey: string; first: LoadedAppend }[] = [];
     for await (const record of log.recent(entriesMax)) {
       newestFirst.push({
-        idKey: latin1(record.idDigest),
+        idKey: bufferOf(record.idDigest).toString('latin1'),
         first: {
           partition: record.partition,
           offset: record.offset,
           hlc: record.hlc,
-          contentKey: latin1(record.contentDigest),
+          digest: bufferOf(record.contentDigest).toString('base64url'),
         },
       });
     }
@@ -43,11 +45,11 @@ export class EmbeddedDuplicates implements DuplicateRecord {
     return idKeys.map((idKey) => this.#ids.get(idKey));
   }
 
-  remember(idKey: string, first: FirstAppend): void {
+  remember(idKey: string, first: LoadedAppend): void {
     this.#ids.add(idKey, first);
   }
 }
 
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
