@@ -8,7 +8,14 @@ import {
   type OpRecord,
   recordDigest,
 } from '@memplane/crdt';
-import { type RocksSnapshot, RocksStore, type WriteBatch } from '@memplane/rocks';
+import {
+  probeFolder,
+  type RocksSnapshot,
+  RocksStore,
+  reopenStore,
+  storageError,
+  type WriteBatch,
+} from '@memplane/rocks';
 import type {
   Change,
   Commit,
@@ -35,7 +42,8 @@ export interface EmbeddedStoreOptions {
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
 export class EmbeddedStore implements CrdtStore {
   readonly opIdsMax: number;
-  readonly #rocks: RocksStore;
+  #rocks: RocksStore;
+  #failedWrites = 0;
 
   private constructor(rocks: RocksStore, opIdsMax: number) {
     this.#rocks = rocks;
@@ -84,6 +92,7 @@ export class EmbeddedStore implements CrdtStore {
   }
 
   async commit(commit: Commit): Promise<void> {
+    await this.#recover();
     const batch = this.#rocks.batch();
     await this.#putOps(batch, commit.changes);
     for (const change of commit.changes) {
@@ -95,7 +104,7 @@ export class EmbeddedStore implements CrdtStore {
     }
     const own = keys.incarnationKey(commit.incarnation);
     batch.put(own, records.pairRecord(commit.number, commit.hlc));
-    await this.#rocks.write(batch, { sync: true });
+    await this.#write(batch);
   }
 
   async elements(ref: Ref, page: Page): Promise<string[]> {
@@ -161,6 +170,31 @@ export class EmbeddedStore implements CrdtStore {
 
   close(): Promise<void> {
     return this.#rocks.close();
+  }
+
+  async #write(batch: WriteBatch): Promise<void> {
+    try {
+      await this.#rocks.write(batch, { sync: true });
+      this.#failedWrites = 0;
+    } catch (error) {
+      this.#failedWrites++;
+      throw error;
+    }
+  }
+
+  /** After one failure the store may go on by itself; after two it is opened anew. */
+  async #recover(): Promise<void> {
+    if (this.#failedWrites < 2) return;
+    const { dir } = this.#rocks;
+    try {
+      await probeFolder(dir);
+    } catch (error) {
+      throw storageError(error, dir);
+    }
+    const { store, failure } = await reopenStore(this.#rocks, {});
+    this.#rocks = store;
+    if (failure !== undefined) throw failure;
+    this.#failedWrites = 0;
   }
 
   async #elementsDigest(ref: Ref, snapshot: RocksSnapshot): Promise<bigint> {

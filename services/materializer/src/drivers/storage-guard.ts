@@ -1,10 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { MemplaneError } from '@memplane/contracts';
+import { probeFolder } from '@memplane/rocks';
 import type { ViewStore } from './view-store.ts';
-
-const PROBE_BYTES = 256 * 1024;
 
 /**
  * Brings the store back after the storage refused writes: once a file can be written beside it, the
@@ -32,27 +28,11 @@ export class StorageGuard {
   }
 
   async #run(): Promise<void> {
-    await probe(this.#store.dir);
+    await probeFolder(this.#store.dir);
     // The first time the store itself may do; when it keeps refusing on a sound disk, open it anew.
     const now = performance.now();
     const again = now - this.#failedAt < 60_000;
     this.#failedAt = now;
     if (again) await this.#store.reopen();
-  }
-}
-
-/** @throws Error when a file can't be written and synced in the folder */
-async function probe(dir: string): Promise<void> {
-  const path = join(dir, `probe-${randomUUID()}.tmp`);
-  try {
-    const file = await open(path, 'wx');
-    try {
-      await file.write(Buffer.alloc(PROBE_BYTES));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-  } finally {
-    await rm(path, { force: true }).catch(() => {});
   }
 }

@@ -1,7 +1,10 @@
 import { MemplaneError } from '@memplane/contracts';
-import { type RocksSnapshot, RocksStore } from '@memplane/rocks';
+import { type RocksSnapshot, RocksStore, reopenStore } from '@memplane/rocks';
 import { FORMAT_KEY, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeShard, emptyShard, type ShardRecord } from '../domain/shard-record.ts';
+
+/** How long reads under way may hold up a reopening; what is not done then fails. */
+const READS_DRAIN_TIMEOUT_MS = 2_000;
 
 const FORMAT = { format: 1, keyId: 0 };
 
@@ -11,6 +14,7 @@ export class ViewStore {
   readonly #writeBufferBytes: number;
   #rocks: RocksStore;
   #reopening: Promise<void> | undefined;
+  readonly #reads = new Set<Promise<unknown>>();
 
   private constructor(dir: string, writeBufferBytes: number, rocks: RocksStore) {
     this.dir = dir;
@@ -36,7 +40,17 @@ export class ViewStore {
 
   /** Gives a read one fixed state of all shards. */
   async read<T>(work: (rocks: RocksStore, snapshot: RocksSnapshot) => Promise<T>): Promise<T> {
-    if (this.#reopening !== undefined) await this.#reopening.catch(() => {});
+    while (this.#reopening !== undefined) await this.#reopening.catch(() => {});
+    const read = this.#read(work);
+    this.#reads.add(read);
+    try {
+      return await read;
+    } finally {
+      this.#reads.delete(read);
+    }
+  }
+
+  async #read<T>(work: (rocks: RocksStore, snapshot: RocksSnapshot) => Promise<T>): Promise<T> {
     const rocks = this.#rocks;
     const snapshot = rocks.snapshot();
     try {
@@ -75,13 +89,14 @@ export class ViewStore {
   }
 
   async #reopen(): Promise<void> {
-    await this.#rocks.close();
-    try {
-      this.#rocks = await RocksStore.open(this.dir, { writeBufferBytes: this.#writeBufferBytes });
-    } catch (error) {
-      this.#rocks = await RocksStore.open(this.dir, { readOnly: true });
-      throw error;
-    }
+    await Promise.race([
+      Promise.allSettled(this.#reads),
+      new Promise((resolve) => setTimeout(resolve, READS_DRAIN_TIMEOUT_MS).unref()),
+    ]);
+    const options = { writeBufferBytes: this.#writeBufferBytes };
+    const { store, failure } = await reopenStore(this.#rocks, options);
+    this.#rocks = store;
+    if (failure !== undefined) throw failure;
   }
 
   close(): Promise<void> {

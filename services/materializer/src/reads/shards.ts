@@ -40,11 +40,13 @@ async function sizeOf(
   tenants: readonly string[],
 ): Promise<number> {
   const names = [PLANE, ...tenants.slice(0, TENANTS_SIZED_MAX)];
-  const sizes = await Promise.all(
-    names.map((tenant) => {
-      const { gte, lt } = shardRange(tenant, partition);
-      return plane.store.rocks.approximateSize(gte, lt);
-    }),
+  const sizes = await plane.store.read((rocks) =>
+    Promise.all(
+      names.map((tenant) => {
+        const { gte, lt } = shardRange(tenant, partition);
+        return rocks.approximateSize(gte, lt);
+      }),
+    ),
   );
   return sizes.reduce((sum, size) => sum + size, 0);
 }

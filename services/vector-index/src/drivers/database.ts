@@ -105,6 +105,9 @@ export class Database {
   }
 }
 
+/** `EBADF`: the file was opened for reading alone, while the disk refused writes. */
+const REFUSED: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM', 'EIO', 'EBADF']);
+
 /** Gives faults of the disk their stable codes; other errors stay as they are. */
 export function storageError(error: unknown): unknown {
   const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string };
@@ -112,7 +115,7 @@ export function storageError(error: unknown): unknown {
   if (code === 'ENOSPC' || code === 'EDQUOT' || primary === 13) {
     return new MemplaneError('storage_full', 'The disk of the index is full.', { cause: error });
   }
-  if (code === 'EROFS' || code === 'EACCES' || code === 'EIO' || primary === 8 || primary === 10) {
+  if ((code !== undefined && REFUSED.has(code)) || primary === 8 || primary === 10) {
     return new MemplaneError('storage_unavailable', `The index can not be written: ${message}`, {
       cause: error,
     });

@@ -148,19 +148,19 @@ export class Generation implements RecallStore {
 
   /** Forgets everything, to be filled from another log. */
   startOver(logId: string): void {
-    this.#closeAll();
+    this.#dropMemory();
+    this.#db.close();
     rmSync(this.folder, { recursive: true, force: true });
     mkdirSync(this.folder, { recursive: true });
     this.#db = this.#open();
     this.setLogId(logId);
   }
 
-  #closeAll(): void {
+  #dropMemory(): void {
     for (const index of this.#tenants.values()) index.close();
     this.#tenants = new Map();
     this.#partitions = new Map();
     this.applied.clear();
-    this.#db.close();
   }
 
   #open(): Database {
@@ -174,6 +174,11 @@ export class Generation implements RecallStore {
       db.close();
       throw new MemplaneError('storage_damaged', `The index in ${this.folder} is of ${found}.`);
     }
+    this.#loadPartitions(db);
+    return db;
+  }
+
+  #loadPartitions(db: Database): void {
     for (const row of db.sql('SELECT * FROM partitions').all()) {
       const state = {
         epoch: Number(row['epoch']),
@@ -184,7 +189,6 @@ export class Generation implements RecallStore {
       this.#partitions.set(Number(row['partition']), state);
       this.applied.set(Number(row['partition']), state.applied);
     }
-    return db;
   }
 
   /**
@@ -195,14 +199,10 @@ export class Generation implements RecallStore {
     try {
       this.#db.transaction(work);
     } catch (error) {
-      this.#reopen();
+      this.#dropMemory();
+      this.#loadPartitions(this.#db);
       throw storageError(error);
     }
-  }
-
-  #reopen(): void {
-    this.#closeAll();
-    this.#db = this.#open();
   }
 
   #tenant(tenant: string): TenantIndex {

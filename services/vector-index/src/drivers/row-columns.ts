@@ -1,6 +1,7 @@
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { MemplaneError } from '@memplane/contracts';
 import { NO_ROW } from '../domain/bm25.ts';
+import { openForUpdate } from './open-file.ts';
 
 const RECORD_BYTES = 32;
 const CHUNK_ROWS = 8192;
@@ -36,8 +37,7 @@ export class RowColumns {
 
   /** @throws MemplaneError `storage_damaged` for a file that is too short or of another kind. */
   constructor(path: string, count: number) {
-    closeSync(openSync(path, 'a'));
-    this.#file = openSync(path, 'r+');
+    this.#file = openForUpdate(path);
     const header = Buffer.alloc(HEADER_BYTES);
     header.write(JSON.stringify({ format: FORMAT, keyId: null }));
     const { size } = fstatSync(this.#file);

@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { MemplaneError } from '@memplane/contracts';
@@ -6,6 +6,7 @@ import type { Bitmap } from '../domain/bitmap.ts';
 import { byScore, type Ranked } from '../domain/fusion.ts';
 import { Quantizer, SIGNATURE_BYTES } from '../domain/quantize.ts';
 import { Kernel } from './kernel.ts';
+import { openForUpdate } from './open-file.ts';
 import { bestScores } from './select.ts';
 
 const CHUNK_ROWS = 8192;
@@ -346,9 +347,7 @@ function options32(record: Buffer, dimensions: number): Float32Array {
 function openFile(path: string, dimensions: number): number {
   const header = Buffer.alloc(HEADER_BYTES);
   header.write(JSON.stringify({ format: FORMAT, dimensions, keyId: null }));
-  const file = openSync(path, 'a+');
-  closeSync(file);
-  const opened = openSync(path, 'r+');
+  const opened = openForUpdate(path);
   if (fstatSync(opened).size === 0) {
     writeWhole(opened, header, 0);
     return opened;
