@@ -12,6 +12,8 @@ UNIT_TESTS := "packages/*/src/**/*.test.ts" "services/*/src/**/*.test.ts"
 E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
+# What needs root or a while.
+ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts
 TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
@@ -37,10 +39,18 @@ test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/d
 
 .PHONY: test-extra
 test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Python, Java, Maven)
-	@exec $(TEST) $(JUDGE_TESTS)
+	@exec $(TEST) $(ROOT_TESTS) $(JUDGE_TESTS)
 
 .PHONY: test-all
 test-all: test test-extra ## Everything that this machine can run
+
+.PHONY: soak
+soak: build ## The same tests at their full counts; the report goes to docs/reports/
+	@exec $(NODE) tests/soak/run.ts
+
+.PHONY: bench
+bench: build ## All benchmarks with their goals
+	@exec $(NODE) benchmarks/run.ts
 
 .PHONY: lint
 lint: install ## Format, lint and types
