@@ -1,6 +1,7 @@
 import { backoffMs } from './backoff.ts';
 import type { Core } from './core.ts';
 import { MemplaneError } from './errors.ts';
+import { sleep } from './sleep.ts';
 import type { JsonObject } from './types.ts';
 
 /** One record of a feed. */
@@ -68,7 +69,7 @@ export async function* readFeed(
       failures++;
     }
     const waitMs = backoffMs(failures, core.settings, undefined, Math.random());
-    if (next === before) await pause(failures > 0 ? waitMs : IDLE_WAIT_MS, signal);
+    if (next === before) await sleep(failures > 0 ? waitMs : IDLE_WAIT_MS, signal).catch(() => {});
   }
 }
 
@@ -96,17 +97,4 @@ function parseLine(line: string): FeedRecord {
     // told below
   }
   throw new MemplaneError('bad_answer', 'A line of the feed is no record.', { transient: true });
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    }
-    if (signal?.aborted) done();
-    else signal?.addEventListener('abort', done, { once: true });
-  });
 }

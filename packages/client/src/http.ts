@@ -1,6 +1,7 @@
 import { backoffMs } from './backoff.ts';
 import { errorFromAnswer, MemplaneError } from './errors.ts';
 import type { ServiceName, Settings } from './options.ts';
+import { sleep } from './sleep.ts';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -153,21 +154,6 @@ function connectionRefused(cause: unknown): boolean {
 
 function reasonOf(cause: unknown): string {
   return causeCode(cause) ?? (cause instanceof Error ? cause.message : String(cause));
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    }, ms);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 function queryText(query: HttpCall['query']): string {

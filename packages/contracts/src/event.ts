@@ -5,6 +5,10 @@ import { isEntity } from './names.ts';
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
+export function isJsonObject(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /**
  * Any JSON value. Bodies come out of a JSON parser that has already refused what is no JSON (and
  * depth, forbidden keys, lone surrogates), so that walking the tree once more here would only cost.

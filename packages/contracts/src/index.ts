@@ -14,3 +14,5 @@ export * from './names.ts';
 export * from './operation.ts';
 export * from './position.ts';
 export * from './token.ts';
+export * from './varint.ts';
+export * from './version.ts';

@@ -1,4 +1,4 @@
-import type { Json } from './event.ts';
+import { isJsonObject, type Json } from './event.ts';
 
 type JsonObject = { [key: string]: Json };
 
@@ -10,8 +10,8 @@ type JsonObject = { [key: string]: Json };
  * the target itself when nothing changes. `__proto__` is a member like any other.
  */
 export function mergePatch(target: Json | undefined, patch: Json): Json {
-  if (!isObject(patch)) return patch;
-  const base = isObject(target) ? target : undefined;
+  if (!isJsonObject(patch)) return patch;
+  const base = isJsonObject(target) ? target : undefined;
   let result: JsonObject | undefined = base === undefined ? {} : undefined;
   for (const key of Object.keys(patch)) {
     const change = patch[key] as Json;
@@ -30,10 +30,6 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
     setMember(result, key, after);
   }
   return result ?? (base as Json);
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Plain assignment to `__proto__` would set the prototype instead. */

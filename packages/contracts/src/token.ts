@@ -1,5 +1,6 @@
 import { MemplaneError } from './errors.ts';
 import type { Cut } from './position.ts';
+import { pushVarint } from './varint.ts';
 
 const PREFIX = 'mpt_';
 const FORMAT_VERSION = 1;
@@ -73,15 +74,6 @@ function invalid(field: string): MemplaneError {
   return new MemplaneError('invalid_token', 'This is no token that the plane has given out.', {
     field,
   });
-}
-
-function pushVarint(bytes: number[], value: number): void {
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes.push(rest);
 }
 
 function readVarint(reader: { bytes: Uint8Array; at: number; field: string }): number {

@@ -23,7 +23,3 @@ export type Filter =
   | { readonly op: 'eq' | RangeOperator; readonly path: FilterPath; readonly value: Json }
   | { readonly op: 'in'; readonly path: FilterPath; readonly values: readonly Json[] }
   | { readonly op: 'exists'; readonly path: FilterPath };
-
-export function isJsonObject(value: Json | undefined): value is { [key: string]: Json } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

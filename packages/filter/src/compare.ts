@@ -1,5 +1,4 @@
-import type { Json } from '@memplane/contracts';
-import { isJsonObject } from './ast.ts';
+import { isJsonObject, type Json } from '@memplane/contracts';
 
 /** MongoDB's order of types; values of different types are never in range of each other. */
 export function bracket(value: Json): number {

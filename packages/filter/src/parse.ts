@@ -1,5 +1,5 @@
-import { type Json, LIMITS, MemplaneError } from '@memplane/contracts';
-import { FILTER_LIMITS, type Filter, type FilterPath, isJsonObject } from './ast.ts';
+import { isJsonObject, type Json, LIMITS, MemplaneError } from '@memplane/contracts';
+import { FILTER_LIMITS, type Filter, type FilterPath } from './ast.ts';
 
 const RANGES = { $gt: 'gt', $gte: 'gte', $lt: 'lt', $lte: 'lte' } as const;
 

@@ -1,5 +1,5 @@
-import type { Json } from '@memplane/contracts';
-import { type FilterPath, isJsonObject } from './ast.ts';
+import { isJsonObject, type Json } from '@memplane/contracts';
+import type { FilterPath } from './ast.ts';
 
 /** A test of one value that a path leads to; `undefined` where it leads to nothing. */
 export type ValueTest = (value: Json | undefined) => boolean;

@@ -7,6 +7,7 @@ export * from './json-body.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';
 export * from './openapi.ts';
+export * from './pause.ts';
 export * from './problem.ts';
 export * from './route.ts';
 export * from './telemetry.ts';

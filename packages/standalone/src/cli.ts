@@ -1,3 +1,4 @@
+import { PLANE_VERSION } from '@memplane/contracts';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
@@ -22,7 +23,7 @@ Environment:
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('memplane')
     .description('A memory plane for fleets of AI agents: run one, and look into it.')
-    .version('0.1.0')
+    .version(PLANE_VERSION)
     .option('--url <url>', 'where the plane answers', process.env['MEMPLANE_URL'] ?? DEFAULT_URL)
     .option('--json', 'one JSON document, or one line for each record', false)
     .option('--timeout <seconds>', 'the longest that a call may take', '15')

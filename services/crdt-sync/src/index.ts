@@ -1,2 +1,2 @@
 export * from './config.ts';
-export { type CrdtSync, type CrdtSyncContext, createCrdtSync, VERSION } from './service.ts';
+export { type CrdtSync, type CrdtSyncContext, createCrdtSync } from './service.ts';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { HybridClock } from '@memplane/clock';
+import { PLANE_VERSION } from '@memplane/contracts';
 import {
   createLogger,
   createTelemetry,
@@ -17,8 +18,6 @@ import { EmbeddedStore } from './drivers/embedded-store.ts';
 import { createCrdtMetrics } from './metrics.ts';
 import { RespServer } from './resp/server.ts';
 import { crdtSyncRoutes } from './routes/index.ts';
-
-export const VERSION = '0.1.0';
 
 /** What crdt-sync is given by its host. */
 export interface CrdtSyncContext {
@@ -47,7 +46,7 @@ export async function createCrdtSync(
   });
   const telemetry = await createTelemetry({
     serviceName: 'crdt-sync',
-    version: VERSION,
+    version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
@@ -89,17 +88,11 @@ class CrdtSyncService implements CrdtSync {
     const { engine, store, telemetry, logger } = parts;
     this.#resp = new RespServer({ ...config, engine, store, logger });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
-    const { host, port, token, drainTimeoutMs, inflight_requests_max, connections_max } = config;
     this.#server = new HttpServer({
+      ...config,
       name: this.name,
-      version: VERSION,
+      version: PLANE_VERSION,
       description: 'Counters, sets and registers that any replica may update.',
-      host,
-      port,
-      token,
-      drainTimeoutMs,
-      inflight_requests_max,
-      connections_max,
       telemetry,
       logger,
       routes: crdtSyncRoutes({ ...parts, ...config }),

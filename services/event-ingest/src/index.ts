@@ -1,2 +1,2 @@
 export * from './config.ts';
-export { createEventIngest, type EventIngest, type IngestContext, VERSION } from './service.ts';
+export { createEventIngest, type EventIngest, type IngestContext } from './service.ts';

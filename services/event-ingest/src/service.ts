@@ -1,5 +1,5 @@
 import { HybridClock } from '@memplane/clock';
-import { MemplaneError } from '@memplane/contracts';
+import { MemplaneError, PLANE_VERSION } from '@memplane/contracts';
 import type { LogWriter } from '@memplane/event-log';
 import {
   createLogger,
@@ -21,8 +21,6 @@ import { Ingest } from './ingest.ts';
 import { createIngestMetrics } from './metrics.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { StorageState } from './storage-state.ts';
-
-export const VERSION = '0.1.0';
 
 /** What event-ingest is given by its host. The host opens and closes the log. */
 export interface IngestContext {
@@ -46,7 +44,7 @@ export async function createEventIngest(
 ): Promise<EventIngest> {
   const telemetry = await createTelemetry({
     serviceName: 'event-ingest',
-    version: VERSION,
+    version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
@@ -151,18 +149,12 @@ class EventIngestService implements EventIngest {
   }
 
   #createServer(ingest: Ingest, now: () => number, newId: () => string): HttpServer {
-    const { host, port, token, drainTimeoutMs, embeddingDimensions } = this.#config;
-    const { inflight_requests_max, connections_max } = this.#config;
+    const { embeddingDimensions } = this.#config;
     return new HttpServer({
+      ...this.#config,
       name: this.name,
-      version: VERSION,
+      version: PLANE_VERSION,
       description: 'The one writer of the log: validation, identity, stamps, idempotency.',
-      host,
-      port,
-      token,
-      drainTimeoutMs,
-      inflight_requests_max,
-      connections_max,
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes: [appendEventsRoute({ ingest, dimensions: embeddingDimensions, now, newId })],

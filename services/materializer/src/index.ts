@@ -3,5 +3,4 @@ export {
   createMaterializer,
   type Materializer,
   type MaterializerContext,
-  VERSION,
 } from './service.ts';

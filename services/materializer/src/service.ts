@@ -1,6 +1,6 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { hlcToMs } from '@memplane/clock';
-import type { MemplaneError } from '@memplane/contracts';
+import { type MemplaneError, PLANE_VERSION } from '@memplane/contracts';
 import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
 import {
   createLogger,
@@ -35,8 +35,6 @@ import { queryEntitiesRoute } from './routes/query-entities.ts';
 import { REPLAY_SETTINGS, replayRoutes } from './routes/replays.ts';
 import { resolveCutRoute } from './routes/resolve-cut.ts';
 import { Shard, WaitLimit } from './shard.ts';
-
-export const VERSION = '0.1.0';
 
 /** What the materializer is given by its host. The host opens and closes the log. */
 export interface MaterializerContext {
@@ -81,7 +79,7 @@ export async function createMaterializer(
       : await ArchiveService.open({ plane, blobs: blobStore, admin: logAdmin, logger }, config);
   const telemetry = await createTelemetry({
     serviceName: 'materializer',
-    version: VERSION,
+    version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
@@ -244,18 +242,11 @@ class MaterializerService implements Materializer {
   }
 
   #createServer(config: MaterializerConfig, routes: readonly Route[]): HttpServer {
-    const { host, port, token, drainTimeoutMs } = config;
-    const { inflight_requests_max, connections_max } = config;
     return new HttpServer({
+      ...config,
       name: this.name,
-      version: VERSION,
+      version: PLANE_VERSION,
       description: 'Views of entities, their history, time travel, provenance, feeds.',
-      host,
-      port,
-      token,
-      drainTimeoutMs,
-      inflight_requests_max,
-      connections_max,
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes,

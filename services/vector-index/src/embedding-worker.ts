@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
-import type { Logger } from '@memplane/runtime';
+import { type Logger, pause } from '@memplane/runtime';
 import type { ComputedVectors, Embedder } from './domain/ports.ts';
 import { normalized } from './domain/quantize.ts';
 import type { Generation } from './drivers/generation.ts';
@@ -65,7 +64,7 @@ export class EmbeddingWorker {
           this.#options.embedRetryMsMax,
           100 * 2 ** Math.min(failures++, 16),
         );
-        await sleep(pauseMs, undefined, { signal }).catch(() => {});
+        await pause(pauseMs, signal);
       }
     }
   }

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@memplane/runtime';
+import { type Logger, pause } from '@memplane/runtime';
 import type { EventFeed } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 
@@ -53,7 +52,7 @@ export class Follower {
         const pauseMs = Math.min(feedRetryMsMax, RETRY_MS_MIN * 2 ** Math.min(failures++, 16));
         this.#problems.set(partition, error instanceof Error ? error.message : String(error));
         if (failures > 3) logger.warn({ err: error, partition, pauseMs }, 'the feed has failed');
-        await sleep(pauseMs, undefined, { signal }).catch(() => {});
+        await pause(pauseMs, signal);
       }
     }
   }

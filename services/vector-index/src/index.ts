@@ -1,7 +1,6 @@
 export * from './config.ts';
 export {
   createVectorIndex,
-  VERSION,
   type VectorIndex,
   type VectorIndexContext,
 } from './service.ts';

@@ -1,10 +1,11 @@
-import { LIMITS } from '@memplane/contracts';
+import { LIMITS, PLANE_VERSION } from '@memplane/contracts';
 import {
   createLogger,
   createTelemetry,
   HttpServer,
   type Invoker,
   type Logger,
+  pause,
   type Service,
   type Telemetry,
 } from '@memplane/runtime';
@@ -21,8 +22,6 @@ import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { QueryVectors } from './query-vectors.ts';
 import { indexStatusRoute } from './routes/index-status.ts';
 import { searchRoute } from './routes/search.ts';
-
-export const VERSION = '0.1.0';
 
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
@@ -48,7 +47,7 @@ export async function createVectorIndex(
 ): Promise<VectorIndex> {
   const telemetry = await createTelemetry({
     serviceName: 'vector-index',
-    version: VERSION,
+    version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
@@ -167,7 +166,7 @@ class VectorIndexService implements VectorIndex {
       } catch (error) {
         if (signal.aborted) return;
         this.#logger.debug({ err: error }, 'the views do not answer yet');
-        await new Promise((resolve) => setTimeout(resolve, CONNECT_RETRY_MS));
+        await pause(CONNECT_RETRY_MS, signal);
       }
     }
   }
@@ -196,21 +195,14 @@ class VectorIndexService implements VectorIndex {
   }
 
   #createServer(now: () => number): HttpServer {
-    const { host, port, token, drainTimeoutMs } = this.#config;
-    const { inflight_requests_max, connections_max } = this.#config;
     const partitions = () => this.#partitions;
     const [gate, views, queryVectors] = [this.#gate, this.#views, this.#queryVectors];
     const generations = this.#generations;
     return new HttpServer({
+      ...this.#config,
       name: this.name,
-      version: VERSION,
+      version: PLANE_VERSION,
       description: 'Recall: similar memories, by text and vector, consistent with the views.',
-      host,
-      port,
-      token,
-      drainTimeoutMs,
-      inflight_requests_max,
-      connections_max,
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes: [

@@ -95,7 +95,8 @@ export const entityViewSchema = z
   })
   .meta({ id: 'EntityView' });
 
-const readErrors = [
+/** What a read of the views may answer. */
+export const readErrors = [
   'invalid_as_of',
   'invalid_token',
   'token_of_another_log',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { entitySchema, jsonSchema } from '../event.ts';
 import { LIMITS } from '../limits.ts';
 import { operation } from '../operation.ts';
+import { readErrors } from './materializer.ts';
 
 export const REPLAY_PROJECTIONS = ['view', 'counts-by-type'] as const;
 export type ReplayProjection = (typeof REPLAY_PROJECTIONS)[number];
@@ -91,16 +92,7 @@ export const createReplay = operation({
   responses: {
     202: { description: 'The replay; a short one may have ended already.', schema: replaySchema },
   },
-  errors: [
-    'invalid_as_of',
-    'invalid_token',
-    'token_of_another_log',
-    'not_found',
-    'history_expired',
-    'not_yet_visible',
-    'storage_damaged',
-    'owner_moving',
-  ],
+  errors: [...readErrors],
 });
 
 export const getReplay = operation({

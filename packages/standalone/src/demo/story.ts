@@ -122,8 +122,7 @@ export class Story {
   async #crash(): Promise<void> {
     this.#tell(`\n5. A sensor agent streams ${STREAM_EVENTS} readings; in the middle: kill -9.`);
     const acknowledged = new Set<string>();
-    const killed = this.#stream(acknowledged, () => acknowledged.size >= KILL_AFTER);
-    await killed;
+    await this.#stream(acknowledged, () => acknowledged.size >= KILL_AFTER);
     const pid = this.#plane.pid;
     // One more batch is under way while the process dies: it may be there or not.
     const inFlight = this.#client.append(reading(acknowledged.size), { timeoutMs: 2_000 });

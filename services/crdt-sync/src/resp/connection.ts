@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN } from '@memplane/contracts';
+import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN, PLANE_VERSION } from '@memplane/contracts';
 import { TokenCheck } from '@memplane/runtime';
 import type { Command } from '../domain/command.ts';
 import type { Engine } from '../domain/engine.ts';
@@ -256,7 +256,7 @@ export class RespConnection {
     if (asked !== undefined) this.#version = asked === '3' ? 3 : 2;
     return write.map(this.#version, [
       [write.bulk('server'), write.bulk('memplane')],
-      [write.bulk('version'), write.bulk('0.1.0')],
+      [write.bulk('version'), write.bulk(PLANE_VERSION)],
       [write.bulk('proto'), write.integerReply(this.#version)],
       [write.bulk('mode'), write.bulk('standalone')],
       [write.bulk('role'), write.bulk('master')],
@@ -269,7 +269,7 @@ export class RespConnection {
     const { commits, committedCommands, failedCommits } = engine.stats;
     return [
       '# Server',
-      'memplane_version:0.1.0',
+      `memplane_version:${PLANE_VERSION}`,
       `replica:${replicaId}`,
       `incarnation:${engine.incarnation}`,
       '# Stats',

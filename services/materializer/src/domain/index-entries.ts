@@ -1,5 +1,5 @@
 import type { Json } from '@memplane/contracts';
-import { utf8 } from './keys.ts';
+import { utf8, wordsText } from './keys.ts';
 import type { Attributes } from './state.ts';
 
 /** Bounds of what the index keeps of one entity; beyond them it is only listed as overflown. */
@@ -90,16 +90,7 @@ function encodeNumber(value: number): string {
     high = ~high;
     low = ~low;
   } else high |= 0x8000_0000;
-  return String.fromCharCode(
-    high >>> 24,
-    (high >>> 16) & 0xff,
-    (high >>> 8) & 0xff,
-    high & 0xff,
-    low >>> 24,
-    (low >>> 16) & 0xff,
-    (low >>> 8) & 0xff,
-    low & 0xff,
-  );
+  return wordsText(high, low);
 }
 
 /**

@@ -99,8 +99,11 @@ export function offsetText(offset: number): string {
 }
 
 export function stampText(hlc: bigint): string {
-  const high = Number(hlc >> 32n);
-  const low = Number(hlc & 0xffff_ffffn);
+  return wordsText(Number(hlc >> 32n), Number(hlc & 0xffff_ffffn));
+}
+
+/** 8 bytes, big-endian, of two words of 32 bits. */
+export function wordsText(high: number, low: number): string {
   return String.fromCharCode(
     high >>> 24,
     (high >>> 16) & 0xff,

@@ -1,4 +1,4 @@
-import { partitionKey } from '@memplane/contracts';
+import { partitionKey, pushVarint } from '@memplane/contracts';
 import { splitPartitionKey } from './keys.ts';
 import { ROW_VERSION, UnreadableRowError } from './rows.ts';
 
@@ -91,15 +91,6 @@ export function lastOffsetUpTo(entries: readonly TimelineEntry[], limit: bigint)
 
 export function entityOf(entry: TimelineEntry): { tenant: string; entity: string } {
   return splitPartitionKey(entry.key);
-}
-
-function pushVarint(bytes: number[], value: number): void {
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes.push(rest);
 }
 
 function readVarint(reader: { row: Buffer; at: number }): number {

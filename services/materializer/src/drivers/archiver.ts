@@ -1,5 +1,5 @@
 import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
-import type { Logger } from '@memplane/runtime';
+import { type Logger, pause } from '@memplane/runtime';
 import type { Archive } from './archive.ts';
 
 export interface ArchiverSettings {
@@ -174,17 +174,4 @@ export class Archiver {
     const target = Math.min(safe, young);
     if (target > start) await admin.deleteRecordsBefore(partition, target);
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end, { once: true });
-    if (signal.aborted) end();
-  });
 }

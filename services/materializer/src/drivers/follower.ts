@@ -1,6 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { LogReader, LogRecord } from '@memplane/event-log';
-import type { Logger } from '@memplane/runtime';
+import { type Logger, pause } from '@memplane/runtime';
 import type { ApplySettings } from '../domain/apply-batch.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
@@ -115,18 +115,6 @@ export class Follower {
 function asProblem(error: unknown): MemplaneError {
   if (error instanceof MemplaneError) return error;
   return new MemplaneError('internal', 'Applying failed; it was logged.', { cause: error });
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end, { once: true });
-  });
 }
 
 /** A fixed number of places, given in the order of asking. */

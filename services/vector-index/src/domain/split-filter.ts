@@ -1,4 +1,4 @@
-import { type Json, MemplaneError } from '@memplane/contracts';
+import { isJsonObject, type Json, MemplaneError } from '@memplane/contracts';
 import { parseFilter } from '@memplane/filter';
 
 type Document = { readonly [key: string]: Json };
@@ -62,7 +62,7 @@ function split(
 function subjects(filter: Json, depth: number): { memory: boolean; entity: boolean } {
   const found = { memory: false, entity: false };
   // Deeper ones are refused by the parser of filters; here they only have to be passed on.
-  if (depth > DEPTH_MAX || !isDocument(filter)) return { memory: true, entity: false };
+  if (depth > DEPTH_MAX || !isJsonObject(filter)) return { memory: true, entity: false };
   for (const [key, value] of Object.entries(filter)) {
     if (!key.startsWith('$')) {
       if (key.startsWith(PREFIX)) found.entity = true;
@@ -79,15 +79,11 @@ function subjects(filter: Json, depth: number): { memory: boolean; entity: boole
 }
 
 function strip(filter: Json): Json {
-  if (!isDocument(filter)) return filter;
+  if (!isJsonObject(filter)) return filter;
   const result: { [key: string]: Json } = {};
   for (const [key, value] of Object.entries(filter)) {
     if (key.startsWith('$')) result[key] = Array.isArray(value) ? value.map(strip) : strip(value);
     else result[key.slice(PREFIX.length)] = value;
   }
   return result;
-}
-
-function isDocument(value: Json): value is { [key: string]: Json } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
