@@ -325,6 +325,7 @@ const READS: BadRequest[] = [
   asOf('offset:-5'),
   asOf('offset:1.2.3'),
   asOf('offset:99999999999999999999'),
+  asOf('offset:999999'),
   asOf('time:soon'),
   asOf('time:2024-13-01T00:00:00Z'),
   asOf('token:junk', 'invalid_token'),

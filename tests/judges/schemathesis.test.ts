@@ -67,10 +67,7 @@ test('schemathesis notices a 500, an undocumented status, and an answer off its 
   }
 });
 
-/**
- * Something to be found, so that not all is 404; and past the documented examples (`offset:17`),
- * since asking for what is still to come is answered 503 `not_yet_visible`, as it should be.
- */
+/** Something to be found, so that not all is 404; and past the documented examples (`offset:17`). */
 async function seedStory(plane: Plane): Promise<void> {
   const body: SentEvent[] = ['user/42', 'agent/7', 'a/b'].flatMap((entity) => [
     { id: 'order-17', type: 'Ordered', entity, attributes: { channel: 'email', priority: 3 } },

@@ -157,6 +157,7 @@ async function resolve(
     case 'offset': {
       checkEpoch(plane, asOf.epoch, field);
       const partition = ownPartition(plane, request, field);
+      await checkExists(plane, partition, asOf.offset, field);
       return offsetCut(plane, partition, asOf.offset, request.wait);
     }
     case 'event':
@@ -178,6 +179,21 @@ function ownPartition(plane: Plane, request: CutRequest, field: string): number 
 function checkEpoch(plane: Plane, epoch: number | undefined, field: string): void {
   if (epoch === undefined || epoch === plane.log.info.epoch) return;
   throw new MemplaneError('invalid_as_of', `The log has no epoch ${epoch}.`, { field });
+}
+
+/** Nobody was ever told of an offset that the log has not given out, so waiting for it is no help. */
+async function checkExists(
+  plane: Plane,
+  partition: number,
+  offset: number,
+  field: string,
+): Promise<void> {
+  const { end } = await plane.log.bounds(partition);
+  if (offset < end) return;
+  throw new MemplaneError('invalid_as_of', `Partition ${partition} ends before offset ${end}.`, {
+    field,
+    extra: { partition, end },
+  });
 }
 
 async function offsetCut(
