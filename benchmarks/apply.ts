@@ -20,8 +20,12 @@ import { waiting } from '../services/materializer/src/reads/cuts.ts';
 import { readEntity } from '../services/materializer/src/reads/entity.ts';
 import type { Plane } from '../services/materializer/src/reads/plane.ts';
 import { Shard, WaitLimit } from '../services/materializer/src/shard.ts';
+import { summarize } from './lib/rounds.ts';
+import { atLeast, atMost, emitRow, SHORT } from './lib/row.ts';
 
-const [EVENTS = 30_000, ENTITIES = 3_000, ROUNDS = 5] = process.argv.slice(2).map(Number);
+const [EVENTS = SHORT ? 5_000 : 30_000, ENTITIES = 3_000, ROUNDS = 5] = process.argv
+  .slice(2)
+  .map(Number);
 const PARTITIONS = 12;
 const EVENT_BYTES = 400;
 const BATCH_RECORDS = 512;
@@ -155,6 +159,9 @@ async function applyAgainstReplay(): Promise<void> {
     replayRates.push((EVENTS / replayMs) * 1000);
     ratios.push(replayMs / applyMs);
   }
+  emitRow('apply: log → views, history, filter', atLeast(0.5), summarize('apply', ratios), {
+    against: 'its own recorded write batches, replayed',
+  });
   console.table([
     {
       what: `apply, ${EVENTS} events, ${ENTITIES} entities`,
@@ -221,6 +228,12 @@ async function pastAgainstLatest(): Promise<void> {
       });
     }
     console.table(rounds);
+    emitRow(
+      'asOf p99, 10,000 events in the entity, in the service',
+      atMost(2),
+      summarize('asOf', ratios),
+      { against: 'latest read p99' },
+    );
     console.log(
       `asOf p99 / latest p99, ${PAST_EVENTS} events in the entity, in the service: median ${median(ratios).toFixed(2)}`,
     );

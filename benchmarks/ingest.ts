@@ -23,9 +23,10 @@ import { createLogger, createTelemetry, HttpServer } from '@memplane/runtime';
 import { EventBatch } from './lib/event-bodies.ts';
 import type { LoadData, LoadOrder, LoadResult } from './lib/http-load.ts';
 import { interleave, type Measured, ratio } from './lib/rounds.ts';
+import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
-const RUN_MS = Number(process.argv[3] ?? 1500);
+const RUN_MS = Number(process.argv[3] ?? (SHORT ? 300 : 1500));
 const BATCH = 500;
 const WRITERS = 8;
 const CONNECTIONS = 64;
@@ -152,6 +153,7 @@ async function createSyncPeer(dir: string): Promise<{ port: number; stop: () => 
 
 function print(row: string, ours: Measured, peer: Measured, goal: number): void {
   const part = ratio('ratio', ours, peer);
+  emitRow(row, atLeast(goal), part, { against: peer.name, seeds: 'events by their number' });
   const figure = (m: Measured, digits = 0) =>
     `${m.median.toLocaleString('en', { maximumFractionDigits: digits })} ±${(m.spread * 100).toFixed(1)} %`;
   console.log(
@@ -183,21 +185,28 @@ try {
     const [a, b] = await interleave(
       [
         { name: 'ours', run: () => batchLoad.run(service.port, '/v1/events', WRITERS) },
-        { name: 'RocksDB', run: () => rocksWriters(store, batches, ids) },
+        {
+          name: 'synced RocksDB batches of the same JSON',
+          run: () => rocksWriters(store, batches, ids),
+        },
       ],
       ROUNDS,
     );
-    if (a && b) print(`ingest, ${WRITERS} × batches of ${BATCH}`, a, b, 0.5);
+    if (a && b)
+      print(`durable ingest over HTTP, ${WRITERS} writers, batches of ${BATCH} × 400 B`, a, b, 0.5);
   }
   if (only !== 'batch') {
     const [c, d] = await interleave(
       [
         { name: 'ours', run: () => singleLoad.run(service.port, '/v1/events', CONNECTIONS) },
-        { name: 'one fdatasync', run: () => singleLoad.run(peer.port, '/v1/events', CONNECTIONS) },
+        {
+          name: 'the same HTTP stack, one shared fdatasync',
+          run: () => singleLoad.run(peer.port, '/v1/events', CONNECTIONS),
+        },
       ],
       ROUNDS,
     );
-    if (c && d) print(`single appends, ${CONNECTIONS} connections`, c, d, 0.5);
+    if (c && d) print(`single durable appends, ${CONNECTIONS} connections`, c, d, 0.5);
   }
   await Promise.all([batchLoad.end(), singleLoad.end()]);
   await service.drain();

@@ -1,31 +1,99 @@
 /**
- * `make bench`: every benchmark, one after the other, each with its own table, goals and ratios,
- * under one heading that says on which machine. Fails when one of them fails.
+ * `make bench`: every benchmark, one after the other, each with its own details, and at the end one
+ * table of what was measured against which goal, which is also kept under docs/reports/. Fails when
+ * a benchmark fails; a missed goal is a line of the table, not a failure.
  *
  *     node benchmarks/run.ts [name …]
+ *
+ * `MEMPLANE_BENCH_SHORT=1` makes everything small, to see that it works; no report is written then.
  */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Row, SHORT, tableOf } from './lib/row.ts';
 
+const TIMEOUT_MS = 30 * 60_000;
 const folder = fileURLToPath(new URL('./', import.meta.url));
+const root = fileURLToPath(new URL('../', import.meta.url));
 const all = ['event-log', 'ingest', 'apply', 'vectors', 'crdt-incr'];
 const wanted = process.argv.slice(2);
 const gigabytes = Math.round(totalmem() / 2 ** 30);
+const machine = `${cpus().length} × ${cpus()[0]?.model}, ${gigabytes} GiB, Node ${process.version}`;
 
-console.log(`${cpus().length} × ${cpus()[0]?.model}, ${gigabytes} GiB, Node ${process.version}`);
+console.log(machine);
+const started = new Date();
+const loads = [loadavg()[0] ?? 0];
+const rows: Row[] = [];
 const failed: string[] = [];
+const scratch = mkdtempSync(join(tmpdir(), 'memplane-bench-rows-'));
 for (const name of wanted.length > 0 ? wanted : all) {
   console.log(`\n== ${name}`);
-  if (!existsSync(`${folder}${name}.ts`) || (await run(`${folder}${name}.ts`)) !== 0) {
-    failed.push(name);
-  }
+  const file = join(scratch, name);
+  if ((await run(`${folder}${name}.ts`, file)) !== 0) failed.push(name);
+  if (existsSync(file)) rows.push(...readRows(file));
+  loads.push(loadavg()[0] ?? 0);
 }
-if (failed.length > 0) console.error(`\nfailed: ${failed.join(', ')}`);
+rmSync(scratch, { recursive: true });
+
+const report = reportOf();
+console.log(`\n${report}`);
+if (!SHORT && wanted.length === 0) {
+  mkdirSync(`${root}docs/reports`, { recursive: true });
+  const path = `docs/reports/${started.toISOString().slice(0, 10)}-bench.md`;
+  writeFileSync(root + path, report);
+  console.log(`written to ${path}`);
+}
 process.exitCode = failed.length > 0 ? 1 : 0;
 
-function run(file: string): Promise<number | null> {
-  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'inherit', 'inherit'] });
+/** Runs one benchmark; one that takes far too long is ended. */
+function run(script: string, rowsFile: string): Promise<number | null> {
+  const child = spawn(process.execPath, [script], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, MEMPLANE_BENCH_ROWS: rowsFile },
+    timeout: TIMEOUT_MS,
+  });
   return new Promise((resolve) => child.once('close', resolve));
+}
+
+function readRows(file: string): Row[] {
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as Row);
+}
+
+function reportOf(): string {
+  const notes = rows.flatMap(({ what, note }) =>
+    note === undefined ? [] : [`- ${what}: ${note}`],
+  );
+  const seeds = [...new Set(rows.flatMap((row) => row.seeds ?? []))];
+  const load = `${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}`;
+  const lines = [
+    '# Benchmarks',
+    '',
+    `- date: ${started.toISOString()}, ${Math.round((Date.now() - started.getTime()) / 60_000)} minutes`,
+    `- commit: ${commit()}`,
+    `- machine: ${machine}; load average between the benchmarks ${load}`,
+    `- seeds: ${seeds.join('; ')}`,
+    '',
+    'Measured is the median of the rounds ± half the distance between the quartiles. A ratio is',
+    'taken round by round, both sides in turn.',
+    '',
+    tableOf(rows),
+    '',
+    ...(notes.length > 0 ? [...notes, ''] : []),
+    ...(failed.length > 0 ? [`Failed, and so not in the table: ${failed.join(', ')}.`, ''] : []),
+  ];
+  return lines.join('\n');
+}
+
+function commit(): string {
+  try {
+    const git = (...args: string[]) =>
+      execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: 'pipe' }).trim();
+    const changed = git('status', '--porcelain', '--untracked-files=no') !== '';
+    return `${git('rev-parse', 'HEAD')}${changed ? ', with changes' : ''}`;
+  } catch {
+    return 'unknown (no git here)';
+  }
 }

@@ -4,7 +4,7 @@
  * at four selectivities of a filter, the median time of vector and of text search, memory, and the
  * time to open it again.
  *
- *     node benchmarks/vectors.ts [rows] [queries]
+ *     node benchmarks/vectors.ts [rows] [queries] [rounds]
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,12 +12,28 @@ import { join } from 'node:path';
 import { firstHlcOf, formatHlc } from '@memplane/clock';
 import type { CloudEvent } from '@memplane/contracts';
 import { parseFilter } from '@memplane/filter';
-import { clusteredVectors, seededRandom } from '@memplane/testkit';
+import { clusteredVectors } from '@memplane/testkit';
 import type { FeedLine, RankRequest } from '../services/vector-index/src/domain/ports.ts';
 import { frequencies, termsOf } from '../services/vector-index/src/domain/text.ts';
 import { Generation } from '../services/vector-index/src/drivers/generation.ts';
+import {
+  CLASSES,
+  exactTop,
+  LIMITS,
+  percentile,
+  queryVectors,
+  recall,
+  SEEDS,
+  SEEDS_TEXT,
+  TOP_K,
+  words,
+} from './lib/recall.ts';
+import { summarize } from './lib/rounds.ts';
+import { atLeast, atMost, emitRow, SHORT } from './lib/row.ts';
 
-const [ROWS = 100_000, QUERIES = 100] = process.argv.slice(2).map(Number);
+const [ROWS = SHORT ? 10_000 : 100_000, QUERIES = 100, ROUNDS = 5] = process.argv
+  .slice(2)
+  .map(Number);
 const DIMENSIONS = 768;
 const PARTITIONS = 12;
 const BATCH = 256;
@@ -35,25 +51,16 @@ const OPTIONS = {
   database_cache_bytes_max: 32 << 20,
 };
 
-/** Words by Zipf's law, as texts have them. */
-const random = seededRandom(3);
-const words = (count: number) =>
-  Array.from({ length: count }, () => `w${Math.floor(20_000 ** random())}`).join(' ');
-
 function anonymousMiB(): number {
   const status = readFileSync('/proc/self/status', 'utf8');
   return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024;
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'vectors-'));
 try {
   const before = anonymousMiB();
   let index = new Generation(folder, OPTIONS);
-  const source = clusteredVectors({ seed: 1 });
+  const source = clusteredVectors({ seed: SEEDS.vectors });
   const vector = new Float32Array(DIMENSIONS);
   let applyMs = 0;
   const offsets = new Array<number>(PARTITIONS).fill(0);
@@ -66,7 +73,7 @@ try {
       const memory = {
         id: `m${i}`,
         text: words(15),
-        metadata: { n: i % 1000 },
+        metadata: { n: i % CLASSES },
         embedding: { model: 'bench', values },
       };
       const subject = `user/${partition + PARTITIONS * (i % 1000)}`;
@@ -96,64 +103,51 @@ try {
     filter: undefined,
     entity: undefined,
   };
-  const timed = (requests: readonly RankRequest[], topK: number) => {
+  const timed = (requests: readonly RankRequest[]) => {
     const times: number[] = [];
     const found = requests.map((request) => {
       const started = performance.now();
-      const rows = index.latest('default', cut, Date.now(), request).rank(topK);
+      const rows = index.latest('default', cut, Date.now(), request).rank(TOP_K);
       times.push(performance.now() - started);
       return rows.map(({ row }) => row);
     });
-    return { found, p50: median(times) };
+    return { found, p50: percentile(times, 0.5) };
+  };
+  /** The medians of all rounds, after one that warms up. */
+  const inRounds = (name: string, requests: readonly RankRequest[]) => {
+    const { found } = timed(requests);
+    const p50s = Array.from({ length: ROUNDS }, () => timed(requests).p50);
+    return { found, p50: summarize(name, p50s) };
   };
 
-  const queries = clusteredVectors({ seed: 2 });
-  const vectors = Array.from({ length: QUERIES }, () => {
-    const query = new Float32Array(DIMENSIONS);
-    queries.next(query);
-    return query;
-  });
-  // Exact: a second pass over the same seed, so that the vectors need not be held.
-  const LIMITS = [1000, 100, 10, 1];
-  const truth = LIMITS.map(() => vectors.map(() => [] as [row: number, score: number][]));
-  const again = clusteredVectors({ seed: 1 });
-  for (let row = 0; row < ROWS; row++) {
-    again.next(vector);
-    for (const [q, query] of vectors.entries()) {
-      let score = 0;
-      for (let d = 0; d < DIMENSIONS; d++) score += vector[d]! * query[d]!;
-      for (const [l, limit] of LIMITS.entries()) {
-        if (row % 1000 >= limit) continue;
-        const kept = truth[l]![q]!;
-        if (kept.length === 10 && score <= kept[9]![1]) continue;
-        kept.push([row, score]);
-        kept.sort((a, b) => b[1] - a[1]);
-        kept.length = Math.min(kept.length, 10);
-      }
-    }
-  }
+  const vectors = queryVectors(QUERIES, DIMENSIONS);
+  const truth = exactTop(ROWS, vectors);
+  const about = { seeds: SEEDS_TEXT };
+  const size = `${ROWS.toLocaleString('en')} × ${DIMENSIONS}, in the index`;
   console.log(
     `${ROWS} × ${DIMENSIONS}, ${QUERIES} queries\n\n| what | recall@10 | p50 ms |\n|---|---|---|`,
   );
   for (const [l, limit] of LIMITS.entries()) {
     const filter =
-      limit === 1000 ? undefined : parseFilter({ n: { $lt: limit } }, { field: 'filter' });
+      limit === CLASSES ? undefined : parseFilter({ n: { $lt: limit } }, { field: 'filter' });
     const requests = vectors.map((query) => ({ ...NONE, vector: query, filter }));
-    timed(requests.slice(0, 20), 10);
-    const { found, p50 } = timed(requests, 10);
-    const hits = found.reduce(
-      (sum, rows, q) => sum + truth[l]![q]!.filter(([row]) => rows.includes(row)).length,
-      0,
-    );
-    const wanted = truth[l]!.reduce((sum, rows) => sum + rows.length, 0);
-    console.log(
-      `| vectors, ${limit / 10} % match | ${(hits / wanted).toFixed(3)} | ${p50.toFixed(2)} |`,
+    const name = `vectors, ${limit / 10} % match`;
+    const { found, p50 } = inRounds(name, requests);
+    const part = recall(truth[l]!, found);
+    console.log(`| ${name} | ${part.toFixed(3)} | ${p50.median.toFixed(2)} |`);
+    const exact = { ...about, against: 'exact search' };
+    emitRow(`recall@10, ${size}, ${limit / 10} %`, atLeast(0.95), summarize(name, [part]), exact);
+    emitRow(
+      `vector search p50, ${size}, ${limit / 10} %`,
+      atMost(limit === CLASSES ? 1 : 5, 'ms'),
+      p50,
+      about,
     );
   }
   for (const length of [2, 5, 10]) {
     const requests = vectors.map(() => ({ ...NONE, terms: frequencies(termsOf(words(length))) }));
-    timed(requests.slice(0, 20), 10);
-    console.log(`| text, ${length} words | | ${timed(requests, 10).p50.toFixed(2)} |`);
+    const { p50 } = inRounds('text', requests);
+    console.log(`| text, ${length} words | | ${p50.median.toFixed(2)} |`);
   }
   index.close();
   const opening = performance.now();
