@@ -33,6 +33,7 @@ async function buildPlane(): Promise<void> {
   await build({
     entryPoints: {
       memplane: `${standalone}/memplane.ts`,
+      'event-ingest-worker': `${root}services/event-ingest/src/prepare-thread/event-ingest-worker.ts`,
       'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
       'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
     },

@@ -253,10 +253,10 @@ export class HttpServer {
         field: 'content-type',
       });
     }
-    const value = parseJson(await this.#bodies.read(request));
+    const bytes = await this.#bodies.read(request);
     const body = route.parseBody
-      ? route.parseBody(value, caller)
-      : validate(operation.body, value, 'body');
+      ? await route.parseBody(bytes, caller)
+      : validate(operation.body, parseJson(bytes), 'body');
     return { params, query, body };
   }
 

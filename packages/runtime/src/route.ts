@@ -40,10 +40,11 @@ export type BodyContext = Pick<
 export interface Route {
   readonly operation: Operation;
   /**
-   * Checks the parsed body in place of the operation's schema, where checking part by part is
-   * better: it must use the schemas that the operation documents. What it returns is the body.
+   * Parses and checks the bytes of a body in place of `parseJson` and the operation's schema, where
+   * part by part, or in another thread, is better: it must use the schemas that the operation
+   * documents. What it returns is the body.
    */
-  readonly parseBody?: (value: unknown, caller: BodyContext) => unknown;
+  readonly parseBody?: (bytes: Buffer, caller: BodyContext) => unknown;
   readonly handle: (
     request: RouteRequest<unknown, unknown, unknown>,
   ) => Promise<RouteReply> | RouteReply;

@@ -47,6 +47,12 @@ export const INGEST_SETTINGS = {
     'Bytes of events that may wait for the log at once; more are answered 429.',
     { min: 1, unit: 'bytes' },
   ),
+  thread_bytes_min: integer(
+    'MEMPLANE_INGEST_THREAD_BYTES_MIN',
+    32 * 1024,
+    'Bodies of at least so many bytes are parsed and checked in a thread of their own; 0: none.',
+    { unit: 'bytes' },
+  ),
   inflight_requests_max: integer(
     'MEMPLANE_INGEST_INFLIGHT_REQUESTS_MAX',
     1024,

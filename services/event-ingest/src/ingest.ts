@@ -4,8 +4,8 @@ import type { LogInfo } from '@memplane/event-log';
 import type { Appended, Appender } from './appender.ts';
 import type { ArchiveGauge } from './archive-gauge.ts';
 import type { Admission } from './domain/admission.ts';
-import { type PrepareContext, type PreparedEvent, prepareEvent, quoted } from './domain/prepare.ts';
-import type { CheckedEvent } from './domain/read-body.ts';
+import { type PreparedEvent, quoted } from './domain/prepare.ts';
+import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { IngestMetrics } from './metrics.ts';
 
@@ -34,25 +34,14 @@ export class Ingest {
   }
 
   /**
-   * Writes out the events of one request, so that nothing of its body is kept while the log works.
-   * @throws MemplaneError `archive_behind`, `hlc_too_far_ahead`, `event_too_large`
-   */
-  prepare(checked: readonly CheckedEvent[], context: PrepareContext): PreparedEvent[] {
-    this.#parts.archive?.check();
-    this.#takeInStamps(checked);
-    return checked.map((one) =>
-      prepareEvent(one.sent, context, one.field, one.carried.traceparent),
-    );
-  }
-
-  /**
    * Appends the events of one request and answers once they are durable.
-   * @param isBatch whether they came in an array: problems name their index then
-   * @throws MemplaneError `overloaded`, `id_reused`, or what the log throws; nothing is
-   * acknowledged then
+   * @throws MemplaneError `archive_behind`, `hlc_too_far_ahead`, `overloaded`, `id_reused`, or what
+   * the log throws; nothing is acknowledged then
    */
-  async append(events: readonly PreparedEvent[], isBatch: boolean): Promise<AnswerText> {
-    const { admission, ready } = this.#parts;
+  async append({ events, isBatch, carried }: PreparedBody): Promise<AnswerText> {
+    const { admission, ready, archive } = this.#parts;
+    archive?.check();
+    this.#takeInStamps(carried);
     let bytes = 0;
     for (const event of events) bytes += event.value.length;
     admission.enter(events.length, bytes);
@@ -66,11 +55,10 @@ export class Ingest {
   }
 
   /** All of a request's stamps are looked at before anything of it is appended. */
-  #takeInStamps(checked: readonly CheckedEvent[]): void {
-    for (const { carried, field } of checked) {
-      if (carried.hlc === undefined) continue;
+  #takeInStamps(carried: readonly CarriedHlc[]): void {
+    for (const { hlc, field } of carried) {
       try {
-        this.#parts.stamps.clock.receive(parseHlc(carried.hlc));
+        this.#parts.stamps.clock.receive(parseHlc(hlc));
       } catch (error) {
         if (!(error instanceof MemplaneError)) throw error;
         throw new MemplaneError(error.code, `${field}.hlc: ${error.message}`, {

@@ -19,6 +19,7 @@ import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
 import { Ingest } from './ingest.ts';
 import { createIngestMetrics } from './metrics.ts';
+import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { StorageState } from './storage-state.ts';
 
@@ -61,6 +62,7 @@ class EventIngestService implements EventIngest {
   readonly #admission: Admission;
   readonly #stamps: Stamps;
   readonly #archive: ArchiveGauge | undefined;
+  readonly #thread: PrepareThread | undefined;
   readonly #storage: StorageState;
   readonly #loaded = Promise.withResolvers<void>();
   readonly #server: HttpServer;
@@ -80,6 +82,8 @@ class EventIngestService implements EventIngest {
     const floor = context.logWriter.highestHlc;
     this.#stamps = new Stamps(new HybridClock({ now, driftMaxMs, floor }));
     this.#archive = this.#createArchiveGauge(context.invoker);
+    this.#thread =
+      config.thread_bytes_min > 0 ? new PrepareThread(config.inflight_bytes_max) : undefined;
     // Without an append there is nobody to tell; the rejection reaches those that wait.
     this.#loaded.promise.catch(() => {});
     this.#server = this.#createServer(this.#createIngest(), now, context.newId ?? uuidv7);
@@ -117,6 +121,7 @@ class EventIngestService implements EventIngest {
   async stop(): Promise<void> {
     this.#archive?.stop();
     await this.#server.stop();
+    await this.#thread?.stop();
     await this.#telemetry.stop();
   }
 
@@ -149,7 +154,8 @@ class EventIngestService implements EventIngest {
   }
 
   #createServer(ingest: Ingest, now: () => number, newId: () => string): HttpServer {
-    const { embeddingDimensions } = this.#config;
+    const { embeddingDimensions: dimensions, thread_bytes_min } = this.#config;
+    const thread = this.#thread;
     return new HttpServer({
       ...this.#config,
       name: this.name,
@@ -157,7 +163,7 @@ class EventIngestService implements EventIngest {
       description: 'The one writer of the log: validation, identity, stamps, idempotency.',
       telemetry: this.#telemetry,
       logger: this.#logger,
-      routes: [appendEventsRoute({ ingest, dimensions: embeddingDimensions, now, newId })],
+      routes: [appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min })],
       readiness: () => this.#readiness(),
     });
   }

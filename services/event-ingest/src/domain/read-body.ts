@@ -7,7 +7,7 @@ import {
   MemplaneError,
   partitionKey,
 } from '@memplane/contracts';
-import { validate } from '@memplane/runtime';
+import { validate } from '@memplane/runtime/validate';
 import { checkEmbedding } from './embedding.ts';
 import {
   type CarriedStamps,

@@ -1,8 +1,8 @@
 import { appendEvents } from '@memplane/contracts';
 import { type Route, traceparentOf } from '@memplane/runtime';
-import type { PreparedEvent } from '../domain/prepare.ts';
-import { checkBody } from '../domain/read-body.ts';
+import { type BodyOrder, type PreparedBody, prepareBody } from '../domain/prepare-body.ts';
 import type { Ingest } from '../ingest.ts';
+import type { PrepareThread } from '../prepare-thread/prepare-thread.ts';
 
 export interface AppendEventsContext {
   readonly ingest: Ingest;
@@ -10,6 +10,9 @@ export interface AppendEventsContext {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly newId: () => string;
+  /** For large bodies; undefined: all are prepared where they arrive. */
+  readonly thread: PrepareThread | undefined;
+  readonly thread_bytes_min: number;
 }
 
 /** The source of events that name none, from a caller without an app id. */
@@ -17,22 +20,22 @@ export const ANONYMOUS = 'anonymous';
 
 /** `POST /v1/events` */
 export function appendEventsRoute(context: AppendEventsContext): Route {
-  const { ingest, dimensions, now, newId } = context;
+  const { ingest, dimensions, now, newId, thread, thread_bytes_min } = context;
   return {
     operation: appendEvents,
-    parseBody(body, { tenant, callerAppId, trace }) {
-      const events = ingest.prepare(checkBody(body, { tenant, dimensions }), {
+    parseBody(bytes, { tenant, callerAppId, trace }) {
+      const order: BodyOrder = {
         tenant,
+        dimensions,
         defaultSource: isAppId(callerAppId) ? callerAppId : ANONYMOUS,
         now: new Date(now()).toISOString(),
         traceparent: traceparentOf(trace),
-        newId,
-      });
-      return { events, isBatch: Array.isArray(body) };
+      };
+      if (thread && bytes.length >= thread_bytes_min) return thread.prepare(bytes, order);
+      return prepareBody(bytes, order, newId);
     },
     async handle(request) {
-      const { events, isBatch } = request.body as PreparedBody;
-      return { status: 201, raw: await ingest.append(events, isBatch) };
+      return { status: 201, raw: await ingest.append(request.body as PreparedBody) };
     },
   };
 }
@@ -40,9 +43,4 @@ export function appendEventsRoute(context: AppendEventsContext): Route {
 /** Only a sidecar sets the header, but anyone who calls directly may. */
 function isAppId(text: string | undefined): text is string {
   return text !== undefined && /^[A-Za-z0-9._-]{1,128}$/.test(text);
-}
-
-interface PreparedBody {
-  readonly events: readonly PreparedEvent[];
-  readonly isBatch: boolean;
 }
