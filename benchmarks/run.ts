@@ -17,7 +17,17 @@ import { type Row, SHORT, tableOf } from './lib/row.ts';
 const TIMEOUT_MS = 30 * 60_000;
 const folder = fileURLToPath(new URL('./', import.meta.url));
 const root = fileURLToPath(new URL('../', import.meta.url));
-const all = ['event-log', 'ingest', 'apply', 'vectors', 'crdt-incr'];
+const all = [
+  'event-log',
+  'ingest',
+  'apply',
+  'as-of',
+  'restart',
+  'vectors',
+  'search',
+  'visible',
+  'crdt-incr',
+];
 const wanted = process.argv.slice(2);
 const gigabytes = Math.round(totalmem() / 2 ** 30);
 const machine = `${cpus().length} × ${cpus()[0]?.model}, ${gigabytes} GiB, Node ${process.version}`;

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { firstHlcOf, formatHlc } from '@memplane/clock';
 import type { CloudEvent } from '@memplane/contracts';
 import { parseFilter } from '@memplane/filter';
-import { clusteredVectors } from '@memplane/testkit';
+import { clusteredVectors, percentile } from '@memplane/testkit';
 import type { FeedLine, RankRequest } from '../services/vector-index/src/domain/ports.ts';
 import { frequencies, termsOf } from '../services/vector-index/src/domain/text.ts';
 import { Generation } from '../services/vector-index/src/drivers/generation.ts';
@@ -20,7 +20,6 @@ import {
   CLASSES,
   exactTop,
   LIMITS,
-  percentile,
   queryVectors,
   recall,
   SEEDS,

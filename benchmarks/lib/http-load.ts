@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { EventBatch } from './event-bodies.ts';
+import { EventBatch, MixedBatch } from './event-bodies.ts';
 
 /** What a load worker is told to do; it answers each with a {@link LoadResult}. */
 export interface LoadOrder {
@@ -10,6 +11,8 @@ export interface LoadOrder {
   readonly durationMs: number;
   /** Ids are counted from here. */
   readonly firstId: number;
+  /** As fast as it goes, when absent. */
+  readonly events_per_second?: number;
 }
 
 export interface LoadResult {
@@ -23,22 +26,26 @@ export interface LoadResult {
 export interface LoadData {
   readonly events_per_request: number;
   readonly entities: number;
+  /** One in ten is a memory with a vector. */
+  readonly mixed?: boolean;
 }
 
-const { events_per_request, entities } = workerData as LoadData;
+const { events_per_request, entities, mixed } = workerData as LoadData;
 const ROOM = 256;
 
 /** One connection: writes a request, reads its whole answer, writes the next. */
 class Writer {
   readonly #socket: Socket;
-  readonly #batch: EventBatch;
+  readonly #batch: EventBatch | MixedBatch;
   readonly #head: Buffer;
   #left = 0;
   #resolve: ((status: number) => void) | undefined;
   #status = 0;
 
   constructor(order: LoadOrder, seed: number) {
-    this.#batch = new EventBatch(events_per_request, entities, seed, events_per_request === 1);
+    this.#batch = mixed
+      ? new MixedBatch(events_per_request, entities, seed)
+      : new EventBatch(events_per_request, entities, seed, events_per_request === 1);
     this.#head = Buffer.from(
       `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
         `content-length: ${this.#batch.bytes.length}\r\n\r\n`,
@@ -86,9 +93,14 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   let errors = 0;
   const started = performance.now();
   const end = started + order.durationMs;
+  const intervalMs = (events_per_request / (order.events_per_second ?? Infinity)) * 1000;
+  let slot = 0;
   await Promise.all(
     writers.map(async (writer) => {
       while (performance.now() < end) {
+        // Slots that were missed are made up for: the rate holds over the whole run.
+        const waitMs = started + slot++ * intervalMs - performance.now();
+        if (waitMs > 0) await setTimeout(waitMs);
         const first = nextId;
         nextId += events_per_request;
         const status = await writer.send(first);

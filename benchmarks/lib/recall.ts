@@ -61,8 +61,3 @@ export function recall(truth: readonly number[][], found: readonly number[][]): 
   );
   return hits / truth.reduce((sum, rows) => sum + rows.length, 0);
 }
-
-export function percentile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
-}

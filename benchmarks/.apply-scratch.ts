@@ -1,0 +1,247 @@
+/**
+ * How fast the log becomes views, against writing the very same rows: the write batches that the
+ * fold produced, replayed into an empty store. Interleaved rounds, equal durability (none of the
+ * two syncs: the log is the truth). And reads of the past against reads of the newest state, in an
+ * entity of 10,000 events.
+ *
+ *     node benchmarks/apply.ts [events] [entities] [rounds]
+ */
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { firstHlcOf, formatHlc } from '@memplane/clock';
+import { type LogReader, type LogRecord, partitionOf } from '@memplane/event-log';
+import type { WriteBatch } from '@memplane/rocks';
+import type { ApplySettings } from '../services/materializer/src/domain/apply-batch.ts';
+import { foldRecords } from '../services/materializer/src/drivers/applier.ts';
+import { EntityCache } from '../services/materializer/src/drivers/entity-cache.ts';
+import { ViewStore } from '../services/materializer/src/drivers/view-store.ts';
+import { waiting } from '../services/materializer/src/reads/cuts.ts';
+import { readEntity } from '../services/materializer/src/reads/entity.ts';
+import type { Plane } from '../services/materializer/src/reads/plane.ts';
+import { Shard, WaitLimit } from '../services/materializer/src/shard.ts';
+import { summarize } from './lib/rounds.ts';
+import { atLeast, atMost, emitRow, SHORT } from './lib/row.ts';
+
+const [EVENTS = SHORT ? 5_000 : 30_000, ENTITIES = 3_000, ROUNDS = 5] = process.argv
+  .slice(2)
+  .map(Number);
+const PARTITIONS = 12;
+const EVENT_BYTES = 400;
+const BATCH_RECORDS = 512;
+const BATCHES_AT_ONCE = 3;
+const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
+const CACHE_BYTES = 16 * 1024 * 1024;
+const SETTINGS: ApplySettings = {
+  sessionOpenTypes: new Set(['SessionStarted']),
+  sessionCloseTypes: new Set(['SessionEnded']),
+  snapshot_bytes_min: 4 * 1024,
+};
+const START_MS = 1_790_000_000_000;
+
+/** A CloudEvent whose short form has about 400 bytes. */
+function record(n: number, entity: string, partition: number, offset: number): LogRecord {
+  const hlc = firstHlcOf(START_MS + n);
+  const id = `${createHash('md5').update(String(n)).digest('hex')}`;
+  const event = {
+    specversion: '1.0',
+    id,
+    type: 'UserMessageSent',
+    source: 'bench',
+    subject: entity,
+    time: new Date(START_MS + n).toISOString(),
+    datacontenttype: 'application/json',
+    tenant: 'default',
+    partitionkey: entity,
+    hlc: formatHlc(hlc),
+    zone: 'eventual',
+    digest: createHash('sha256').update(id).digest('base64url'),
+    data: {
+      attributes: { turn: n % 97, channel: n % 3 === 0 ? 'email' : 'chat' },
+      data: { text: 'x'.repeat(EVENT_BYTES - 150) },
+    },
+  };
+  const value = Buffer.from(JSON.stringify(event));
+  return { partition, offset, key: entity, value, hlc };
+}
+
+function makeLog(): LogRecord[][] {
+  const log: LogRecord[][] = Array.from({ length: PARTITIONS }, () => []);
+  for (let n = 0; n < EVENTS; n++) {
+    const entity = `user/${(n * 7919) % ENTITIES}`;
+    const partition = partitionOf(entity, PARTITIONS);
+    const records = log[partition]!;
+    records.push(record(n, entity, partition, records.length));
+  }
+  return log;
+}
+
+type Operation = WriteBatch['operations'][number];
+
+async function withStore<T>(work: (store: ViewStore) => Promise<T>): Promise<T> {
+  const dir = await mkdtemp(join(tmpdir(), 'memplane-bench-'));
+  const store = await ViewStore.open(dir, 16 * 1024 * 1024);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Applies all; returns milliseconds. */
+async function apply(
+  log: readonly LogRecord[][],
+  onBatch: (partition: number, operations: readonly Operation[]) => void,
+): Promise<number> {
+  return withStore(async (store) => {
+    const shards = await store.loadShards(LOG_ID, 0, PARTITIONS);
+    const started = performance.now();
+    await inTurns(async (partition) => {
+      let shard = shards[partition]!;
+      const records = log[partition]!;
+      const cache = new EntityCache(CACHE_BYTES / PARTITIONS);
+      for (let at = 0; at < records.length; at += BATCH_RECORDS) {
+        const batch = records.slice(at, at + BATCH_RECORDS);
+        const folded = await foldRecords(store.rocks, shard, partition, batch, SETTINGS, cache);
+        onBatch(partition, folded.writes.operations);
+        await store.rocks.write(folded.writes);
+        folded.written();
+        shard = folded.shard;
+      }
+    });
+    return performance.now() - started;
+  });
+}
+
+async function inTurns(work: (partition: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: BATCHES_AT_ONCE }, async () => {
+      while (next < PARTITIONS) await work(next++);
+    }),
+  );
+}
+
+async function replay(batches: readonly (readonly Operation[])[][]): Promise<number> {
+  return withStore(async (store) => {
+    const { rocks } = store;
+    const started = performance.now();
+    await inTurns(async (partition) => {
+      for (const operations of batches[partition]!) {
+        const batch = rocks.batch();
+        for (const { key, value, start } of operations) {
+          if (start !== undefined) throw new Error('ranges are not replayed');
+          if (value === undefined) batch.delete(key!);
+          else batch.put(key!, value);
+        }
+        await rocks.write(batch);
+      }
+    });
+    return performance.now() - started;
+  });
+}
+
+const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const percentile = (values: readonly number[], p: number) =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))]!;
+
+async function applyAgainstReplay(): Promise<void> {
+  const log = makeLog();
+  const batches: (readonly Operation[])[][] = Array.from({ length: PARTITIONS }, () => []);
+  await apply(log, (partition, operations) => batches[partition]!.push(operations));
+  const rows = batches.flat().reduce((sum, operations) => sum + operations.length, 0);
+  const ratios: number[] = [];
+  const applyRates: number[] = [];
+  const replayRates: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const applyMs = await apply(log, () => {});
+    const replayMs = await replay(batches);
+    applyRates.push((EVENTS / applyMs) * 1000);
+    replayRates.push((EVENTS / replayMs) * 1000);
+    ratios.push(replayMs / applyMs);
+  }
+  emitRow('apply: log → views, history, filter', atLeast(0.5), summarize('apply', ratios), {
+    against: 'its own recorded write batches, replayed',
+  });
+  console.table([
+    {
+      what: `apply, ${EVENTS} events, ${ENTITIES} entities`,
+      'events/s': Math.round(median(applyRates)),
+      'its batches replayed/s': Math.round(median(replayRates)),
+      'rows/event': (rows / EVENTS).toFixed(2),
+      ratio: median(ratios).toFixed(2),
+      spread: `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`,
+      goal: '≥ 0.5',
+    },
+  ]);
+}
+
+const PAST_EVENTS = 10_000;
+const READS = 1_000;
+
+async function pastAgainstLatest(): Promise<void> {
+  await withStore(async (store) => {
+    const records = Array.from({ length: PAST_EVENTS }, (_, n) => record(n, 'user/long', 0, n));
+    let shard = (await store.loadShards(LOG_ID, 0, 1))[0]!;
+    for (let at = 0; at < PAST_EVENTS; at += BATCH_RECORDS) {
+      const batch = records.slice(at, at + BATCH_RECORDS);
+      const folded = await foldRecords(store.rocks, shard, 0, batch, SETTINGS);
+      await store.rocks.write(folded.writes);
+      shard = folded.shard;
+    }
+    await store.rocks.flush();
+    const info = { logId: LOG_ID, epoch: 0, partitions: 1 };
+    const log = {
+      info,
+      bounds: async () => ({ start: 0, end: PAST_EVENTS }),
+    } as unknown as LogReader;
+    const plane: Plane = {
+      log,
+      store,
+      shards: [new Shard(0, shard, new WaitLimit(10))],
+      settings: { time_cut_settle_ms: 0, query_scan_rows_max: 1, trace_nodes_max: 1 },
+      now: Date.now,
+    };
+    const signal = new AbortController().signal;
+    const read = async (asOf: string | undefined) => {
+      const request = { tenant: 'default', entity: 'user/long', after: undefined, asOf };
+      const started = performance.now();
+      await readEntity(plane, { ...request, wait: waiting(0, signal) });
+      return (performance.now() - started) * 1000;
+    };
+    const rounds: Record<string, string | number>[] = [];
+    const ratios: number[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const latest: number[] = [];
+      const past: number[] = [];
+      for (let n = 0; n < READS; n++) {
+        latest.push(await read(undefined));
+        past.push(await read(`offset:${(n * 7919 + round) % PAST_EVENTS}`));
+      }
+      if (round === 0) continue; // warm-up
+      ratios.push(percentile(past, 0.99) / percentile(latest, 0.99));
+      rounds.push({
+        'latest p50 µs': Math.round(median(latest)),
+        'latest p99 µs': Math.round(percentile(latest, 0.99)),
+        'asOf p50 µs': Math.round(median(past)),
+        'asOf p99 µs': Math.round(percentile(past, 0.99)),
+        'p99 ratio': ratios.at(-1)!.toFixed(2),
+      });
+    }
+    console.table(rounds);
+    emitRow(
+      'asOf p99, 10,000 events in the entity, in the service',
+      atMost(2),
+      summarize('asOf', ratios),
+      { against: 'latest read p99' },
+    );
+    console.log(
+      `asOf p99 / latest p99, ${PAST_EVENTS} events in the entity, in the service: median ${median(ratios).toFixed(2)}`,
+    );
+  });
+}
+
+await applyAgainstReplay();

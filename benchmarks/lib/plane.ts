@@ -1,0 +1,120 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import {
+  type Cut,
+  decodeToken,
+  encodeToken,
+  type IndexStatus,
+  joinCuts,
+} from '@memplane/contracts';
+import {
+  type AppendAnswer,
+  expectStatus,
+  forEachAtMost,
+  LostAnswer,
+  Plane,
+  ScratchFolder,
+} from '@memplane/testkit';
+
+interface Shards {
+  readonly shards: readonly { partition: number; appliedOffset: number; lag: number }[];
+}
+
+/** All that was acknowledged to one client, as one token. */
+export class Acknowledged {
+  #cut: Cut | undefined;
+
+  add(token: string): void {
+    const cut = decodeToken(token, 'token');
+    this.#cut = this.#cut === undefined ? cut : joinCuts([this.#cut, cut]);
+  }
+
+  get token(): string {
+    if (this.#cut === undefined) throw new Error('nothing is acknowledged yet');
+    return encodeToken(this.#cut);
+  }
+}
+
+/** Appends arrays of events over `writers` connections. */
+export async function appendAll(
+  plane: Plane,
+  bodies: Iterable<unknown>,
+  acknowledged: Acknowledged,
+  writers = 8,
+): Promise<void> {
+  await forEachAtMost(writers, bodies, async (body) => {
+    const url = `${plane.ingest}/v1/events`;
+    const { token } = await expectStatus<AppendAnswer>(201, 'POST', url, { body });
+    acknowledged.add(token);
+  });
+}
+
+/** Events that the views and the index have not applied yet. */
+export async function lags(plane: Plane): Promise<{ views: number; index: number }> {
+  const [{ shards }, { generations }] = await Promise.all([
+    expectStatus<Shards>(200, 'GET', `${plane.materializer}/v1/shards`),
+    expectStatus<IndexStatus>(200, 'GET', `${plane.vectors}/v1/index`),
+  ]);
+  const live = generations.find(({ state }) => state === 'live')?.partitions ?? [];
+  let [views, index] = [0, 0];
+  for (const { partition, appliedOffset, lag } of shards) {
+    const indexed = live.find((one) => one.partition === partition)?.applied ?? -1;
+    views += lag;
+    index += lag + Math.max(0, appliedOffset - indexed);
+  }
+  return { views, index };
+}
+
+/** Waits until all that is in the log is in the views and in the index. */
+export async function untilApplied(plane: Plane, timeoutMs = 600_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const { views, index } = await lags(plane);
+    if (views === 0 && index === 0) return;
+    if (performance.now() > end) throw new Error(`still behind: ${views} and ${index} events`);
+    await setTimeout(20);
+  }
+}
+
+/**
+ * Asks again and again from the moment of the exec on: while nobody listens, and while the answer
+ * is that it has to wait.
+ * @returns milliseconds since `started`
+ */
+export async function firstAnswer(
+  started: number,
+  ask: () => Promise<{ status: number; text: string }>,
+  timeoutMs = 60_000,
+): Promise<number> {
+  for (;;) {
+    try {
+      const { status, text } = await ask();
+      if (status === 200) return performance.now() - started;
+      if (status !== 503) throw new Error(`${status}: ${text.slice(0, 500)}`);
+    } catch (error) {
+      if (!(error instanceof LostAnswer)) throw error;
+    }
+    if (performance.now() - started > timeoutMs) throw new Error('no answer in time');
+    await setTimeout(2);
+  }
+}
+
+/** What the files of a folder take on the disk, in bytes. */
+export async function folderBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    // Files come and go while a plane runs.
+    const stat = await lstat(join(entry.parentPath, entry.name)).catch(() => undefined);
+    bytes += (stat?.blocks ?? 0) * 512;
+  }
+  return bytes;
+}
+
+/** A plane of its own in a folder that goes with it. */
+export async function withPlane<T>(name: string, work: (plane: Plane) => Promise<T>): Promise<T> {
+  using folder = new ScratchFolder(`bench-${name}`);
+  await using plane = await Plane.start({ dataDir: join(folder.path, 'data') });
+  return await work(plane);
+}
