@@ -15,7 +15,6 @@ import { type LogReader, type LogRecord, partitionOf } from '@memplane/event-log
 import type { WriteBatch } from '@memplane/rocks';
 import type { ApplySettings } from '../services/materializer/src/domain/apply-batch.ts';
 import { foldRecords } from '../services/materializer/src/drivers/applier.ts';
-import { EntityCache } from '../services/materializer/src/drivers/entity-cache.ts';
 import { ViewStore } from '../services/materializer/src/drivers/view-store.ts';
 import { waiting } from '../services/materializer/src/reads/cuts.ts';
 import { readEntity } from '../services/materializer/src/reads/entity.ts';
@@ -32,7 +31,6 @@ const EVENT_BYTES = 400;
 const BATCH_RECORDS = 512;
 const BATCHES_AT_ONCE = 3;
 const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
-const CACHE_BYTES = 16 * 1024 * 1024;
 const SETTINGS: ApplySettings = {
   sessionOpenTypes: new Set(['SessionStarted']),
   sessionCloseTypes: new Set(['SessionEnded']),
@@ -101,13 +99,11 @@ async function apply(
     await inTurns(async (partition) => {
       let shard = shards[partition]!;
       const records = log[partition]!;
-      const cache = new EntityCache(CACHE_BYTES / PARTITIONS);
       for (let at = 0; at < records.length; at += BATCH_RECORDS) {
         const batch = records.slice(at, at + BATCH_RECORDS);
-        const folded = await foldRecords(store.rocks, shard, partition, batch, SETTINGS, cache);
+        const folded = await foldRecords(store.rocks, shard, partition, batch, SETTINGS);
         onBatch(partition, folded.writes.operations);
         await store.rocks.write(folded.writes);
-        folded.written();
         shard = folded.shard;
       }
     });
