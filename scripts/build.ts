@@ -35,6 +35,7 @@ async function buildPlane(): Promise<void> {
       memplane: `${standalone}/memplane.ts`,
       'event-ingest-worker': `${root}services/event-ingest/src/prepare-thread/event-ingest-worker.ts`,
       'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
+      'onnx-worker': `${root}services/vector-index/src/drivers/onnx/onnx-worker.ts`,
       'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
     },
     outdir: dist,
@@ -44,8 +45,8 @@ async function buildPlane(): Promise<void> {
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    // Native code finds its binary beside itself, in node_modules.
-    external: ['rocksdb-native'],
+    // Native code and WebAssembly find their binaries beside themselves, in node_modules.
+    external: ['rocksdb-native', 'onnxruntime-web'],
     // CommonJS packages inside an ES module still ask for `require`.
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",

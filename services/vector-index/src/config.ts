@@ -66,7 +66,16 @@ export const VECTOR_INDEX_SETTINGS = {
     undefined,
     'OpenAI-compatible endpoint that makes vectors of texts, up to /v1; none by default',
   ),
-  embedderModel: text('MEMPLANE_EMBEDDER_MODEL', undefined, 'model that the endpoint is asked for'),
+  embedderOnnxDir: text(
+    'MEMPLANE_EMBEDDER_ONNX_DIR',
+    undefined,
+    'folder of a sentence model in ONNX (model.onnx, tokenizer.json) that makes vectors of texts',
+  ),
+  embedderModel: text(
+    'MEMPLANE_EMBEDDER_MODEL',
+    undefined,
+    'model that the endpoint is asked for, or the name of the one in the folder',
+  ),
   embedderKey: text('MEMPLANE_EMBEDDER_KEY', undefined, 'bearer key of the endpoint'),
   computedDir: text(
     'MEMPLANE_COMPUTED_VECTORS_DIR',
@@ -87,6 +96,10 @@ export const VECTOR_INDEX_SETTINGS = {
   embed_batch_texts_max: integer('MEMPLANE_EMBED_BATCH_TEXTS_MAX', 64, 'texts of one batch', {
     min: 1,
   }),
+  embed_tokens_max: integer('MEMPLANE_EMBED_TOKENS_MAX', 512, 'tokens of a text that count', {
+    min: 2,
+    max: 131_072,
+  }),
   query_vectors_max: integer('MEMPLANE_QUERY_VECTORS_MAX', 1_024, 'vectors of questions kept', {
     min: 1,
   }),
@@ -104,6 +117,11 @@ export function readVectorIndexConfig(env: Env): VectorIndexConfig {
   const config = readConfig(VECTOR_INDEX_SETTINGS, env);
   if (config.embedderUrl && !config.embedderModel) {
     throw new ConfigError('wrong settings:\n  MEMPLANE_EMBEDDER_URL needs MEMPLANE_EMBEDDER_MODEL');
+  }
+  if (config.embedderUrl && config.embedderOnnxDir) {
+    throw new ConfigError(
+      'wrong settings:\n  MEMPLANE_EMBEDDER_URL and MEMPLANE_EMBEDDER_ONNX_DIR: one of them only',
+    );
   }
   return config;
 }

@@ -287,3 +287,36 @@ test('texts get vectors from the embedder, once, and a change of the model re-em
   assert.equal((await index.search({ text: 'violin 1' })).results.length, 10);
   await index.stop();
 });
+
+test('a local model makes the vectors; under another name they are made anew, beside the searches', async (t) => {
+  const dir = folderOf(t);
+  const twin = new Twin();
+  for (let i = 0; i < 20; i++) {
+    const memory = { id: 'm', text: `${WORDS[i % 10]} ${WORDS[(i + 1) % 10]} ${i}` };
+    twin.append(i % PARTITIONS, `e${i}`, `user/${i}`, { memory });
+  }
+  const env = { MEMPLANE_EMBEDDER_ONNX_DIR: join(import.meta.dirname, 'testing/onnx-model') };
+  let index = await start(twin, dir, env);
+  t.after(() => index.stop().catch(() => {}));
+  const settled = async (generation: number) => {
+    for (;;) {
+      const [live] = (await index.status()).generations;
+      if (live?.generation === generation && live.vectors === 20) return live.model;
+      // Whichever index answers, it always finds the text.
+      const { results } = await index.search({ text: 'violin orchard 1' });
+      assert.equal(results[0]?.memory.text, 'violin orchard 1');
+    }
+  };
+  assert.match(String(await settled(1)), /^onnx-model@[0-9a-f]{12}$/);
+  const found = await index.search({ text: 'violin orchard 1', topK: 20 });
+  assert.equal(found.lexicalOnly, undefined);
+  assert.equal(found.results.length, 20);
+  await index.stop();
+  index = await start(twin, dir, { ...env, MEMPLANE_EMBEDDER_MODEL: 'renamed' });
+  assert.equal(await settled(2), 'renamed');
+  assert.deepEqual(
+    (await index.search({ text: 'violin orchard 1', topK: 20 })).results,
+    found.results,
+  );
+  await index.stop();
+});

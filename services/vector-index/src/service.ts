@@ -11,11 +11,13 @@ import {
 } from '@memplane/runtime';
 import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
-import type { ComputedVectors, Embedder, Views } from './domain/ports.ts';
+import type { Embedder, Views } from './domain/ports.ts';
 import { StoredComputedVectors } from './drivers/computed-vectors.ts';
 import type { Generation, GenerationOptions } from './drivers/generation.ts';
 import { createHttpFeed } from './drivers/http-feed.ts';
 import { createHttpViews } from './drivers/http-views.ts';
+import { modelName } from './drivers/onnx/folder.ts';
+import { OnnxEmbedder } from './drivers/onnx/onnx-embedder.ts';
 import { createOpenAiEmbedder } from './drivers/openai-embedder.ts';
 import { Generations } from './generations.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
@@ -51,7 +53,8 @@ export async function createVectorIndex(
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
-  return new VectorIndexService(config, context, telemetry);
+  const embedder = await createEmbedder(config);
+  return new VectorIndexService(config, context, telemetry, embedder);
 }
 
 class VectorIndexService implements VectorIndex {
@@ -72,13 +75,18 @@ class VectorIndexService implements VectorIndex {
   #maintenance: NodeJS.Timeout | undefined;
   #port = 0;
 
-  constructor(config: VectorIndexConfig, context: VectorIndexContext, telemetry: Telemetry) {
+  constructor(
+    config: VectorIndexConfig,
+    context: VectorIndexContext,
+    telemetry: Telemetry,
+    embedder: Embedder | undefined,
+  ) {
     this.#config = config;
     this.#telemetry = telemetry;
     this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
     this.#views = createHttpViews(context.invoker, config.viewCheckTimeoutMs);
-    this.#embedding = createEmbedding(config);
-    const embedder = this.#embedding?.embedder;
+    const computedDir = config.computedDir ?? `${config.dir}-computed`;
+    this.#embedding = embedder && { embedder, computed: new StoredComputedVectors(computedDir) };
     this.#queryVectors = embedder && new QueryVectors(embedder, config.query_vectors_max);
     this.#generations = new Generations(
       config.dir,
@@ -236,21 +244,23 @@ function neverBack(now: () => number): () => number {
   };
 }
 
-function createEmbedding(
-  config: VectorIndexConfig,
-): { embedder: Embedder; computed: ComputedVectors } | undefined {
-  const { embedderUrl, embedderModel, embedderKey, embedTimeoutMs, embed_attempts_max } = config;
+/** @throws MemplaneError `storage_unavailable` for a folder without a model */
+async function createEmbedder(config: VectorIndexConfig): Promise<Embedder | undefined> {
+  const { embedderUrl, embedderOnnxDir: folder, embedderModel, embedTimeoutMs } = config;
+  if (folder) {
+    const model = embedderModel ?? (await modelName(folder));
+    const { embed_tokens_max: tokens_max } = config;
+    return new OnnxEmbedder({ folder, model, tokens_max, timeoutMs: embedTimeoutMs });
+  }
   if (!embedderUrl || !embedderModel) return undefined;
-  const embedder = createOpenAiEmbedder({
+  return createOpenAiEmbedder({
     url: embedderUrl,
     model: embedderModel,
-    key: embedderKey,
+    key: config.embedderKey,
     timeoutMs: embedTimeoutMs,
-    attempts_max: embed_attempts_max,
+    attempts_max: config.embed_attempts_max,
     retryMs: EMBED_RETRY_MS,
   });
-  const computed = new StoredComputedVectors(config.computedDir ?? `${config.dir}-computed`);
-  return { embedder, computed };
 }
 
 /** @param model whose vectors are taken and computed; undefined: all of the right dimensions */
