@@ -27,6 +27,7 @@ const all = [
   'search',
   'visible',
   'crdt-incr',
+  'first-run',
 ];
 const wanted = process.argv.slice(2);
 const gigabytes = Math.round(totalmem() / 2 ** 30);
