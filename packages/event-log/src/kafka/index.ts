@@ -1,0 +1,6 @@
+export type { Compression } from './compression.ts';
+export { type OpenKafkaLogOptions, openKafkaAdmin, openKafkaLog, openKafkaReader } from './open.ts';
+export { KAFKA_LOG_DEFAULTS, type KafkaLogOptions } from './options.ts';
+export type { KafkaReader } from './reader.ts';
+export { NEW_TOPIC_DEFAULTS, type NewTopic } from './topic.ts';
+export type { KafkaAdmin, KafkaWriter } from './writer.ts';
