@@ -25,9 +25,14 @@ export interface TextStatistics {
 
 /** Scores by row, and the rows that have one. */
 export interface TextScores {
-  readonly rows: readonly number[];
+  readonly rows: Uint32Array;
   readonly scores: Float64Array;
 }
+
+/** Texts of up to so many terms share a table of norms. */
+const NORMS = 256;
+/** Decoded postings of the term at hand; nothing is kept in it from one term to the next. */
+const list = new PostingList();
 
 /**
  * BM25 over the rows of `live` (all below `rowCount`), each turn's score raised by a part of its
@@ -41,26 +46,30 @@ export function scoreText(
   statistics: TextStatistics,
 ): TextScores {
   const own = new Float64Array(rowCount);
-  const matched: number[] = [];
-  const list = new PostingList();
+  const matched = new Uint32Array(rowCount);
+  let matches = 0;
+  const byLength = (BM25_K1 * BM25_B) / Math.max(statistics.averageLength, 1e-9);
+  const normOf = (length: number) => BM25_K1 * (1 - BM25_B) + byLength * length;
+  const norms = Float64Array.from({ length: NORMS }, (_, length) => normOf(length));
   // The order of summation is part of the answer.
   for (const term of [...terms.keys()].sort()) {
     list.count = 0;
     source.postings(term, list);
     keepLive(list, live, rowCount);
-    const idf = Math.log(1 + Math.max(0, statistics.texts - list.count + 0.5) / (list.count + 0.5));
+    const { rows, frequencies, count } = list;
+    const idf = Math.log(1 + Math.max(0, statistics.texts - count + 0.5) / (count + 0.5));
     const weight = Math.max(idf, 1e-6) * (terms.get(term) ?? 1) * (BM25_K1 + 1);
-    const byLength = (BM25_K1 * BM25_B) / Math.max(statistics.averageLength, 1e-9);
-    for (let i = 0; i < list.count; i++) {
-      const row = list.rows[i] ?? 0;
-      const frequency = list.frequencies[i] ?? 0;
-      const norm = BM25_K1 * (1 - BM25_B) + byLength * source.length(row);
+    for (let i = 0; i < count; i++) {
+      const row = rows[i] ?? 0;
+      const frequency = frequencies[i] ?? 0;
+      const length = source.length(row);
+      const norm = norms[length] ?? normOf(length);
       const before = own[row] ?? 0;
-      if (before === 0) matched.push(row);
+      if (before === 0) matched[matches++] = row;
       own[row] = before + (weight * frequency) / (frequency + norm);
     }
   }
-  return withNeighbours(own, matched, live, source);
+  return withNeighbours(own, matched.subarray(0, matches), live, source);
 }
 
 function keepLive(list: PostingList, live: Bitmap, rowCount: number): void {
@@ -78,20 +87,26 @@ function keepLive(list: PostingList, live: Bitmap, rowCount: number): void {
 /** A turn has at most two neighbours, so the order in which they are added changes nothing. */
 function withNeighbours(
   own: Float64Array,
-  matched: number[],
+  matched: Uint32Array,
   live: Bitmap,
   source: TextSource,
 ): TextScores {
-  const near = new Float64Array(own.length);
-  const rows = matched.slice();
+  let near: Float64Array | undefined;
+  const raised: number[] = [];
   for (const row of matched) {
     const previous = source.previousTurn(row);
     if (previous === NO_ROW || !live.has(previous)) continue;
+    near ??= new Float64Array(own.length);
     const before = own[previous] ?? 0;
-    if (before === 0 && near[previous] === 0) rows.push(previous);
+    if (before === 0 && near[previous] === 0) raised.push(previous);
     near[previous] = (near[previous] ?? 0) + (own[row] ?? 0);
     near[row] = (near[row] ?? 0) + before;
   }
+  // Many texts are no turns, and so have no neighbours.
+  if (near === undefined) return { rows: matched, scores: own };
+  const rows = new Uint32Array(matched.length + raised.length);
+  rows.set(matched);
+  rows.set(raised, matched.length);
   for (const row of rows) own[row] = (own[row] ?? 0) + NEIGHBOUR_WEIGHT * (near[row] ?? 0);
   return { rows, scores: own };
 }

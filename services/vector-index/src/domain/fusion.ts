@@ -28,7 +28,7 @@ export function fuse(
 
 /** The best `count` of many rows, best first, without sorting them all. */
 export function best(
-  rows: readonly number[],
+  rows: Uint32Array,
   scores: Float64Array,
   count: number,
   before: (a: number, b: number) => number,

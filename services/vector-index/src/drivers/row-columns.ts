@@ -4,7 +4,8 @@ import { NO_ROW } from '../domain/bm25.ts';
 import { openForUpdate } from './open-file.ts';
 
 const RECORD_BYTES = 32;
-const CHUNK_ROWS = 8192;
+const CHUNK_BITS = 13;
+const CHUNK_ROWS = 1 << CHUNK_BITS;
 const HEADER_BYTES = 4096;
 const FORMAT = 'memplane rows 1';
 
@@ -148,7 +149,7 @@ export class RowColumns {
   }
 
   #at(row: number): DataView | undefined {
-    return this.#chunks[Math.floor(row / CHUNK_ROWS)];
+    return this.#chunks[row >>> CHUNK_BITS];
   }
 
   #chunk(row: number): DataView {
