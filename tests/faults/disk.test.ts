@@ -54,6 +54,8 @@ test('a data folder that becomes read-only: said clearly, reads go on, it recove
     assert.equal(problem.code, 'storage_unavailable');
     await assertReadsGoOn(plane, writer);
     await assertRefusedInTime(writer, 'storage_unavailable');
+    await assertReadyAgain(plane, () => folder.thaw());
+    folder.freeze();
     await assertCounterIsHonest(plane, () => folder.thaw());
   } finally {
     folder.thaw();
@@ -140,6 +142,17 @@ async function assertRefusedInTime(writer: Writer, code: string): Promise<void> 
     assert.equal(problem?.code, code);
     assert.ok(performance.now() - started < 5_000, 'refused within 5 s');
   }
+}
+
+/** While counters can not be stored crdt-sync says that it is not ready; then it is, unasked. */
+async function assertReadyAgain(plane: Plane, repair: () => void): Promise<void> {
+  const url = `${plane.crdt}/v1/counters/disk/increments`;
+  assert.equal((await call('POST', url, { body: { by: 1 } })).status, 503);
+  assert.equal(await plane.isReady('crdt-sync'), false);
+  repair();
+  await eventually('crdt-sync is ready without a write', RECOVERY_MS, async () =>
+    (await plane.isReady('crdt-sync')) ? true : undefined,
+  );
 }
 
 /** A counter that can not be stored is not answered as if it were. */

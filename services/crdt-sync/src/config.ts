@@ -90,6 +90,12 @@ export const SETTINGS = {
     { min: 1 },
   ),
   alerts_max: integer('MEMPLANE_ALERTS_MAX', 256, 'alerts kept', { min: 1 }),
+  storageProbeIntervalMs: integer(
+    'MEMPLANE_CRDT_STORAGE_PROBE_INTERVAL_MS',
+    1_000,
+    'how often a write is tried while the storage fails',
+    { min: 10, unit: 'ms' },
+  ),
   hlc_drift_max_ms: integer(
     'MEMPLANE_HLC_DRIFT_MAX_MS',
     60_000,

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { prefixEnd, RocksStore } from '@memplane/rocks';
 import { Redis } from 'ioredis';
 import { readCrdtSyncConfig } from './config.ts';
 import { type CrdtSync, createCrdtSync } from './service.ts';
@@ -239,6 +240,67 @@ describe('crdt-sync', () => {
     );
   });
 });
+
+describe('crdt-sync on a damaged store', () => {
+  it('finds the value, says so in an alert, and keeps the alert over restarts', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
+    let service = await started(dir);
+    const at = (url: string) => `http://127.0.0.1:${service.port}${url}`;
+    const post = async (url: string, body: unknown) => {
+      const headers = { 'content-type': 'application/json' };
+      const init = { method: 'POST', headers, body: JSON.stringify(body) };
+      return (await (await fetch(at(url), init)).json()) as Record<string, unknown>;
+    };
+    const alerts = async () =>
+      ((await (await fetch(at('/v1/alerts'))).json()) as { alerts: { count: number }[] }).alerts;
+    await post('/v1/counters/hurt/increments', { by: 7 });
+    await post('/v1/counters/well/increments', { by: 8 });
+    assert.deepEqual((await post('/v1/reconciliations', {}))['differences'], []);
+    await ended(service);
+    await damage(dir, 'hurt');
+
+    service = await started(dir);
+    const report = await post('/v1/reconciliations', {});
+    assert.deepEqual(
+      (report['differences'] as { name: string }[]).map(({ name }) => name),
+      ['hurt'],
+    );
+    assert.equal((await post('/v1/counters/well/increments', { by: 1 }))['value'], 9);
+    const [found] = await alerts();
+    assert.deepEqual(
+      { ...found, time: '' },
+      {
+        time: '',
+        code: 'storage_damaged',
+        detail: 'A value does not have its digest.',
+        subject: 'counter/hurt',
+        count: 1,
+      },
+    );
+    await ended(service);
+    service = await started(dir);
+    assert.deepEqual(await alerts(), [found]);
+    await post('/v1/reconciliations', {});
+    assert.equal((await alerts())[0]?.count, 2);
+    await ended(service);
+    await rm(dir, { recursive: true });
+  });
+});
+
+/** Flips the last bit of a counter's stored value. */
+async function damage(dir: string, name: string): Promise<void> {
+  const rocks = await RocksStore.open(dir);
+  const start = Buffer.from('default\0c');
+  const rows = await rocks.scanAll({ gte: start, lt: prefixEnd(start) ?? start, limit: 100 });
+  const row = rows.find(({ key }) => key.toString('latin1').endsWith(name));
+  assert.ok(row);
+  const value = Buffer.from(row.value);
+  value[value.length - 1] = (value.at(-1) ?? 0) ^ 1;
+  const batch = rocks.batch();
+  batch.put(row.key, value);
+  await rocks.write(batch, { sync: true });
+  await rocks.close();
+}
 
 describe('crdt-sync with a token', () => {
   it('answers NOAUTH until AUTH', async () => {

@@ -13,6 +13,7 @@ import {
 } from '@memplane/runtime';
 import type { CrdtSyncConfig } from './config.ts';
 import { Alerts } from './domain/alerts.ts';
+import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
 import { EmbeddedStore } from './drivers/embedded-store.ts';
 import { createCrdtMetrics } from './metrics.ts';
@@ -64,8 +65,25 @@ export async function createCrdtSync(
     toError: toMemplaneError,
   });
   const logger = context.logger ?? createLogger('crdt-sync', config.logLevel);
-  const alerts = new Alerts({ alerts_max: config.alerts_max, now });
+  const alerts = await loadAlerts(store, config.alerts_max, now);
   return new CrdtSyncService(config, { store, telemetry, engine, logger, alerts });
+}
+
+/** Damage to the list is itself an alert, and no reason not to start. */
+async function loadAlerts(
+  store: EmbeddedStore,
+  alerts_max: number,
+  now: () => number,
+): Promise<Alerts> {
+  try {
+    return new Alerts({ alerts_max, now, store, before: await store.loadAlerts() });
+  } catch (cause) {
+    const error = toMemplaneError(cause);
+    if (error.code !== 'storage_damaged') throw error;
+    const alerts = new Alerts({ alerts_max, now, store, before: [] });
+    alerts.raise(error.code, error.message, 'alerts');
+    return alerts;
+  }
 }
 
 interface Parts {
@@ -79,12 +97,17 @@ interface Parts {
 class CrdtSyncService implements CrdtSync {
   readonly name = 'crdt-sync';
   readonly #parts: Parts;
+  readonly #storageProbeIntervalMs: number;
+  #watch: NodeJS.Timeout | undefined;
+  #isProbing = false;
+  #isFailureTold = false;
   readonly #server: HttpServer;
   readonly #resp: RespServer;
   #port = 0;
 
   constructor(config: CrdtSyncConfig, parts: Parts) {
     this.#parts = parts;
+    this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
     const { engine, store, telemetry, logger } = parts;
     this.#resp = new RespServer({ ...config, engine, store, logger });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
@@ -97,7 +120,8 @@ class CrdtSyncService implements CrdtSync {
       logger,
       routes: crdtSyncRoutes({ ...parts, ...config }),
       readiness: () => ({
-        ready: true,
+        ready: engine.storageFailure === undefined,
+        storage: engine.storageFailure?.code ?? 'ok',
         incarnation: engine.incarnation,
         queuedCommands: engine.queued,
         failedCommits: engine.stats.failedCommits,
@@ -121,18 +145,46 @@ class CrdtSyncService implements CrdtSync {
       await this.#server.stop();
       throw error;
     }
+    this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
     this.#parts.logger.info({ port: this.#port, respPort: this.respPort }, 'listening');
+  }
+
+  /** A storage that fails is told, and tried again, so that a replica nobody writes to recovers. */
+  #watchStorage(): void {
+    const { engine, alerts, logger } = this.#parts;
+    const failure = engine.storageFailure;
+    if (failure !== undefined && !this.#isProbing) {
+      if (!this.#isFailureTold) alerts.raise(failure.code, failure.message, 'storage');
+      this.#isFailureTold = true;
+      this.#isProbing = true;
+      const probe = new Command('probe', '', '', () => {
+        this.#isProbing = false;
+      });
+      try {
+        engine.submit(probe);
+      } catch {
+        // Too many commands wait: those are as good a trial.
+        this.#isProbing = false;
+      }
+    }
+    if (failure === undefined) this.#isFailureTold = false;
+    if (failure !== undefined || !alerts.unsaved) return;
+    alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
   }
 
   /** Refuses the new, and waits until what was taken is durable and answered. */
   async drain(): Promise<void> {
+    clearInterval(this.#watch);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);
     await this.#parts.engine.drain();
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#watch);
     await Promise.all([this.#server.stop(), this.#resp.stop()]);
-    await this.#parts.store.close();
+    const { alerts, logger, store } = this.#parts;
+    await alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
+    await store.close();
     await this.#parts.telemetry.stop();
   }
 }

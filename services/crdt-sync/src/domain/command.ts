@@ -18,6 +18,8 @@ export type CommandType =
   | 'register-reset'
   | 'reset-any'
   | 'nothing'
+  /** Writes, if the last commit failed, so that a replica without traffic recovers too. */
+  | 'probe'
   | 'scan';
 
 /** A part of a log-derived counter, as the materializer sends it. */

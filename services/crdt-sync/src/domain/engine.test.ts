@@ -157,6 +157,23 @@ describe('engine', () => {
     });
   }
 
+  it('tells that commits fail, and recovers by a probe where nobody writes', async () => {
+    const store = new JoiningStore();
+    const engine = engineOn(store);
+    await ask(engine, 'increment', 'a', 5);
+    await ask(engine, 'probe', '');
+    assert.equal(store.commits.length, 1, 'a probe writes nothing while all is well');
+    store.failing = 'before';
+    await ask(engine, 'increment', 'a', 1);
+    for (let i = 0; i < 50; i++) await ask(engine, 'probe', '');
+    assert.equal(engine.storageFailure?.code, 'storage_full');
+    assert.equal(engine.commitVector().size, 2, 'failures do not add up');
+    store.failing = undefined;
+    assert.equal(await ask(engine, 'probe', ''), 0);
+    assert.equal(engine.storageFailure, undefined);
+    assert.equal(await ask(engine, 'counter-get', 'a'), 5);
+  });
+
   it('refuses what does not fit its queue, and anything once it drains', async () => {
     const engine = engineOn(new JoiningStore(), { queued: 2 });
     const taken = [ask(engine, 'increment', 'a', 1), ask(engine, 'increment', 'a', 1)];

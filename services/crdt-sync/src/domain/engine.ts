@@ -45,6 +45,7 @@ export class Engine {
   #running = false;
   #incarnation: Incarnation;
   #commits = 0;
+  #storageFailure: MemplaneError | undefined;
   readonly #past: Map<Incarnation, number>;
   #scans = 0;
   #closed = false;
@@ -70,6 +71,11 @@ export class Engine {
   /** All that is durable here. */
   commitVector(): CommitVector {
     return new Map([...this.#past, [this.#incarnation, this.#commits]]);
+  }
+
+  /** Why the last commit failed; undefined when it did not. */
+  get storageFailure(): MemplaneError | undefined {
+    return this.#storageFailure;
   }
 
   get queued(): number {
@@ -138,7 +144,7 @@ export class Engine {
     let changes: Change[];
     try {
       changes = this.#apply(batch, slots);
-      if (changes.length > 0) await this.#commit(changes);
+      if (changes.length > 0 || this.#isProbed(batch)) await this.#commit(changes);
     } catch (cause) {
       await this.#recover(batch, cause);
       return;
@@ -159,6 +165,7 @@ export class Engine {
     let last: Slot | undefined;
     for (const command of batch) {
       if (command.type === 'scan' || command.type === 'nothing') continue;
+      if (command.type === 'probe') continue;
       // Commands on one name come in runs: that spares most look-ups of a hot one.
       if (last?.ref.name === command.name && last.ref.tenant === command.tenant) {
         command.slot = last;
@@ -184,6 +191,10 @@ export class Engine {
     }
     await Promise.all([loadElements(store, batch), loadOps(store, batch)]);
     return slots;
+  }
+
+  #isProbed(batch: readonly Command[]): boolean {
+    return this.#storageFailure !== undefined && batch.some(({ type }) => type === 'probe');
   }
 
   #apply(batch: readonly Command[], slots: ReadonlyMap<string, Slot>): Change[] {
@@ -212,6 +223,7 @@ export class Engine {
     const number = this.#commits + 1;
     await store.commit({ incarnation: this.#incarnation, number, hlc: clock.last, changes });
     this.#commits = number;
+    this.#storageFailure = undefined;
     this.stats.commits++;
   }
 
@@ -222,10 +234,12 @@ export class Engine {
   async #recover(batch: readonly Command[], cause: unknown): Promise<void> {
     this.stats.failedCommits++;
     this.#slots.clear();
-    this.#past.set(this.#incarnation, this.#commits);
+    // One without a commit that is known to be there is in no token: failures must not add up.
+    if (this.#commits > 0) this.#past.set(this.#incarnation, this.#commits);
     this.#incarnation = this.#options.newIncarnation();
     this.#commits = 0;
     const error = this.#options.toError(cause);
+    this.#storageFailure = error;
     const reads = batch.filter(isRead);
     this.#settleAll(
       batch.filter((command) => !isRead(command)),

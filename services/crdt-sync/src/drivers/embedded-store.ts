@@ -1,3 +1,4 @@
+import type { CrdtAlert } from '@memplane/contracts';
 import {
   addDigests,
   type Dot,
@@ -16,6 +17,7 @@ import {
   storageError,
   type WriteBatch,
 } from '@memplane/rocks';
+import type { AlertStore } from '../domain/alerts.ts';
 import type {
   Change,
   Commit,
@@ -40,7 +42,7 @@ export interface EmbeddedStoreOptions {
 }
 
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
-export class EmbeddedStore implements CrdtStore {
+export class EmbeddedStore implements CrdtStore, AlertStore {
   readonly opIdsMax: number;
   #rocks: RocksStore;
   #failedWrites = 0;
@@ -141,6 +143,17 @@ export class EmbeddedStore implements CrdtStore {
       }
     }
     return found;
+  }
+
+  async loadAlerts(): Promise<CrdtAlert[]> {
+    const [record] = await this.#rocks.getMany([keys.alertsKey()]);
+    return record ? records.readAlertsRecord(record) : [];
+  }
+
+  async saveAlerts(alerts: readonly CrdtAlert[]): Promise<void> {
+    const batch = this.#rocks.batch();
+    batch.put(keys.alertsKey(), records.alertsRecord(alerts));
+    await this.#rocks.write(batch, { sync: true });
   }
 
   async *verify(): AsyncGenerator<VerifiedValue> {

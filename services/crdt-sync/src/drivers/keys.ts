@@ -9,6 +9,7 @@ const OP = 0x6f;
 const OP_RING = 0x71;
 const OP_COUNT = 0x6e;
 const INCARNATION = 0x69;
+const ALERTS = 0x61;
 
 const writer = new KeyWriter();
 
@@ -60,6 +61,10 @@ export function opCountKey(ref: Ref): Buffer {
 
 export function incarnationKey(incarnation: string): Buffer {
   return writer.begin(REPLICA).u8(INCARNATION).raw(Buffer.from(incarnation, 'hex')).finish();
+}
+
+export function alertsKey(): Buffer {
+  return writer.begin(REPLICA).u8(ALERTS).finish();
 }
 
 export function incarnationRange() {

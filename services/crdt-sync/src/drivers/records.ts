@@ -1,4 +1,4 @@
-import { MemplaneError } from '@memplane/contracts';
+import { type CrdtAlert, crdtAlertSchema, MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
   type CounterState,
@@ -95,6 +95,18 @@ export function readOpRecord(record: Buffer): OpRecord {
 /** Two whole numbers. */
 export function pairRecord(number: number, hlc: bigint): Buffer {
   return opRecord({ by: number, hlc });
+}
+
+export function alertsRecord(alerts: readonly CrdtAlert[]): Buffer {
+  return sealed(Buffer.from(JSON.stringify(alerts)));
+}
+
+export function readAlertsRecord(record: Buffer): CrdtAlert[] {
+  try {
+    return crdtAlertSchema.array().parse(JSON.parse(opened(record).toString()));
+  } catch {
+    throw damaged('the list of alerts');
+  }
 }
 
 export function sealed(...parts: readonly Uint8Array[]): Buffer {

@@ -16,6 +16,7 @@ export function reconcileRoute(engine: Engine, store: CrdtStore, alerts: Alerts)
     for (const { type, name } of report.differences) {
       alerts.raise('storage_damaged', 'A value does not have its digest.', `${type}/${name}`);
     }
+    await alerts.save();
     const tookMs = Math.round(performance.now() - started);
     return ok({ dryRun: body.dryRun, replicas: 1, ...report, tookMs });
   });
