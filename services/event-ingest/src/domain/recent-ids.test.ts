@@ -43,3 +43,45 @@ for (const [name, keyOf] of Object.entries({ spread: key, crowded })) {
     );
   });
 }
+
+test('filled from the newest to the oldest it is the same as filled in order', () => {
+  const bytes = (text: string) => Buffer.from(text, 'latin1');
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 17 }),
+      fc.uniqueArray(fc.nat({ max: 40 }), { maxLength: 17 }),
+      fc.array(fc.nat({ max: 60 }), { maxLength: 60 }),
+      (max, before, after) => {
+        const loaded = before.slice(-max);
+        const inOrder = new RecentIds(max);
+        const backwards = new RecentIds(max);
+        for (const [at, n] of loaded.entries()) inOrder.add(crowded(n), first(at));
+        for (const [at, n] of [...loaded.entries()].reverse()) {
+          backwards.addOlder(
+            bytes(crowded(n)),
+            Buffer.from(first(at).digest, 'base64url'),
+            first(at),
+          );
+        }
+        for (const [at, n] of after.entries()) {
+          inOrder.add(crowded(n), first(100 + at));
+          backwards.add(crowded(n), first(100 + at));
+          for (let m = 0; m <= 60; m++) {
+            assert.deepEqual(backwards.get(crowded(m)), inOrder.get(crowded(m)));
+          }
+        }
+        assert.equal(backwards.size, inOrder.size);
+      },
+    ),
+  );
+});
+
+test('of two copies of an identity the older one counts', () => {
+  const table = new RecentIds(4);
+  for (const at of [9, 7, 3]) {
+    const { digest, ...place } = first(at);
+    table.addOlder(Buffer.from(key(1), 'latin1'), Buffer.from(digest, 'base64url'), place);
+  }
+  assert.equal(table.size, 1);
+  assert.deepEqual(table.get(key(1)), withoutDigest(first(3)));
+});

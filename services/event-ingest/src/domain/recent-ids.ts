@@ -58,7 +58,7 @@ export class RecentIds {
    * Adds an identity, and forgets the oldest when full. One that is there keeps its first place.
    * @param first its `digest` is base64url, of which 16 bytes are kept
    */
-  add(idKey: string, first: Omit<FirstAppend, 'contentKey'> & { readonly digest: string }): void {
+  add(idKey: string, first: Place & { readonly digest: string }): void {
     const known = this.#find(idKey);
     if (known !== NONE) return;
     const slot = this.#at;
@@ -73,6 +73,42 @@ export class RecentIds {
     const chain = bucketOf(idKey) & this.#mask;
     this.#next[slot] = this.#heads[chain] ?? NONE;
     this.#heads[chain] = slot;
+  }
+
+  /**
+   * Adds an identity older than all that are there; only before the first `add`. One that is there
+   * takes this earlier place. Nothing is added when full.
+   * @param id 16 bytes
+   * @param digest at least 16 bytes, which are kept
+   */
+  addOlder(id: Uint8Array, digest: Uint8Array, place: Place): void {
+    const chain = bucketOfBytes(id) & this.#mask;
+    let slot = this.#heads[chain] ?? NONE;
+    while (slot !== NONE && !this.#holdsBytes(slot, id)) slot = this.#next[slot] ?? NONE;
+    if (slot === NONE) {
+      if (this.#size === this.#max) return;
+      // From the last slot down, so that the ring comes to the oldest one first.
+      slot = this.#max - 1 - this.#size++;
+      this.#copy(id, slot * ENTRY_BYTES);
+      this.#next[slot] = this.#heads[chain] ?? NONE;
+      this.#heads[chain] = slot;
+    }
+    this.#copy(digest, slot * ENTRY_BYTES + KEY_BYTES);
+    this.#partitions[slot] = place.partition;
+    this.#offsets[slot] = place.offset;
+    this.#hlcs[slot] = place.hlc;
+  }
+
+  #copy(key: Uint8Array, at: number): void {
+    for (let i = 0; i < KEY_BYTES; i++) this.#keys[at + i] = key[i] ?? 0;
+  }
+
+  #holdsBytes(slot: number, id: Uint8Array): boolean {
+    const at = slot * ENTRY_BYTES;
+    for (let i = 0; i < KEY_BYTES; i++) {
+      if (this.#keys[at + i] !== id[i]) return false;
+    }
+    return true;
   }
 
   #find(idKey: string): number {
@@ -109,6 +145,8 @@ export class RecentIds {
   }
 }
 
+type Place = Omit<FirstAppend, 'contentKey'>;
+
 /** The identity is a hash already: four of its bytes are as good as any. */
 function bucketOf(idKey: string): number {
   return (
@@ -117,4 +155,8 @@ function bucketOf(idKey: string): number {
     (idKey.charCodeAt(2) << 16) |
     (idKey.charCodeAt(3) << 24)
   );
+}
+
+function bucketOfBytes(id: Uint8Array): number {
+  return (id[0] ?? 0) | ((id[1] ?? 0) << 8) | ((id[2] ?? 0) << 16) | ((id[3] ?? 0) << 24);
 }

@@ -1,8 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
 import type { LogWriter } from '@memplane/event-log';
 import type { DuplicateRecord, FirstAppend } from '../domain/duplicate-record.ts';
 import { RecentIds } from '../domain/recent-ids.ts';
 
 type LoadedAppend = Omit<FirstAppend, 'contentKey'> & { readonly digest: string };
+
+const LOADED_AT_ONCE = 4_096;
 
 /**
  * The record of recent ids of a plane with one writer: in memory, and filled from the log itself
@@ -20,24 +23,13 @@ export class EmbeddedDuplicates implements DuplicateRecord {
     return this.#ids.size;
   }
 
-  /** Reads what the log's newest records tell, at most `entriesMax`. */
+  /** Reads what the log's newest records tell, at most `entriesMax`; only before anything else. */
   async load(log: Pick<LogWriter, 'recent'>, entriesMax: number): Promise<void> {
-    const newestFirst: { idKey: string; first: LoadedAppend }[] = [];
+    let loaded = 0;
     for await (const record of log.recent(entriesMax)) {
-      newestFirst.push({
-        idKey: bufferOf(record.idDigest).toString('latin1'),
-        first: {
-          partition: record.partition,
-          offset: record.offset,
-          hlc: record.hlc,
-          digest: bufferOf(record.contentDigest).toString('base64url'),
-        },
-      });
-    }
-    // Oldest first: the ring forgets in that order, and the first of two copies counts.
-    for (let i = newestFirst.length - 1; i >= 0; i--) {
-      const entry = newestFirst[i];
-      if (entry) this.#ids.add(entry.idKey, entry.first);
+      this.#ids.addOlder(record.idDigest, record.contentDigest, record);
+      // The thread has other services to start meanwhile.
+      if (++loaded % LOADED_AT_ONCE === 0) await setImmediate();
     }
   }
 
@@ -48,8 +40,4 @@ export class EmbeddedDuplicates implements DuplicateRecord {
   remember(idKey: string, first: LoadedAppend): void {
     this.#ids.add(idKey, first);
   }
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
