@@ -14,6 +14,7 @@ export { entityOf, escapeId, type Scope, unescapeId } from './scope.ts';
 export type * from './types.ts';
 export { uuidV7 } from './uuid.ts';
 export type {
+  FoundEntity,
   HistoryEntry,
   HistoryOptions,
   HistoryPage,

@@ -40,8 +40,11 @@ export interface QueryRequest extends PastReadOptions {
   readonly cursor?: string;
 }
 
+/** An entity that a query found: its memories come with its view (`entity`). */
+export type FoundEntity = Pick<EntityView, 'entity' | 'attributes' | 'sequence' | 'asOf'>;
+
 export interface QueryAnswer {
-  readonly entities: readonly EntityView[];
+  readonly entities: readonly FoundEntity[];
   /** For the next page; it reads the same cut. Absent or null on the last. */
   readonly cursor?: string | null;
   readonly [more: string]: unknown;
