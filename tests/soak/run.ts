@@ -65,7 +65,7 @@ async function runFile(file: string): Promise<Outcome> {
     notes: output
       .split('\n')
       .filter((line) => /# .*(figure: |: seed \d)/.test(line))
-      .map((line) => line.replace(/^[\s#]+/g, '').replace(/^figure: /, '')),
+      .map((line) => line.replace(/^[\s\\#]+/g, '').replace(/^figure: /, '')),
   };
 }
 
