@@ -49,7 +49,7 @@ soak: build ## The same tests at their full counts; the report goes to docs/repo
 	@exec $(NODE) tests/soak/run.ts
 
 .PHONY: bench
-bench: build ## All benchmarks with their goals
+bench: build ## Every goal measured, and one table: met or missed (about ten minutes)
 	@exec $(NODE) benchmarks/run.ts
 
 .PHONY: lint
