@@ -62,10 +62,16 @@ process.exitCode = failed.length > 0 ? 1 : 0;
 function run(script: string, rowsFile: string): Promise<number | null> {
   const child = spawn(process.execPath, [script], {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, MEMPLANE_BENCH_ROWS: rowsFile },
+    env: { ...builtEntry(), ...process.env, MEMPLANE_BENCH_ROWS: rowsFile },
     timeout: TIMEOUT_MS,
   });
   return new Promise((resolve) => child.once('close', resolve));
+}
+
+/** Planes run from what `make build` made, also when a source is touched while this goes on. */
+function builtEntry(): Record<string, string> {
+  const built = `${root}dist/memplane.js`;
+  return existsSync(built) ? { MEMPLANE_ENTRY: built } : {};
 }
 
 function readRows(file: string): Row[] {
