@@ -7,6 +7,8 @@ export interface FeedRecord {
   readonly partition: number;
   readonly offset: number;
   readonly epoch: number;
+  /** The views left it out. */
+  readonly applied?: false;
   readonly event: LoggedEvent;
 }
 

@@ -57,7 +57,8 @@ export const getFeed = operation({
     200: {
       description:
         'Records in order, one a line, up to what the view has applied. The server may end the ' +
-        'answer at any record; go on from the next offset.',
+        'answer at any record; go on from the next offset. A line of `agent-events` with ' +
+        '`applied: false` is a second copy or reuses an id: the views left it out.',
       mediaTypes: ['application/x-ndjson', 'text/event-stream'],
     },
   },

@@ -14,12 +14,14 @@ const CARRIAGE_RETURN = 0x0d;
 const CLOSE = Buffer.from('}');
 
 /**
- * The line of a record: `{"partition","offset","epoch","event":{…}}`. The event is copied as the
- * log has it, unparsed; only one with line breaks in it (none of ours has) is written anew.
+ * The line of a record: `{"partition","offset","epoch","event":{…}}`, with `"applied":false` for one
+ * that the views left out (a second copy, a reused id). The event is copied as the log has it,
+ * unparsed; only one with line breaks in it (none of ours has) is written anew.
  */
-export function eventLine(epoch: number, record: LogRecord): FeedLine {
+export function eventLine(epoch: number, record: LogRecord, isApplied: boolean): FeedLine {
   const { partition, offset, value } = record;
-  const head = `{"partition":${partition},"offset":${offset},"epoch":${epoch},"event":`;
+  const mark = isApplied ? '' : '"applied":false,';
+  const head = `{"partition":${partition},"offset":${offset},"epoch":${epoch},${mark}"event":`;
   return { offset, json: Buffer.concat([Buffer.from(head), onOneLine(value), CLOSE]) };
 }
 

@@ -20,6 +20,9 @@ export interface FeedStep {
   readonly next: number;
 }
 
+/** Batches of the timeline that are read at once. */
+const TIMELINE_STEP_BATCHES = 16;
+
 /** One step of a feed: some lines from an offset on, none at the end of what is applied. */
 export type FeedSource = (partition: number, from: number, bytesMax: number) => Promise<FeedStep>;
 
@@ -28,7 +31,10 @@ export function feedSource(topic: string, plane: Plane, archive?: RecordArchive)
   return (partition, from, bytesMax) => readViews(plane, partition, from, bytesMax);
 }
 
-/** The records of the log, also duplicates and refused ones; from the archive where it has gone. */
+/**
+ * The records of the log, also those that the views left out, marked as such; from the archive where
+ * the log has gone.
+ */
 async function readEvents(
   plane: Plane,
   archive: RecordArchive | undefined,
@@ -36,13 +42,50 @@ async function readEvents(
   from: number,
   maxBytes: number,
 ): Promise<FeedStep> {
-  const { applied } = shardAt(plane, partition);
+  const shard = shardAt(plane, partition);
+  const { applied } = shard;
   if (from > applied) return { lines: [], next: from };
   const options = { maxBytes, maxRecords: Math.min(applied - from + 1, 4096) };
   const records = await readRecords(plane, archive, partition, from, options);
   const { epoch } = plane.log.info;
-  const lines = records.map((record) => eventLine(epoch, record));
-  return { lines, next: (lines.at(-1)?.offset ?? from - 1) + 1 };
+  const last = records.at(-1)?.offset ?? from - 1;
+  const { duplicates, rejected } = shard.record;
+  const leftOut =
+    duplicates + rejected === 0 ? NONE : await offsetsLeftOut(plane, partition, from, last);
+  const lines = records.map((record) => eventLine(epoch, record, !leftOut.has(record.offset)));
+  return { lines, next: last + 1 };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+/** The offsets, `from` and `last` included, of second copies and of events with a reused id. */
+async function offsetsLeftOut(
+  plane: Plane,
+  partition: number,
+  from: number,
+  last: number,
+): Promise<ReadonlySet<number>> {
+  const keys = new ShardKeys(PLANE, partition);
+  const found = new Set<number>();
+  await inSnapshot(plane, async ({ rocks, snapshot }) => {
+    for (let next = from; next <= last; ) {
+      const batches = await rocks.scanAll({
+        gte: toKey(keys.batch(next)),
+        lt: toKey(after(keys.table('b'))),
+        snapshot,
+        limit: TIMELINE_STEP_BATCHES,
+        chunkRows: TIMELINE_STEP_BATCHES,
+      });
+      if (batches.length === 0) return;
+      for (const { value } of batches) {
+        for (const { offset, key } of readTimeline(value)) {
+          if (key === '') found.add(offset);
+          next = Math.max(next, offset + 1);
+        }
+      }
+    }
+  });
+  return found;
 }
 
 /** @throws MemplaneError `history_expired` when neither log nor archive goes back that far */
@@ -63,9 +106,6 @@ export async function readRecords(
   }
 }
 
-/** Batches looked at in one step of the views' feed. */
-const VIEW_STEP_BATCHES = 16;
-
 /**
  * The newest view of each entity that changed, at the offset of its newest change: an entry of the
  * timeline whose entity has changed again since is left to the later one.
@@ -82,8 +122,8 @@ async function readViews(
       gte: toKey(keys.batch(from)),
       lt: toKey(after(keys.table('b'))),
       snapshot: reader.snapshot,
-      limit: VIEW_STEP_BATCHES,
-      chunkRows: VIEW_STEP_BATCHES,
+      limit: TIMELINE_STEP_BATCHES,
+      chunkRows: TIMELINE_STEP_BATCHES,
     });
     const newest = new Map<string, number>();
     let next = from;
