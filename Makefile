@@ -8,7 +8,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 SOURCES := $(shell find packages services scripts -name node_modules -prune -o -type f \
 	\( -name '*.ts' -o -name 'package.json' \) ! -name '*.test.ts' -print 2>/dev/null)
-UNIT_TESTS := "packages/*/src/**/*.test.ts" "services/*/src/**/*.test.ts"
+# `x.stack.test.ts` needs real servers: `make test-stack`.
+UNIT_TESTS := "packages/*/src/**/!(*.stack).test.ts" "services/*/src/**/!(*.stack).test.ts"
 E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
@@ -40,6 +41,10 @@ test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/d
 .PHONY: test-extra
 test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Python, Java, Maven)
 	@exec $(TEST) $(ROOT_TESTS) $(JUDGE_TESTS)
+
+.PHONY: test-stack
+test-stack: install ## Drivers on real servers, built and started here (needs Java, Maven, Go, Python)
+	@exec $(NODE) packages/stack/src/test-stack.ts $(FILES)
 
 .PHONY: test-all
 test-all: test test-extra ## Everything that this machine can run

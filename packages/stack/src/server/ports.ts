@@ -1,0 +1,50 @@
+import { connect, createServer } from 'node:net';
+
+/** Below the range that the kernel takes for outgoing connections, so that none is taken between. */
+const LOW = 15_000;
+const HIGH = 29_000;
+const TRIES_MAX = 200;
+const CONNECT_TIMEOUT_MS = 2_000;
+const given = new Set<number>();
+
+/** Ports that were free a moment ago and that this process has not given out before. */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let tries = 0; ports.length < count; tries++) {
+    if (tries > TRIES_MAX) throw new Error('found no free ports');
+    const port = LOW + Math.floor(Math.random() * (HIGH - LOW));
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    ports.push(port);
+  }
+  return ports;
+}
+
+/** Those of the ports that something listens on. */
+export async function takenPorts(ports: readonly number[]): Promise<number[]> {
+  const free = await Promise.all(ports.map(isFree));
+  return ports.filter((_, index) => !free[index]);
+}
+
+/** One connection, made and closed. @throws Error when nothing accepts it */
+export function connectOnce(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: CONNECT_TIMEOUT_MS });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once('timeout', () => socket.destroy(new Error(`port ${port} does not answer`)));
+    socket.once('error', reject);
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+      server.close(() => resolve(true));
+    });
+  });
+}
