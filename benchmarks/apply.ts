@@ -16,6 +16,10 @@ import type { WriteBatch } from '@memplane/rocks';
 import type { ApplySettings } from '../services/materializer/src/domain/apply-batch.ts';
 import { foldRecords } from '../services/materializer/src/drivers/applier.ts';
 import { ViewStore } from '../services/materializer/src/drivers/view-store.ts';
+import {
+  WorkingSet,
+  type WorkingSetSettings,
+} from '../services/materializer/src/drivers/working-set.ts';
 import { waiting } from '../services/materializer/src/reads/cuts.ts';
 import { readEntity } from '../services/materializer/src/reads/entity.ts';
 import type { Plane } from '../services/materializer/src/reads/plane.ts';
@@ -31,6 +35,10 @@ const EVENT_BYTES = 400;
 const BATCH_RECORDS = 512;
 const BATCHES_AT_ONCE = 3;
 const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
+const KNOWN: WorkingSetSettings = {
+  entity_cache_bytes_max: (16 * 1024 * 1024) / PARTITIONS,
+  key_filter_bytes: (8 * 1024 * 1024) / PARTITIONS,
+};
 const SETTINGS: ApplySettings = {
   sessionOpenTypes: new Set(['SessionStarted']),
   sessionCloseTypes: new Set(['SessionEnded']),
@@ -99,11 +107,13 @@ async function apply(
     await inTurns(async (partition) => {
       let shard = shards[partition]!;
       const records = log[partition]!;
+      const known = new WorkingSet(shard.applied, KNOWN);
       for (let at = 0; at < records.length; at += BATCH_RECORDS) {
         const batch = records.slice(at, at + BATCH_RECORDS);
-        const folded = await foldRecords(store.rocks, shard, partition, batch, SETTINGS);
+        const folded = await foldRecords(store.rocks, shard, partition, batch, SETTINGS, known);
         onBatch(partition, folded.writes.operations);
         await store.rocks.write(folded.writes);
+        folded.written();
         shard = folded.shard;
       }
     });

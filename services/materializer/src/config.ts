@@ -36,6 +36,24 @@ export const MATERIALIZER_SETTINGS = {
     'batches of different shards that are applied at once',
     { min: 1, max: 64 },
   ),
+  entity_cache_bytes_max: integer(
+    'MEMPLANE_ENTITY_CACHE_BYTES_MAX',
+    16 * MIB,
+    'memory for the entities that were changed last, over all shards; estimated',
+    { min: 0, unit: 'bytes' },
+  ),
+  key_filter_bytes: integer(
+    'MEMPLANE_KEY_FILTER_BYTES',
+    8 * MIB,
+    'memory for filters that tell which rows need not be looked for, over all shards; 12 bits a row make 1 % of needless look-ups',
+    { min: 0, unit: 'bytes' },
+  ),
+  keyLearnDelayMs: integer(
+    'MEMPLANE_KEY_LEARN_DELAY_MS',
+    15_000,
+    'how long after a start those filters begin to learn what is in the store',
+    { unit: 'ms' },
+  ),
   applyRetryMsMax: integer(
     'MEMPLANE_APPLY_RETRY_MS_MAX',
     2_000,

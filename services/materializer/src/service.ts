@@ -210,11 +210,10 @@ class MaterializerService implements Materializer {
         'events with a reused id were kept in the history and not applied',
       );
     }
-    batchRecords.record(batch.records.length);
+    batchRecords.record(batch.records);
     const durationMs = performance.now() - startedAt;
     applyDuration.record(durationMs / 1000);
-    const last = batch.records.at(-1);
-    if (last) visibleAfter.record(Math.max(0, this.#now() - hlcToMs(last.hlc)) / 1000);
+    visibleAfter.record(Math.max(0, this.#now() - hlcToMs(batch.lastHlc)) / 1000);
     this.#trace(batch, durationMs);
     this.#counters?.notify();
   }
@@ -222,12 +221,11 @@ class MaterializerService implements Materializer {
   /** Continues each event's trace; costs nothing where no spans are recorded. */
   #trace(batch: FoldedBatch, durationMs: number): void {
     const end = this.#now();
-    for (const { event, entity, offset } of batch.records) {
-      if (event.traceparent === undefined) continue;
+    for (const { traceparent, entity, offset } of batch.traced) {
       const span = this.#telemetry.tracer.startSpan(
         'apply',
         { startTime: end - durationMs, attributes: { 'memplane.entity': entity, offset } },
-        traceFrom(event.traceparent),
+        traceFrom(traceparent),
       );
       if (!span.isRecording()) return;
       span.end(end);

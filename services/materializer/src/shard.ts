@@ -46,6 +46,11 @@ export class Shard {
     return Math.max(0, this.#logEnd - 1 - this.#record.applied);
   }
 
+  /** Where the log was last seen to end. */
+  get logEnd(): number {
+    return this.#logEnd;
+  }
+
   /** The log was seen to end at this offset. */
   sawLogEnd(end: number): void {
     this.#logEnd = Math.max(this.#logEnd, end);

@@ -1,4 +1,4 @@
-import type { MemoryChange } from '@memplane/contracts';
+import { type MemoryChange, partitionKey } from '@memplane/contracts';
 import { parseCause } from './causation.ts';
 import { PLANE, ShardKeys } from './keys.ts';
 import type { ParsedRecord } from './parse-record.ts';
@@ -40,13 +40,29 @@ export interface ApplyCounts {
   rejected: number;
 }
 
+export interface BatchResult {
+  readonly shard: ShardRecord;
+  readonly counts: ApplyCounts;
+  /** All entities that the batch has seen, by partition key, as they are now. */
+  readonly entities: readonly (readonly [string, WorkingEntity])[];
+}
+
 const SESSION_PREFIX = 'session/';
+
+/** Entities that later batches will want again; see `WorkingSet` of the drivers. */
+export interface KnownEntities {
+  get(partitionKey: string): WorkingEntity | undefined;
+}
+
+const NOBODY: KnownEntities = { get: () => undefined };
 
 /** An entity of the batch, made from its head's row when it is first needed. */
 interface EntitySlot {
   readonly keys: ShardKeys;
   readonly name: string;
-  readonly head: LoadedRow;
+  readonly headKey: string;
+  /** Undefined when the entity is known already. */
+  readonly head: LoadedRow | undefined;
   entity: WorkingEntity | undefined;
 }
 
@@ -54,68 +70,136 @@ interface EntitySlot {
 interface Item {
   readonly record: ParsedRecord;
   readonly slot: EntitySlot;
-  readonly id: LoadedRow;
+  readonly id: IdSlot;
+}
+
+/** The row of an event id in one entity; ids of several entities make a chain. */
+interface IdSlot extends LoadedRow {
+  readonly slot: EntitySlot;
+  next: IdSlot | undefined;
 }
 
 /**
  * Folds a batch of one shard: duplicate filter, history, views, memories, index, effects, timeline,
- * derived counters. Pure: it is given the rows that it needs (see {@link BatchFold.rowsNeeded}), and
- * tells all that changes to a sink, to be written as one batch.
+ * derived counters. Pure: it is given the rows that it needs, and tells all that changes to a sink,
+ * to be written as one batch. The records may come in several parts: {@link take} each, fill in the
+ * rows that are needed, {@link fold} it; {@link finish} at the end. Known entities are changed in
+ * place: when the batch is not written they must be forgotten.
  */
 export class BatchFold {
   readonly #settings: ApplySettings;
   readonly #partition: number;
-  readonly #rows = new Map<string, LoadedRow>();
+  readonly #known: KnownEntities;
+  readonly #sink: RowSink;
+  readonly #before: ShardRecord;
+  readonly #tenantKeys: TenantKeys;
+  readonly #memories = new Map<string, LoadedRow>();
+  /** By partition key. */
   readonly #slots = new Map<string, EntitySlot>();
-  readonly #items: readonly Item[];
+  /** By event id. */
+  readonly #ids = new Map<string, IdSlot>();
+  readonly #timeline = new TimelineWriter();
+  readonly #tenants: Set<string>;
+  readonly #counts: ApplyCounts = { applied: 0, duplicates: 0, rejected: 0 };
+  #needed: LoadedRow[] = [];
+  #items: readonly Item[] = [];
+  #firstOffset: number | undefined;
+  #applied: number;
+  #maxHlc: bigint;
+  #activeSessions: number;
 
-  constructor(partition: number, records: readonly ParsedRecord[], settings: ApplySettings) {
+  constructor(
+    partition: number,
+    before: ShardRecord,
+    settings: ApplySettings,
+    sink: RowSink,
+    known = NOBODY,
+  ) {
     this.#partition = partition;
+    this.#before = before;
     this.#settings = settings;
-    const tenantKeys = new TenantKeys(partition);
-    this.#items = records.map((record) => this.#itemOf(record, tenantKeys.of(record.tenant)));
-  }
-
-  #itemOf(record: ParsedRecord, keys: ShardKeys): Item {
-    const { entity: name, event } = record;
-    const headKey = keys.head(name);
-    let slot = this.#slots.get(headKey);
-    if (slot === undefined) {
-      slot = { keys, name, head: this.#need(headKey), entity: undefined };
-      this.#slots.set(headKey, slot);
-    }
-    const { memory } = event.data;
-    if (memory !== undefined) this.#need(keys.memory(name, memory.id));
-    return { record, slot, id: this.#need(keys.id(event.id, name)) };
-  }
-
-  #need(key: string): LoadedRow {
-    let row = this.#rows.get(key);
-    if (row === undefined) {
-      row = { key, value: null };
-      this.#rows.set(key, row);
-    }
-    return row;
-  }
-
-  /** The rows to be loaded: heads, ids and memories. Fill in their values. */
-  rowsNeeded(): LoadedRow[] {
-    return [...this.#rows.values()];
+    this.#sink = sink;
+    this.#known = known;
+    this.#tenantKeys = new TenantKeys(partition);
+    this.#tenants = new Set(before.tenants);
+    this.#applied = before.applied;
+    this.#maxHlc = before.maxHlc;
+    this.#activeSessions = before.activeSessions;
   }
 
   /**
-   * The entities whose whole state may become due for storing within this batch, by the prefix of
-   * their memory rows. Call it once the values of {@link rowsNeeded} are there.
+   * Takes the next records in.
+   * @returns the rows that they need: heads, ids and memories; to be filled in before going on
+   */
+  take(records: readonly ParsedRecord[]): readonly LoadedRow[] {
+    this.#needed = [];
+    this.#firstOffset ??= records[0]?.offset;
+    this.#items = records.map((record) => this.#itemOf(record));
+    return this.#needed;
+  }
+
+  #itemOf(record: ParsedRecord): Item {
+    const { tenant, entity: name, event } = record;
+    const slotName = partitionKey(tenant, name);
+    let slot = this.#slots.get(slotName);
+    if (slot === undefined) {
+      slot = this.#slotOf(slotName, this.#tenantKeys.of(tenant), name);
+      this.#slots.set(slotName, slot);
+    }
+    const { memory } = event.data;
+    if (memory !== undefined) this.#needMemory(slot.keys.memory(name, memory.id));
+    return { record, slot, id: this.#idOf(event.id, slot) };
+  }
+
+  #slotOf(slotName: string, keys: ShardKeys, name: string): EntitySlot {
+    const headKey = keys.head(name);
+    const entity = this.#known.get(slotName);
+    if (entity !== undefined) {
+      entity.begin();
+      return { keys, name, headKey, head: undefined, entity };
+    }
+    return { keys, name, headKey, head: this.#need({ key: headKey, value: null }), entity };
+  }
+
+  #idOf(id: string, slot: EntitySlot): IdSlot {
+    const first = this.#ids.get(id);
+    for (let found = first; found !== undefined; found = found.next) {
+      if (found.slot === slot) return found;
+    }
+    const made = { key: slot.keys.id(id, slot.name), value: null, slot, next: undefined };
+    const added: IdSlot = this.#need(made);
+    if (first === undefined) this.#ids.set(id, added);
+    else {
+      added.next = first.next;
+      first.next = added;
+    }
+    return added;
+  }
+
+  #needMemory(key: string): void {
+    if (this.#memories.has(key)) return;
+    this.#memories.set(key, this.#need({ key, value: null }));
+  }
+
+  #need<T extends LoadedRow>(row: T): T {
+    this.#needed.push(row);
+    return row;
+  }
+
+  /**
+   * The entities whose whole state may become due for storing with the records that were taken, by
+   * the prefix of their memory rows. Call it once the values of the needed rows are there.
    */
   memoriesNeeded(): { readonly prefix: string; readonly entity: WorkingEntity }[] {
-    const bytes = new Map<WorkingEntity, number>();
+    let bytes: Map<WorkingEntity, number> | undefined;
     for (const { record, slot } of this.#items) {
       const entity = entityOf(slot);
       if (entity.memoryCount === 0) continue;
+      bytes ??= new Map();
       bytes.set(entity, (bytes.get(entity) ?? entity.bytesSinceSnapshot) + record.bytes.length);
     }
     const needed: { prefix: string; entity: WorkingEntity }[] = [];
-    for (const [entity, sum] of bytes) {
+    for (const [entity, sum] of bytes ?? []) {
       if (sum >= this.#snapshotThreshold(entity)) {
         needed.push({ prefix: entity.keys.memories(entity.entity), entity });
       }
@@ -123,70 +207,75 @@ export class BatchFold {
     return needed;
   }
 
-  /** Folds all records and writes every changed row. */
-  run(before: ShardRecord, sink: RowSink): { shard: ShardRecord; counts: ApplyCounts } {
-    const counts: ApplyCounts = { applied: 0, duplicates: 0, rejected: 0 };
-    const timeline = new TimelineWriter();
-    const tenants = new Set(before.tenants);
-    let { maxHlc, applied, activeSessions } = before;
+  /** Folds the records that were taken. */
+  fold(): void {
+    const sink = this.#sink;
     for (const item of this.#items) {
-      const { record } = item;
-      if (record.hlc > maxHlc) maxHlc = record.hlc;
-      applied = record.offset;
-      tenants.add(record.tenant);
+      const { record, slot } = item;
+      const { offset, tenant, bytes } = record;
+      if (record.hlc > this.#maxHlc) this.#maxHlc = record.hlc;
+      this.#applied = offset;
+      this.#tenants.add(tenant);
       const verdict = judge(item, sink);
-      counts[verdict]++;
+      this.#counts[verdict]++;
       if (verdict === 'duplicates') {
-        timeline.add(record.offset, maxHlc, '', '');
+        this.#timeline.add(offset, this.#maxHlc, '');
         continue;
       }
-      const entity = entityOf(item.slot);
+      const entity = entityOf(slot);
       entity.isChanged = true;
-      entity.bytesSinceSnapshot += record.bytes.length;
+      entity.bytesSinceSnapshot += bytes.length;
       const rejected = verdict === 'rejected';
-      if (!rejected) activeSessions += this.#apply(record, entity, sink);
+      if (!rejected) this.#activeSessions += this.#apply(record, entity, sink);
       sink.put(
-        entity.keys.event(record.entity, record.offset),
-        encodeHistory(rejected, entity.sequence, maxHlc, record.bytes),
+        entity.keys.event(record.entity, offset),
+        encodeHistory(rejected, entity.sequence, this.#maxHlc, bytes),
       );
-      timeline.add(record.offset, maxHlc, record.tenant, rejected ? '' : record.entity);
-      this.#storeState(entity, record.offset, sink);
+      this.#timeline.add(offset, this.#maxHlc, rejected ? '' : partitionKey(tenant, record.entity));
+      this.#storeState(entity, offset, sink);
     }
-    const shard: ShardRecord = {
-      ...before,
-      applied,
-      maxHlc,
-      activeSessions,
-      eventsTotal: before.eventsTotal + counts.applied,
-      duplicates: before.duplicates + counts.duplicates,
-      rejected: before.rejected + counts.rejected,
-      tenants: tenants.size === before.tenants.length ? before.tenants : [...tenants],
-    };
-    this.#finish(shard, timeline, sink);
-    return { shard, counts };
+    this.#items = [];
   }
 
-  #finish(shard: ShardRecord, timeline: TimelineWriter, sink: RowSink): void {
-    const firstOffset = this.#items[0]?.record.offset ?? 0;
-    for (const slot of this.#slots.values()) {
+  /** Writes what the batch leaves. */
+  finish(): BatchResult {
+    const { eventsTotal, duplicates, rejected, tenants } = this.#before;
+    const counts = this.#counts;
+    const shard: ShardRecord = {
+      ...this.#before,
+      applied: this.#applied,
+      maxHlc: this.#maxHlc,
+      activeSessions: this.#activeSessions,
+      eventsTotal: eventsTotal + counts.applied,
+      duplicates: duplicates + counts.duplicates,
+      rejected: rejected + counts.rejected,
+      tenants: this.#tenants.size === tenants.length ? tenants : [...this.#tenants],
+    };
+    const entities = Array.from(this.#slots, ([name, slot]): [string, WorkingEntity] => {
       const entity = entityOf(slot);
-      for (const [id, memory] of entity.memories) {
-        // What was loaded and stayed as it was need not be written again.
-        if (memory === null) sink.delete(entity.keys.memory(entity.entity, id));
-        else if (memory.offset >= firstOffset) {
-          sink.put(
-            entity.keys.memory(entity.entity, id),
-            encodeMemory(memory.offset, memory.expiresMs, memory.json),
-          );
-        }
-      }
-      // A batch of mere duplicates changes nothing of an entity.
-      if (entity.isChanged) sink.put(slot.head.key, entity.encode());
-    }
+      this.#writeEntity(entity, slot.headKey);
+      return [name, entity];
+    });
     const plane = new ShardKeys(PLANE, this.#partition);
-    sink.put(plane.batch(shard.applied), timeline.finish());
-    sink.put(plane.stamp(shard.maxHlc, shard.applied), EMPTY);
-    sink.put(plane.shard(), encodeShard(shard));
+    this.#sink.put(plane.batch(shard.applied), this.#timeline.finish());
+    this.#sink.put(plane.stamp(shard.maxHlc, shard.applied), EMPTY);
+    this.#sink.put(plane.shard(), encodeShard(shard));
+    return { shard, counts, entities };
+  }
+
+  #writeEntity(entity: WorkingEntity, headKey: string): void {
+    for (const [id, memory] of entity.memories) {
+      // What was loaded and stayed as it was need not be written again.
+      if (memory === null) this.#sink.delete(entity.keys.memory(entity.entity, id));
+      else if (memory.offset >= (this.#firstOffset ?? 0)) {
+        this.#sink.put(
+          entity.keys.memory(entity.entity, id),
+          encodeMemory(memory.offset, memory.expiresMs, memory.json),
+        );
+      }
+    }
+    // A batch of mere duplicates changes nothing of an entity.
+    if (entity.isChanged) entity.finish(headKey, this.#sink);
   }
 
   /** @returns the change of the number of active sessions */
@@ -210,7 +299,7 @@ export class BatchFold {
   ): void {
     let before = entity.memories.get(memory.id);
     if (before === undefined) {
-      const row = this.#rows.get(entity.keys.memory(entity.entity, memory.id))?.value;
+      const row = this.#memories.get(entity.keys.memory(entity.entity, memory.id))?.value;
       if (row) {
         const { offset, expiresMs: expires, json } = decodeMemory(row);
         before = { offset, expiresMs: expires, json: json.toString() };
@@ -282,7 +371,7 @@ export class BatchFold {
     if (live.length !== entity.memoryCount) return;
     live.sort((a, b) => a.offset - b.offset);
     const memories = live.map((memory) => memory.json).join(',');
-    const state = `{"attributes":${entity.attributesJson.toString()},"memories":[${memories}]}`;
+    const state = `{"attributes":${entity.attributesJson},"memories":[${memories}]}`;
     sink.put(
       entity.keys.snapshot(entity.entity, offset),
       encodeSnapshot(entity.sequence, entity.hlc, state),
@@ -294,7 +383,7 @@ export class BatchFold {
 const EMPTY = Buffer.alloc(0);
 
 function entityOf(slot: EntitySlot): WorkingEntity {
-  slot.entity ??= new WorkingEntity(slot.keys, slot.name, slot.head.value);
+  slot.entity ??= new WorkingEntity(slot.keys, slot.name, slot.head?.value ?? null);
   return slot.entity;
 }
 

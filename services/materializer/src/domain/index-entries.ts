@@ -104,6 +104,17 @@ export function entriesOf(attributes: Attributes): Set<string> {
   return fits ? found : new Set([OVERFLOW_ENTRY]);
 }
 
+/**
+ * The entries of one attribute alone, each once, in the order of {@link entriesOf}; undefined where
+ * they are more than the index takes.
+ */
+export function entriesOfMember(name: string, value: Json): string[] | undefined {
+  if (isIndexable(value)) return isIndexablePath(name) ? [entryOf(name, value)] : [];
+  if (value === null) return [];
+  const found = new Set<string>();
+  return collect(name, value, 1, found) ? [...found] : undefined;
+}
+
 /** False once there are more than the index takes. */
 function collect(path: string, value: Json, depth: number, found: Set<string>): boolean {
   if (depth > INDEX_BOUNDS.depth_max || found.size > INDEX_BOUNDS.entries_max) return false;

@@ -18,11 +18,47 @@ function check(row: Buffer, what: string): void {
   }
 }
 
+/** Rows of a batch live and go together, so many share one allocation. */
+const SLAB_BYTES = 64 * 1024;
+let slab = Buffer.alloc(0);
+let slabAt = 0;
+
 function begin(bytes: number): Buffer {
-  const row = Buffer.allocUnsafe(bytes);
+  let row: Buffer;
+  if (bytes > SLAB_BYTES / 4) row = Buffer.allocUnsafeSlow(bytes);
+  else {
+    if (slabAt + bytes > slab.length) {
+      slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      slabAt = 0;
+    }
+    row = slab.subarray(slabAt, slabAt + bytes);
+    slabAt += bytes;
+  }
   row[0] = ROW_VERSION;
   row[1] = KEY_ID;
   return row;
+}
+
+/** 6 bytes, big-endian; `writeUIntBE` checks what is known here. */
+function writeOffset(row: Buffer, value: number, at: number): number {
+  const high = Math.floor(value / 0x1_0000_0000);
+  row[at] = high >>> 8;
+  row[at + 1] = high;
+  row[at + 2] = value >>> 24;
+  row[at + 3] = value >>> 16;
+  row[at + 4] = value >>> 8;
+  row[at + 5] = value;
+  return at + 6;
+}
+
+const stamp = new BigUint64Array(1);
+const stampBytes = new Uint8Array(stamp.buffer);
+const FIRST = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 7 : 0;
+
+/** 8 bytes, big-endian; `writeBigUInt64BE` makes several numbers of the stamp first. */
+export function writeStamp(row: Uint8Array, hlc: bigint, at: number): void {
+  stamp[0] = hlc;
+  for (let i = 0; i < 8; i++) row[at + i] = stampBytes[FIRST ^ i] as number;
 }
 
 const HEAD_BYTES = 38;
@@ -45,21 +81,28 @@ export interface Head {
   readonly attributes: Buffer;
 }
 
-export function encodeHead(head: Head): Buffer {
-  const { since, attributes } = head;
-  const row = begin(HEAD_BYTES + since.length * OFFSET_BYTES + attributes.length);
+/** A head with its attributes still as text. */
+export type NewHead = Omit<Head, 'attributes'> & {
+  readonly attributes: string;
+  /** Of the attributes in UTF-8. */
+  readonly attributesBytes: number;
+};
+
+export function encodeHead(head: NewHead): Buffer {
+  const { since, attributes, attributesBytes } = head;
+  const row = begin(HEAD_BYTES + since.length * OFFSET_BYTES + attributesBytes);
   row[2] = head.sessionActive ? SESSION_ACTIVE : 0;
   row[3] = 0;
-  row.writeUIntBE(head.sequence, 4, 6);
-  row.writeUIntBE(head.offset, 10, 6);
-  row.writeBigUInt64BE(head.hlc, 16);
+  writeOffset(row, head.sequence, 4);
+  writeOffset(row, head.offset, 10);
+  writeStamp(row, head.hlc, 16);
   row.writeUInt32BE(Math.min(head.bytesSinceSnapshot, 0xffff_ffff), 24);
   row.writeUInt32BE(head.memoryCount, 28);
   row.writeUInt32BE(Math.min(head.memoryBytes, 0xffff_ffff), 32);
   row.writeUInt16BE(since.length, 36);
   let at = HEAD_BYTES;
-  for (const offset of since) at = row.writeUIntBE(offset, at, OFFSET_BYTES);
-  attributes.copy(row, at);
+  for (const offset of since) at = writeOffset(row, offset, at);
+  row.write(attributes, at);
   return row;
 }
 
@@ -95,8 +138,8 @@ export interface MemoryRow {
 
 export function encodeMemory(offset: number, expiresMs: number, json: string): Buffer {
   const row = begin(MEMORY_BYTES + Buffer.byteLength(json));
-  row.writeUIntBE(offset, 2, 6);
-  row.writeUIntBE(expiresMs, 8, 6);
+  writeOffset(row, offset, 2);
+  writeOffset(row, expiresMs, 8);
   row.write(json, MEMORY_BYTES);
   return row;
 }
@@ -118,8 +161,8 @@ export interface UntilRow {
 
 export function encodeUntil(until: number, expiresMs: number): Buffer {
   const row = begin(14);
-  row.writeUIntBE(until, 2, 6);
-  row.writeUIntBE(expiresMs, 8, 6);
+  writeOffset(row, until, 2);
+  writeOffset(row, expiresMs, 8);
   return row;
 }
 
@@ -150,9 +193,9 @@ export function encodeHistory(
 ): Buffer {
   const row = begin(HISTORY_BYTES + event.length);
   row[2] = rejected ? REJECTED : 0;
-  row.writeUIntBE(sequence, 3, 6);
-  row.writeBigUInt64BE(maxHlc, 9);
-  event.copy(row, HISTORY_BYTES);
+  writeOffset(row, sequence, 3);
+  writeStamp(row, maxHlc, 9);
+  row.set(event, HISTORY_BYTES);
   return row;
 }
 
@@ -184,7 +227,7 @@ const SNAPSHOT_BYTES = 16;
 export function encodeSnapshot(sequence: number, hlc: bigint, stateJson: string): Buffer {
   const row = begin(SNAPSHOT_BYTES + Buffer.byteLength(stateJson));
   row.writeUIntBE(sequence, 2, 6);
-  row.writeBigUInt64BE(hlc, 8);
+  writeStamp(row, hlc, 8);
   row.write(stateJson, SNAPSHOT_BYTES);
   return row;
 }
@@ -209,7 +252,7 @@ export interface IdRow {
 /** @param digest base64url of the content digest */
 export function encodeId(offset: number, digest: string): Buffer {
   const row = begin(8 + DIGEST_BYTES);
-  row.writeUIntBE(offset, 2, 6);
+  writeOffset(row, offset, 2);
   const written = row.write(digest.slice(0, 22), 8, DIGEST_BYTES, 'base64url');
   if (written < DIGEST_BYTES) row.fill(0, 8 + written);
   return row;
@@ -223,7 +266,7 @@ export function decodeId(row: Buffer): IdRow {
 /** An offset alone: of index rows. */
 export function encodeOffset(offset: number): Buffer {
   const row = begin(8);
-  row.writeUIntBE(offset, 2, 6);
+  writeOffset(row, offset, 2);
   return row;
 }
 

@@ -1,4 +1,3 @@
-import { partitionKey, pushVarint } from '@memplane/contracts';
 import { splitPartitionKey } from './keys.ts';
 import { ROW_VERSION, UnreadableRowError } from './rows.ts';
 
@@ -12,6 +11,9 @@ export interface TimelineEntry {
 }
 
 const HEADER_BYTES = 20;
+const ROW_BYTES_FIRST = 8 * 1024;
+/** Three varints. */
+const ENTRY_BYTES_MAX = 30;
 
 /**
  * Writes what was in a batch: which offset changed which entity, and the running maximum of stamps.
@@ -20,37 +22,52 @@ const HEADER_BYTES = 20;
  * steps of offset and stamp and the length of the key as LEB128, and the key.
  */
 export class TimelineWriter {
-  readonly #bytes: number[] = [];
+  #row = Buffer.allocUnsafe(ROW_BYTES_FIRST);
+  #at = HEADER_BYTES;
   #count = 0;
   #firstOffset = 0;
   #firstHlc = 0n;
   #offset = 0;
   #hlc = 0n;
 
-  add(offset: number, maxHlc: bigint, tenant: string, entity: string): void {
+  add(offset: number, maxHlc: bigint, key: string): void {
     if (this.#count === 0) {
       this.#firstOffset = this.#offset = offset;
       this.#firstHlc = this.#hlc = maxHlc;
     }
     this.#count++;
-    pushVarint(this.#bytes, offset - this.#offset);
-    pushVarint(this.#bytes, Number(maxHlc - this.#hlc));
-    const key = entity === '' ? '' : partitionKey(tenant, entity);
-    pushVarint(this.#bytes, key.length);
-    for (let i = 0; i < key.length; i++) this.#bytes.push(key.charCodeAt(i));
+    if (this.#at + key.length + ENTRY_BYTES_MAX > this.#row.length) this.#grow(key.length);
+    this.#varint(offset - this.#offset);
+    this.#varint(maxHlc === this.#hlc ? 0 : Number(maxHlc - this.#hlc));
+    this.#varint(key.length);
+    for (let i = 0; i < key.length; i++) this.#row[this.#at++] = key.charCodeAt(i);
     this.#offset = offset;
     this.#hlc = maxHlc;
   }
 
   finish(): Buffer {
-    const row = Buffer.allocUnsafe(HEADER_BYTES + this.#bytes.length);
+    const row = this.#row.subarray(0, this.#at);
     row[0] = ROW_VERSION;
     row[1] = 0;
     row.writeUInt32BE(this.#count, 2);
     row.writeUIntBE(this.#firstOffset, 6, 6);
     row.writeBigUInt64BE(this.#firstHlc, 12);
-    row.set(this.#bytes, HEADER_BYTES);
     return row;
+  }
+
+  #varint(value: number): void {
+    let left = value;
+    while (left >= 0x80) {
+      this.#row[this.#at++] = (left % 0x80) | 0x80;
+      left = Math.floor(left / 0x80);
+    }
+    this.#row[this.#at++] = left;
+  }
+
+  #grow(keyBytes: number): void {
+    const larger = Buffer.allocUnsafe(this.#row.length * 2 + keyBytes + ENTRY_BYTES_MAX);
+    this.#row.copy(larger, 0, 0, this.#at);
+    this.#row = larger;
   }
 }
 

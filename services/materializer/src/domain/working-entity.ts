@@ -1,5 +1,5 @@
 import { DEFAULT_TENANT, type Json, mergePatch } from '@memplane/contracts';
-import { entriesOf } from './index-entries.ts';
+import { AttributeIndex } from './attribute-index.ts';
 import { ShardKeys } from './keys.ts';
 import { decodeHead, encodeHead, encodeOffset, type Head } from './rows.ts';
 import type { Attributes } from './state.ts';
@@ -17,9 +17,15 @@ export interface LiveMemory {
   readonly json: string;
 }
 
-const NO_ATTRIBUTES = Buffer.from('{}');
+/** What a cached entity takes in memory beside its attributes, roughly. */
+const ENTITY_BYTES = 512;
+/** Memory of attributes: as JSON, as objects, and as entries of the index. */
+const ATTRIBUTES_FACTOR = 6;
 
-/** One entity while a batch is folded: its head, taken apart only as far as the events need it. */
+/**
+ * One entity while batches are folded: its head, taken apart only as far as the events need it. It
+ * may serve several batches, one after the other: each begins with {@link begin}.
+ */
 export class WorkingEntity {
   readonly keys: ShardKeys;
   readonly entity: string;
@@ -33,11 +39,15 @@ export class WorkingEntity {
   memoryBytes: number;
   /** All live memories, where a stored state may become due; else only those that were touched. */
   readonly memories = new Map<string, LiveMemory | null>();
-  #since: readonly number[];
-  #attributesJson: Buffer;
+  /** The attributes as JSON; stale while `#isDirty`. */
+  #json: string;
+  #jsonBytes: number;
+  #isDirty = false;
   #attributes: Attributes | undefined;
-  #entries: Map<string, number> | undefined;
-  #dirty = false;
+  #since: readonly number[];
+  #index: AttributeIndex | undefined;
+  /** Entries that began within the batch and still hold: written once, at its end. */
+  readonly #begun = new Map<string, number>();
 
   constructor(keys: ShardKeys, entity: string, row: Buffer | null) {
     const head: Head | undefined = row === null ? undefined : decodeHead(row);
@@ -51,67 +61,79 @@ export class WorkingEntity {
     this.memoryCount = head?.memoryCount ?? 0;
     this.memoryBytes = head?.memoryBytes ?? 0;
     this.#since = head?.since ?? [];
-    this.#attributesJson = head?.attributes ?? NO_ATTRIBUTES;
+    this.#json = head?.attributes.toString() ?? '{}';
+    this.#jsonBytes = head?.attributes.length ?? 2;
+  }
+
+  /** Forgets what belonged to the batch before. */
+  begin(): void {
+    this.isChanged = false;
+    if (this.memories.size > 0) this.memories.clear();
   }
 
   /** Bytes of the state as far as they are known without writing it out. */
   get stateBytes(): number {
-    return this.#attributesJson.length + this.memoryBytes;
+    return this.#jsonBytes + this.memoryBytes;
   }
 
-  get attributesJson(): Buffer {
-    if (this.#dirty) {
-      this.#attributesJson = Buffer.from(JSON.stringify(this.#attributes));
-      this.#dirty = false;
+  /** What keeping this entity for later batches takes, in bytes, roughly. */
+  get cacheBytes(): number {
+    return ENTITY_BYTES + this.#jsonBytes * ATTRIBUTES_FACTOR;
+  }
+
+  get attributesJson(): string {
+    if (this.#isDirty) {
+      this.#json = JSON.stringify(this.#attributes);
+      this.#jsonBytes = Buffer.byteLength(this.#json);
+      this.#isDirty = false;
     }
-    return this.#attributesJson;
+    return this.#json;
   }
 
   /** Merges a patch and moves the index along. */
   patch(patch: Attributes, offset: number, sink: RowSink): void {
-    this.#attributes ??= JSON.parse(this.#attributesJson.toString()) as Attributes;
-    const merged = mergePatch(this.#attributes, patch as Json) as Attributes;
-    if (merged === this.#attributes) return;
-    this.#entries ??= zip(entriesOf(this.#attributes), this.#since);
+    const before = this.#attributes ?? (JSON.parse(this.#json) as Attributes);
+    this.#attributes = before;
+    const merged = mergePatch(before, patch as Json) as Attributes;
+    if (merged === before) return;
+    this.#index ??= new AttributeIndex(before, this.#since);
     this.#attributes = merged;
-    this.#dirty = true;
-    const before = this.#entries;
-    const now = new Map<string, number>();
-    const from = encodeOffset(offset);
-    for (const entry of entriesOf(this.#attributes)) {
-      const since = before.get(entry);
-      now.set(entry, since ?? offset);
-      if (since !== undefined) continue;
-      sink.put(this.keys.liveAttribute(entry, this.entity), from);
-    }
-    for (const [entry, since] of before) {
-      if (now.has(entry)) continue;
-      sink.delete(this.keys.liveAttribute(entry, this.entity));
-      sink.put(this.keys.formerAttribute(entry, this.entity, since), from);
-    }
-    this.#entries = now;
-  }
-
-  encode(): Buffer {
-    return encodeHead({
-      sessionActive: this.sessionActive,
-      sequence: this.sequence,
-      offset: this.offset,
-      hlc: this.hlc,
-      bytesSinceSnapshot: this.bytesSinceSnapshot,
-      memoryCount: this.memoryCount,
-      memoryBytes: this.memoryBytes,
-      since: this.#entries === undefined ? this.#since : [...this.#entries.values()],
-      attributes: this.attributesJson,
+    this.#isDirty = true;
+    let until: Buffer | undefined;
+    this.#index.change(merged, patch, offset, {
+      began: (entry) => this.#begun.set(entry, offset),
+      ended: (entry, since) => {
+        if (!this.#begun.delete(entry)) sink.delete(this.keys.liveAttribute(entry, this.entity));
+        until ??= encodeOffset(offset);
+        sink.put(this.keys.formerAttribute(entry, this.entity, since), until);
+      },
     });
   }
-}
 
-function zip(entries: Set<string>, since: readonly number[]): Map<string, number> {
-  const zipped = new Map<string, number>();
-  let i = 0;
-  for (const entry of entries) zipped.set(entry, since[i++] ?? 0);
-  return zipped;
+  /** Writes what the batch leaves: the entries that it began, and the head. */
+  finish(headKey: string, sink: RowSink): void {
+    for (const [entry, since] of this.#begun) {
+      sink.put(this.keys.liveAttribute(entry, this.entity), encodeOffset(since));
+    }
+    if (this.#begun.size > 0) this.#begun.clear();
+    const attributes = this.attributesJson;
+    if (this.#index !== undefined) this.#since = this.#index.since(this.#attributes ?? {});
+    sink.put(
+      headKey,
+      encodeHead({
+        sessionActive: this.sessionActive,
+        sequence: this.sequence,
+        offset: this.offset,
+        hlc: this.hlc,
+        bytesSinceSnapshot: this.bytesSinceSnapshot,
+        memoryCount: this.memoryCount,
+        memoryBytes: this.memoryBytes,
+        since: this.#since,
+        attributes,
+        attributesBytes: this.#jsonBytes,
+      }),
+    );
+  }
 }
 
 /** Keys of each tenant of one shard, made once. */

@@ -1,22 +1,47 @@
 import type { LogRecord } from '@memplane/event-log';
 import type { RocksStore, WriteBatch } from '@memplane/rocks';
-import { type ApplyCounts, type ApplySettings, BatchFold } from '../domain/apply-batch.ts';
+import {
+  type ApplyCounts,
+  type ApplySettings,
+  BatchFold,
+  type LoadedRow,
+} from '../domain/apply-batch.ts';
 import { after, toKey, toKeys } from '../domain/keys.ts';
 import { type ParsedRecord, parseRecord } from '../domain/parse-record.ts';
 import { decodeMemory } from '../domain/rows.ts';
 import type { ShardRecord } from '../domain/shard-record.ts';
 import type { RowSink, WorkingEntity } from '../domain/working-entity.ts';
+import type { WorkingSet } from './working-set.ts';
+
+/** An event whose trace goes on with its being applied. */
+export interface TracedEvent {
+  readonly traceparent: string;
+  readonly entity: string;
+  readonly offset: number;
+}
 
 export interface FoldedBatch {
   readonly shard: ShardRecord;
   readonly counts: ApplyCounts;
-  readonly records: readonly ParsedRecord[];
+  readonly records: number;
+  /** The stamp of the last record. */
+  readonly lastHlc: bigint;
+  readonly traced: readonly TracedEvent[];
   /** Everything that the batch changes. */
   readonly writes: WriteBatch;
+  /** To be called once the batch is in the store: what it has worked out may then be used again. */
+  readonly written: () => void;
 }
 
 /**
+ * Records that are taken apart at once: what is made of them is gone before the next ones come. Where
+ * their rows have to be read it is all of them, for one read.
+ */
+const PART_RECORDS = 64;
+
+/**
  * Reads the rows that a batch needs and folds it. Nothing is written yet.
+ * @param known what earlier batches of this shard have found out
  * @throws MemplaneError `storage_damaged` for a record that can't be read
  */
 export async function foldRecords(
@@ -25,24 +50,54 @@ export async function foldRecords(
   partition: number,
   records: readonly LogRecord[],
   settings: ApplySettings,
+  known?: WorkingSet,
 ): Promise<FoldedBatch> {
-  const parsed = records.map(parseRecord);
-  const fold = new BatchFold(partition, parsed, settings);
-  const needed = fold.rowsNeeded();
-  const values = await rocks.getMany(toKeys(needed.map((row) => row.key)));
-  for (const [i, row] of needed.entries()) row.value = values[i] ?? null;
-  await Promise.all(
-    fold.memoriesNeeded().map(({ prefix, entity }) => loadMemories(rocks, prefix, entity)),
-  );
-  const rows = new RowCollector();
-  const { shard, counts } = fold.run(before, rows);
-  return { shard, counts, records: parsed, writes: rows.into(rocks.batch()) };
+  known?.begin(before.applied);
+  const rows = new RowCollector(rocks.batch());
+  const fold = new BatchFold(partition, before, settings, rows, known);
+  const traced: TracedEvent[] = [];
+  const step = known?.keys.isComplete === true ? PART_RECORDS : records.length;
+  for (let at = 0; at < records.length; at += step) {
+    const part = records.slice(at, at + step).map(parseRecord);
+    const needed = fold.take(part).filter((row) => known?.mayBeStored(row.key) ?? true);
+    if (needed.length > 0) await load(rocks, needed);
+    const memories = fold.memoriesNeeded();
+    if (memories.length > 0) await Promise.all(memories.map((of) => loadMemories(rocks, of)));
+    fold.fold();
+    for (const record of part) trace(record, traced);
+    rows.flush();
+  }
+  const { shard, counts, entities } = fold.finish();
+  return {
+    shard,
+    counts,
+    records: records.length,
+    lastHlc: records.at(-1)?.hlc ?? 0n,
+    traced,
+    writes: rows.flush(),
+    written: () => known?.commit(shard.applied, entities),
+  };
 }
 
-/** Gathers rows, so that the bytes of all their keys are made in one go. */
+async function load(rocks: RocksStore, needed: readonly LoadedRow[]): Promise<void> {
+  const values = await rocks.getMany(toKeys(needed.map((row) => row.key)));
+  for (let i = 0; i < needed.length; i++) (needed[i] as LoadedRow).value = values[i] ?? null;
+}
+
+function trace({ event, entity, offset }: ParsedRecord, traced: TracedEvent[]): void {
+  const { traceparent } = event;
+  if (traceparent !== undefined) traced.push({ traceparent, entity, offset });
+}
+
+/** Gathers rows, so that the bytes of many keys are made in one go. */
 class RowCollector implements RowSink {
+  readonly #batch: WriteBatch;
   readonly #keys: string[] = [];
   readonly #values: (Uint8Array | undefined)[] = [];
+
+  constructor(batch: WriteBatch) {
+    this.#batch = batch;
+  }
 
   put(key: string, value: Uint8Array): void {
     this.#keys.push(key);
@@ -54,26 +109,32 @@ class RowCollector implements RowSink {
     this.#values.push(undefined);
   }
 
-  into(batch: WriteBatch): WriteBatch {
-    for (const [i, key] of toKeys(this.#keys).entries()) {
+  /** Hands on what has come since the last time. */
+  flush(): WriteBatch {
+    const keys = toKeys(this.#keys);
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as Uint8Array;
       const value = this.#values[i];
-      if (value === undefined) batch.delete(key);
-      else batch.put(key, value);
+      if (value === undefined) this.#batch.delete(key);
+      else this.#batch.put(key, value);
     }
-    return batch;
+    this.#keys.length = 0;
+    this.#values.length = 0;
+    return this.#batch;
   }
 }
 
 async function loadMemories(
   rocks: RocksStore,
-  prefix: string,
-  entity: WorkingEntity,
+  { prefix, entity }: { readonly prefix: string; readonly entity: WorkingEntity },
 ): Promise<void> {
   const range = { gte: toKey(prefix), lt: toKey(after(prefix)) };
   for await (const rows of rocks.scan(range)) {
     for (const { key, value } of rows) {
-      const { offset, expiresMs, json } = decodeMemory(value);
       const id = key.toString('utf8', prefix.length);
+      // What the batch has changed already counts.
+      if (entity.memories.has(id)) continue;
+      const { offset, expiresMs, json } = decodeMemory(value);
       entity.memories.set(id, { offset, expiresMs, json: json.toString() });
     }
   }

@@ -4,14 +4,20 @@ import { type Logger, pause } from '@memplane/runtime';
 import type { ApplySettings } from '../domain/apply-batch.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
+import { KeyLearner, type KeyLearnerSettings } from './key-learner.ts';
 import type { StorageGuard } from './storage-guard.ts';
 import type { ViewStore } from './view-store.ts';
+import { WorkingSet } from './working-set.ts';
 
-export interface FollowerSettings extends ApplySettings {
+export interface FollowerSettings extends ApplySettings, KeyLearnerSettings {
   readonly apply_batch_records_max: number;
   readonly apply_batch_bytes_max: number;
   readonly apply_batches_at_once_max: number;
   readonly applyRetryMsMax: number;
+  /** Memory for the entities that were changed last, over all shards. */
+  readonly entity_cache_bytes_max: number;
+  /** Memory for the filters of keys that may be stored, over all shards. */
+  readonly key_filter_bytes: number;
 }
 
 export interface FollowerPorts {
@@ -35,6 +41,8 @@ export class Follower {
   readonly #settings: FollowerSettings;
   readonly #slots: Slots;
   readonly #stopping = new AbortController();
+  readonly #known = new Map<Shard, WorkingSet>();
+  readonly #ahead = new Map<Shard, ReadAhead>();
   #loops: Promise<void>[] = [];
 
   constructor(ports: FollowerPorts, settings: FollowerSettings) {
@@ -44,7 +52,19 @@ export class Follower {
   }
 
   start(shards: readonly Shard[]): void {
+    const { entity_cache_bytes_max: entityBytes, key_filter_bytes: keyBytes } = this.#settings;
+    for (const shard of shards) {
+      const known = new WorkingSet(shard.applied, {
+        entity_cache_bytes_max: Math.floor(entityBytes / shards.length),
+        key_filter_bytes: Math.floor(keyBytes / shards.length),
+      });
+      this.#known.set(shard, known);
+    }
+    const { store, logger } = this.#ports;
+    const learner = new KeyLearner(store, logger, this.#settings);
+    const pairs = Array.from(this.#known, ([shard, known]) => ({ shard, known }));
     this.#loops = shards.map((shard) => this.#follow(shard));
+    this.#loops.push(learner.run(pairs, this.#stopping.signal));
   }
 
   /** Finishes the batches under way. */
@@ -85,21 +105,37 @@ export class Follower {
   async #step(shard: Shard): Promise<boolean> {
     if (this.#stopping.signal.aborted) return true;
     const { store, onApplied } = this.#ports;
-    const records = await this.#read(shard);
+    const records = await this.#next(shard);
     if (records.length === 0) return false;
     const startedAt = performance.now();
     const { rocks } = store;
-    const batch = await foldRecords(rocks, shard.record, shard.partition, records, this.#settings);
+    const { record, partition } = shard;
+    const known = this.#known.get(shard);
+    const batch = await foldRecords(rocks, record, partition, records, this.#settings, known);
+    // There is more, and nobody else to use the time: read on while the store writes.
+    if (shard.logEnd - 1 > batch.shard.applied && !this.#slots.isContended) {
+      const from = batch.shard.applied + 1;
+      this.#ahead.set(shard, { from, records: this.#read(shard, from).catch(() => undefined) });
+    }
     await rocks.write(batch.writes);
+    batch.written();
     shard.advance(batch.shard);
     onApplied(shard, batch, startedAt);
     return true;
   }
 
-  async #read(shard: Shard): Promise<LogRecord[]> {
+  /** What comes next in the log; often it was read while the batch before was written. */
+  async #next(shard: Shard): Promise<readonly LogRecord[]> {
+    const ahead = this.#ahead.get(shard);
+    this.#ahead.delete(shard);
+    const from = shard.applied + 1;
+    const records = ahead?.from === from ? await ahead.records : undefined;
+    return records ?? (await this.#read(shard, from));
+  }
+
+  async #read(shard: Shard, from: number): Promise<LogRecord[]> {
     const { log, readArchive } = this.#ports;
     const { apply_batch_bytes_max: maxBytes, apply_batch_records_max: maxRecords } = this.#settings;
-    const from = shard.applied + 1;
     shard.sawLogEnd((await log.bounds(shard.partition)).end);
     try {
       return await log.read(shard.partition, from, { maxBytes, maxRecords });
@@ -110,6 +146,12 @@ export class Follower {
       return archived;
     }
   }
+}
+
+/** Records that are being read before they are asked for; undefined when that failed. */
+interface ReadAhead {
+  readonly from: number;
+  readonly records: Promise<readonly LogRecord[] | undefined>;
 }
 
 function asProblem(error: unknown): MemplaneError {
@@ -124,6 +166,11 @@ class Slots {
 
   constructor(count: number) {
     this.#free = count;
+  }
+
+  /** Whether somebody waits for a place. */
+  get isContended(): boolean {
+    return this.#waiting.length > 0;
   }
 
   async use<T>(work: () => Promise<T>): Promise<T> {
