@@ -77,23 +77,39 @@ async function createTracing(
   config: TelemetryConfig,
   resource: ReturnType<typeof resourceFromAttributes>,
 ): Promise<{ tracer: Tracer; stop: () => Promise<void> }> {
-  if (!config.otlpEndpoint) {
-    return { tracer: trace.getTracer('memplane'), stop: async () => {} };
+  const { otlpEndpoint, version } = config;
+  if (!otlpEndpoint) return { tracer: trace.getTracer('memplane'), stop: async () => {} };
+  const { createTracerProvider } = await import('./tracer-provider.ts');
+  const provider = createTracerProvider(otlpEndpoint, resource);
+  return { tracer: provider.getTracer('memplane', version), stop: () => provider.shutdown() };
+}
+
+/** One thing of a batch that was worked off. */
+export interface TracedItem {
+  /** Of its event; without one it leaves no span. */
+  readonly traceparent: string | undefined;
+  readonly attributes: Attributes;
+}
+
+/**
+ * Continues the trace of each item with a span of work that was done for all of them at once. Costs
+ * next to nothing where no spans are recorded.
+ * @param startMs since 1970, as `endMs`
+ */
+export function recordSpans(
+  tracer: Tracer,
+  name: string,
+  startMs: number,
+  endMs: number,
+  items: Iterable<TracedItem>,
+): void {
+  for (const { traceparent, attributes } of items) {
+    if (traceparent === undefined) continue;
+    const options = { startTime: startMs, kind: SpanKind.CONSUMER, attributes };
+    const span = tracer.startSpan(name, options, traceFrom(traceparent));
+    if (!span.isRecording()) return;
+    span.end(endMs);
   }
-  const [sdk, otlp] = await Promise.all([
-    import('@opentelemetry/sdk-trace-node'),
-    import('@opentelemetry/exporter-trace-otlp-http'),
-  ]);
-  const url = `${config.otlpEndpoint.replace(/\/$/, '')}/v1/traces`;
-  const processor = new sdk.BatchSpanProcessor(new otlp.OTLPTraceExporter({ url }), {
-    maxQueueSize: 8192,
-    scheduledDelayMillis: 500,
-  });
-  const provider = new sdk.NodeTracerProvider({ resource, spanProcessors: [processor] });
-  return {
-    tracer: provider.getTracer('memplane', config.version),
-    stop: () => provider.shutdown(),
-  };
 }
 
 /** Runs work within a span of the given parent; records errors and ends it. */

@@ -1,5 +1,5 @@
 import { type Logger, pause } from '@memplane/runtime';
-import type { EventFeed } from './domain/ports.ts';
+import type { EventFeed, FeedLine } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 
 export interface FollowerOptions {
@@ -7,7 +7,8 @@ export interface FollowerOptions {
   readonly generation: Generation;
   readonly logger: Logger;
   readonly feedRetryMsMax: number;
-  readonly onApplied: () => void;
+  /** @param startMs when their applying began, since 1970 */
+  readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
 }
 
 const RETRY_MS_MIN = 20;
@@ -62,9 +63,10 @@ export class Follower {
     const from = (generation.applied.get(partition) ?? -1) + 1;
     for await (const lines of feed.read(partition, from, signal)) {
       if (signal.aborted) return;
+      const startMs = Date.now();
       generation.apply(partition, lines);
       this.#problems.delete(partition);
-      onApplied();
+      onApplied(lines, startMs);
     }
   }
 }

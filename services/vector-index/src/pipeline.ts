@@ -1,6 +1,6 @@
 import type { Logger } from '@memplane/runtime';
 import type { VectorIndexConfig } from './config.ts';
-import type { ComputedVectors, Embedder, EventFeed } from './domain/ports.ts';
+import type { ComputedVectors, Embedder, EventFeed, FeedLine } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 import { EmbeddingWorker } from './embedding-worker.ts';
 import { Follower } from './follower.ts';
@@ -11,7 +11,8 @@ export interface PipelineParts {
   readonly config: VectorIndexConfig;
   /** Where the plane makes vectors itself. */
   readonly embedding: { embedder: Embedder; computed: ComputedVectors } | undefined;
-  readonly onApplied: () => void;
+  readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
+  readonly onComputed: () => void;
 }
 
 /** What fills one generation: it follows the log, and computes the vectors that events lack. */
@@ -20,16 +21,16 @@ export class Pipeline {
   readonly #worker: EmbeddingWorker | undefined;
 
   constructor(generation: Generation, parts: PipelineParts) {
-    const { feed, logger, config, embedding, onApplied } = parts;
+    const { feed, logger, config, embedding, onApplied, onComputed } = parts;
     const { feedRetryMsMax, embed_batch_texts_max, embedRetryMsMax } = config;
     this.#follower = new Follower({
       feed,
       generation,
       logger,
       feedRetryMsMax,
-      onApplied: () => {
+      onApplied: (lines, startMs) => {
         this.#worker?.wake();
-        onApplied();
+        onApplied(lines, startMs);
       },
     });
     if (!embedding || embedding.embedder.model !== generation.model) return;
@@ -39,7 +40,7 @@ export class Pipeline {
       logger,
       embed_batch_texts_max,
       embedRetryMsMax,
-      onComputed: onApplied,
+      onComputed,
     });
   }
 

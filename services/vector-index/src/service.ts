@@ -6,12 +6,13 @@ import {
   type Invoker,
   type Logger,
   pause,
+  recordSpans,
   type Service,
   type Telemetry,
 } from '@memplane/runtime';
 import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
-import type { Embedder, Views } from './domain/ports.ts';
+import type { Embedder, FeedLine, Views } from './domain/ports.ts';
 import { StoredComputedVectors } from './drivers/computed-vectors.ts';
 import type { Generation, GenerationOptions } from './drivers/generation.ts';
 import { createHttpFeed } from './drivers/http-feed.ts';
@@ -99,7 +100,11 @@ class VectorIndexService implements VectorIndex {
       logger: this.#logger,
       config,
       embedding: this.#embedding,
-      onApplied: () => this.#gate.wake(),
+      onApplied: (lines, startMs) => {
+        this.#gate.wake();
+        this.#trace(lines, startMs);
+      },
+      onComputed: () => this.#gate.wake(),
     };
     for (const { index } of this.#generations.all) {
       this.#pipelines.set(index, new Pipeline(index, parts));
@@ -177,6 +182,14 @@ class VectorIndexService implements VectorIndex {
         await pause(CONNECT_RETRY_MS, signal);
       }
     }
+  }
+
+  #trace(lines: readonly FeedLine[], startMs: number): void {
+    const items = lines.map(({ event, offset }) => ({
+      traceparent: event.traceparent,
+      attributes: { 'memplane.entity': event.subject, offset },
+    }));
+    recordSpans(this.#telemetry.tracer, 'index', startMs, Date.now(), items);
   }
 
   get #problem(): string | undefined {
