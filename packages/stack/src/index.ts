@@ -1,8 +1,26 @@
 export { type BuiltPart, built, cacheFolder, partFolder, type Recipe } from './build/cache.ts';
+export {
+  DAPRD_VERSION,
+  daprdBinary,
+  daprdRecipe,
+  ETCD_VERSION,
+  etcdBinary,
+  etcdRecipe,
+  VERSITYGW_VERSION,
+  versitygwBinary,
+  versitygwRecipe,
+} from './build/go.ts';
 export { KAFKA_VERSION, kafkaLibs, kafkaRecipe } from './build/kafka.ts';
+export { MILVUS_VERSION, milvusFolder, milvusRecipe } from './build/milvus.ts';
+export { packagedRedis, type RedisBinary, redisBinary, redisRecipe } from './build/redis.ts';
+export { type EtcdOptions, type EtcdPlan, etcdPlan } from './server/etcd.ts';
+export { checkHttp } from './server/http-check.ts';
 export { type KafkaOptions, type KafkaPlan, kafkaPlan, startKafka } from './server/kafka.ts';
 export { checkKafka } from './server/kafka-check.ts';
 export { lastLines } from './server/log-tail.ts';
+export { type MilvusOptions, type MilvusPlan, milvusPlan } from './server/milvus.ts';
 export type { ServerPlan } from './server/plan.ts';
 export { connectOnce, freePorts, takenPorts } from './server/ports.ts';
 export { ServerProcess } from './server/process.ts';
+export { type RedisOptions, type RedisPlan, redisPlan } from './server/redis.ts';
+export { type VersitygwOptions, type VersitygwPlan, versitygwPlan } from './server/versitygw.ts';

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { built, type Recipe } from './cache.ts';
+import { runBuild } from './command.ts';
+
+interface GoProgram {
+  readonly part: string;
+  readonly version: string;
+  readonly says: string;
+  /** The folder of its `go.mod` and `go.sum`. */
+  readonly module: string;
+  /** What to build, as `go build` takes it. */
+  readonly target: string;
+  readonly tags?: string;
+  /** Go files of ours in that folder. */
+  readonly sources?: readonly string[];
+}
+
+const here = (folder: string) => fileURLToPath(new URL(`../../${folder}`, import.meta.url));
+
+const ETCD: GoProgram = {
+  part: 'etcd',
+  version: '3.7.0',
+  says: 'building the server from its Go module (one to three minutes, only once)',
+  module: here('go/etcd'),
+  target: 'go.etcd.io/etcd/server/v3',
+};
+
+const VERSITYGW: GoProgram = {
+  part: 'versitygw',
+  version: '1.8.0',
+  says: 'building the S3 gateway from its Go module (two to four minutes, only once)',
+  module: here('go/versitygw'),
+  target: 'github.com/versity/versitygw/cmd/versitygw',
+};
+
+const DAPRD: GoProgram = {
+  part: 'daprd',
+  version: '1.18.2',
+  says: 'building the sidecar from its Go module (five to fifteen minutes, only once)',
+  module: here('../../dapr/sidecar'),
+  target: '.',
+  tags: 'stablecomponents,state_etcd',
+  sources: ['main.go'],
+};
+
+export const etcdRecipe = (): Recipe => recipe(ETCD);
+export const versitygwRecipe = (): Recipe => recipe(VERSITYGW);
+export const daprdRecipe = (): Recipe => recipe(DAPRD);
+
+export const etcdBinary = (): Promise<string> => binary(ETCD);
+export const versitygwBinary = (): Promise<string> => binary(VERSITYGW);
+export const daprdBinary = (): Promise<string> => binary(DAPRD);
+
+export const ETCD_VERSION = ETCD.version;
+export const VERSITYGW_VERSION = VERSITYGW.version;
+export const DAPRD_VERSION = DAPRD.version;
+
+async function binary(program: GoProgram): Promise<string> {
+  return join((await built(recipe(program))).folder, program.part);
+}
+
+function recipe(program: GoProgram): Recipe {
+  const files = ['go.mod', 'go.sum', ...(program.sources ?? [])];
+  const flags = ['-trimpath', '-mod=readonly', '-ldflags=-s -w', `-tags=${program.tags ?? ''}`];
+  return {
+    part: program.part,
+    version: program.version,
+    says: program.says,
+    inputs: [
+      program.target,
+      ...flags,
+      ...files.map((file) => readFileSync(join(program.module, file), 'utf8')),
+    ],
+    build: (folder) =>
+      runBuild({
+        part: program.part,
+        command: 'go',
+        args: ['build', ...flags, '-o', join(folder, program.part), program.target],
+        cwd: program.module,
+        // No C compiler, and no other toolchain than the one on the machine, unless it must be.
+        env: { CGO_ENABLED: '0' },
+      }),
+  };
+}

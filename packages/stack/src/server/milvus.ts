@@ -1,0 +1,82 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MILVUS_VERSION, milvusFolder } from '../build/milvus.ts';
+import { checkHttp } from './http-check.ts';
+import type { ServerPlan } from './plan.ts';
+import { freePorts } from './ports.ts';
+
+/** Every port that the standalone server opens; only the first is for clients. */
+const PORTS = [
+  ...['proxy_port', 'proxy_internal_port', 'etcd_port', 'root_coord_port', 'query_coord_port'],
+  ...['query_node_port', 'index_coord_port', 'index_node_port', 'data_coord_port'],
+  'data_node_port',
+];
+
+export interface MilvusOptions {
+  readonly dir: string;
+  readonly name?: string;
+  /** Of gRPC, for clients. */
+  readonly port?: number;
+  /** Of health and metrics. */
+  readonly metricsPort?: number;
+}
+
+export interface MilvusPlan extends ServerPlan {
+  readonly port: number;
+  readonly metricsPort: number;
+}
+
+/** A standalone Milvus with its own embedded etcd and message queue. */
+export async function milvusPlan(options: MilvusOptions): Promise<MilvusPlan> {
+  const folder = await milvusFolder();
+  const [metricsFree = 0, ...free] = await freePorts(PORTS.length + 1);
+  const port = options.port ?? free[0] ?? 0;
+  const metricsPort = options.metricsPort ?? metricsFree;
+  const ports = Object.fromEntries(
+    PORTS.map((name, index) => [name, index === 0 ? port : (free[index] ?? 0)]),
+  );
+  const { dir } = options;
+  return {
+    name: options.name ?? 'milvus',
+    version: MILVUS_VERSION,
+    command: join(folder, 'milvus'),
+    args: ['run', 'standalone'],
+    cwd: dir,
+    env: {
+      DEPLOY_MODE: 'STANDALONE',
+      METRICS_PORT: String(metricsPort),
+      MILVUS_RUN_DIR: join(dir, 'run'),
+      LD_LIBRARY_PATH: folder,
+    },
+    ports: [...Object.values(ports), metricsPort],
+    logFile: join(dir, 'milvus.log'),
+    prepare: async () => prepare(dir, folder, ports),
+    check: () => checkHttp(`http://127.0.0.1:${metricsPort}/healthz`),
+    readyTimeoutMs: 120_000,
+    stopTimeoutMs: 30_000,
+    port,
+    metricsPort,
+  };
+}
+
+function prepare(dir: string, folder: string, ports: Readonly<Record<string, number>>): void {
+  for (const name of ['configs', 'data', 'logs', 'run']) {
+    mkdirSync(join(dir, name), { recursive: true });
+  }
+  const values: Record<string, string | number> = {
+    ...ports,
+    etcd_log_path: join(dir, 'logs', 'etcd.log'),
+    etcd_log_level: 'warn',
+    etcd_data_dir: join(dir, 'data', 'etcd.data'),
+    local_storage_dir: join(dir, 'data'),
+    rocksmq_data_dir: join(dir, 'data', 'rocksmq'),
+    system_log_path: join(dir, 'logs'),
+  };
+  const template = readFileSync(join(folder, 'config.yaml.template'), 'utf8');
+  const settings = template.replace(
+    /\{\{\s*(\w+)(?:\(\w+\))?(?::\s*(.*?))?\s*\}\}/g,
+    (_, name: string, fallback: string | undefined) => String(values[name] ?? fallback ?? ''),
+  );
+  writeFileSync(join(dir, 'configs', 'milvus.yaml'), settings);
+  copyFileSync(join(folder, 'glog.conf'), join(dir, 'configs', 'glog.conf'));
+}
