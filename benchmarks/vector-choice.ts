@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vectorMatrix } from '@memplane/testkit';
 import { Bitmap } from '../services/vector-index/src/domain/bitmap.ts';
+import { ChunkChecks } from '../services/vector-index/src/drivers/chunk-checks.ts';
 import { VectorArena } from '../services/vector-index/src/drivers/vector-arena.ts';
 
 const ROWS = Number(process.argv[2] ?? 100_000);
@@ -61,7 +62,8 @@ function exact(query: Float32Array, every: number): number[] {
 function cascade(folder: string): Contender {
   const started = performance.now();
   const options = { folder, dimensions: DIMENSIONS, stage1_rows_min: 1024, direct_rows_max: 4096 };
-  const arena = new VectorArena(options, 0);
+  const store = { meta: () => undefined, setMeta: () => {} };
+  const arena = new VectorArena(options, 0, new ChunkChecks(store, 'codes'));
   for (let i = 0; i < ROWS; i++) arena.add(i, rowOf(i));
   arena.flush();
   const masks = new Map(

@@ -61,6 +61,11 @@ export const VECTOR_INDEX_SETTINGS = {
     'bitmaps of filters kept',
     { min: 1024, unit: 'bytes' },
   ),
+  index_rebuilds_max: integer(
+    'MEMPLANE_INDEX_REBUILDS_MAX',
+    3,
+    'times that an index found damaged is built anew from the log before the next start',
+  ),
   embedderUrl: text(
     'MEMPLANE_EMBEDDER_URL',
     undefined,

@@ -61,7 +61,8 @@ export class Generations {
       dimensions: current.dimensions,
       computes: false,
     });
-    this.#building = this.#openNext(current.generation + 1, options);
+    // One begun for yet another model is of no use: it begins anew.
+    this.#building = this.#open(current.generation + 1, options);
   }
 
   get live(): Generation {
@@ -111,17 +112,6 @@ export class Generations {
 
   #open(number: number, options: GenerationOptions): NumberedGeneration {
     return { number, index: new Generation(this.#place(number), options) };
-  }
-
-  /** One begun for yet another model is of no use. */
-  #openNext(number: number, options: GenerationOptions): NumberedGeneration {
-    try {
-      return this.#open(number, options);
-    } catch (error) {
-      if (!(error instanceof MemplaneError) || error.code !== 'storage_damaged') throw error;
-      rmSync(this.#place(number), { recursive: true, force: true });
-      return this.#open(number, options);
-    }
   }
 
   #readCurrent(): Current | undefined {

@@ -1,4 +1,4 @@
-import { LIMITS, PLANE_VERSION } from '@memplane/contracts';
+import { LIMITS, type MemplaneError, PLANE_VERSION } from '@memplane/contracts';
 import {
   createLogger,
   createTelemetry,
@@ -29,6 +29,7 @@ import { searchRoute } from './routes/search.ts';
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
 const EMBED_RETRY_MS = 200;
+const REBUILT = 'the index does not fit together: it is built anew from the log';
 
 /** What vector-index is given by its host. */
 export interface VectorIndexContext {
@@ -66,12 +67,16 @@ class VectorIndexService implements VectorIndex {
   readonly #views: Views;
   readonly #generations: Generations;
   readonly #embedding: PipelineParts['embedding'];
+  readonly #parts: PipelineParts;
   readonly #queryVectors: QueryVectors | undefined;
   readonly #pipelines = new Map<Generation, Pipeline>();
   readonly #gate: AppliedGate;
   readonly #server: HttpServer;
   readonly #stopping = new AbortController();
   #partitions = 0;
+  #logId = '';
+  #rebuilds = 0;
+  #rebuilding: Promise<void> | undefined;
   #connecting: Promise<void> | undefined;
   #maintenance: NodeJS.Timeout | undefined;
   #port = 0;
@@ -91,11 +96,14 @@ class VectorIndexService implements VectorIndex {
     this.#queryVectors = embedder && new QueryVectors(embedder, config.query_vectors_max);
     this.#generations = new Generations(
       config.dir,
-      generationOptions(config, embedder?.model),
+      {
+        ...generationOptions(config, embedder?.model),
+        onDamaged: (err, folder) => this.#logger.error({ err, folder }, REBUILT),
+      },
       config.viewCheckTimeoutMs + LIMITS.wait_ms_max,
     );
     this.#gate = new AppliedGate(() => this.#generations.live.applied, config.waiting_reads_max);
-    const parts: PipelineParts = {
+    this.#parts = {
       feed: createHttpFeed(context.invoker, config),
       logger: this.#logger,
       config,
@@ -107,7 +115,7 @@ class VectorIndexService implements VectorIndex {
       onComputed: () => this.#gate.wake(),
     };
     for (const { index } of this.#generations.all) {
-      this.#pipelines.set(index, new Pipeline(index, parts));
+      this.#pipelines.set(index, new Pipeline(index, this.#parts));
     }
     this.#observe();
     this.#server = this.#createServer(neverBack(context.now ?? Date.now));
@@ -134,6 +142,7 @@ class VectorIndexService implements VectorIndex {
     clearInterval(this.#maintenance);
     await this.#server.stop();
     await this.#connecting;
+    await this.#rebuilding;
     await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
     this.#generations.close();
     await this.#embedding?.embedder.close();
@@ -143,8 +152,15 @@ class VectorIndexService implements VectorIndex {
 
   /** A failure here (a full disk) costs nothing but room: the next step tries again. */
   #maintain(): void {
+    if (this.#rebuilding) return;
     try {
-      for (const { index } of this.#generations.all) index.maintain();
+      for (const { index } of this.#generations.all) {
+        if (!index.damage) index.maintain();
+        else if (this.#partitions > 0 && this.#rebuilds < this.#config.index_rebuilds_max) {
+          this.#rebuilding = this.#rebuild(index, index.damage);
+          return;
+        }
+      }
       const old = this.#generations.live;
       if (!this.#generations.switchIfReady()) return;
       this.#logger.info(
@@ -156,6 +172,24 @@ class VectorIndexService implements VectorIndex {
       this.#gate.wake();
     } catch (error) {
       this.#logger.warn({ err: error }, 'keeping the index in order has failed');
+    }
+  }
+
+  /** Damage that shows while it runs: searches answer 503 until the index begins anew. */
+  async #rebuild(index: Generation, err: MemplaneError): Promise<void> {
+    this.#rebuilds++;
+    this.#logger.error({ err, folder: index.folder }, REBUILT);
+    try {
+      await this.#pipelines.get(index)?.stop();
+      if (this.#stopping.signal.aborted) return;
+      index.startOver(this.#logId);
+    } catch (error) {
+      this.#logger.error({ err: error, folder: index.folder }, 'building it anew has failed');
+    } finally {
+      const pipeline = new Pipeline(index, this.#parts);
+      this.#pipelines.set(index, pipeline);
+      if (!this.#stopping.signal.aborted) pipeline.start(this.#partitions);
+      this.#rebuilding = undefined;
     }
   }
 
@@ -173,6 +207,7 @@ class VectorIndexService implements VectorIndex {
             index.startOver(cut.logId);
           }
         }
+        this.#logId = cut.logId;
         this.#partitions = cut.offsets.size;
         for (const pipeline of this.#pipelines.values()) pipeline.start(this.#partitions);
         return;

@@ -16,6 +16,8 @@ import { TenantIndex, type TenantIndexOptions } from './tenant-index.ts';
 
 export interface GenerationOptions extends TenantIndexOptions {
   readonly database_cache_bytes_max: number;
+  /** Told of files that do not fit together: the index begins anew, from the log. */
+  readonly onDamaged?: (error: MemplaneError, folder: string) => void;
 }
 
 export interface PartitionState {
@@ -30,16 +32,43 @@ export class Generation implements RecallStore {
   readonly folder: string;
   readonly #options: GenerationOptions;
   #db: Database;
+  #damage: MemplaneError | undefined;
   #tenants = new Map<string, TenantIndex>();
   #partitions = new Map<number, PartitionState>();
   readonly applied = new Map<number, number>();
 
-  /** @throws MemplaneError `storage_damaged` for what another version or another setting wrote */
+  /**
+   * Reads all that memory holds, and checks it against its sums. What is damaged, or was written by
+   * another version, is removed: all of it comes back from the log.
+   */
   constructor(folder: string, options: GenerationOptions) {
     this.folder = folder;
     this.#options = options;
     mkdirSync(folder, { recursive: true });
-    this.#db = this.#open();
+    try {
+      this.#db = this.#open();
+      try {
+        for (const tenant of this.tenants()) this.#tenant(tenant);
+      } catch (error) {
+        this.#dropMemory();
+        this.#db.close();
+        throw error;
+      }
+    } catch (error) {
+      const damage = storageError(error);
+      if (!(damage instanceof MemplaneError) || damage.code !== 'storage_damaged') throw damage;
+      options.onDamaged?.(damage, folder);
+      this.#damage = undefined;
+      this.#removeFiles();
+      this.#db = this.#open();
+    }
+  }
+
+  /** What was found damaged since the index was opened. */
+  get damage(): MemplaneError | undefined {
+    if (this.#damage) return this.#damage;
+    for (const { arena } of this.#tenants.values()) if (arena.damage) return arena.damage;
+    return undefined;
   }
 
   get model(): string | undefined {
@@ -146,14 +175,19 @@ export class Generation implements RecallStore {
     this.#db.close();
   }
 
-  /** Forgets everything, to be filled from another log. */
+  /** Forgets everything, to be filled from the log anew, or from another one. */
   startOver(logId: string): void {
     this.#dropMemory();
     this.#db.close();
-    rmSync(this.folder, { recursive: true, force: true });
-    mkdirSync(this.folder, { recursive: true });
+    this.#damage = undefined;
+    this.#removeFiles();
     this.#db = this.#open();
     this.setLogId(logId);
+  }
+
+  #removeFiles(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+    mkdirSync(this.folder, { recursive: true });
   }
 
   #dropMemory(): void {
@@ -208,7 +242,14 @@ export class Generation implements RecallStore {
   #tenant(tenant: string): TenantIndex {
     let index = this.#tenants.get(tenant);
     if (!index) {
-      index = new TenantIndex(this.folder, this.#db, tenant, this.#options);
+      try {
+        const appliedOf = (partition: number) => this.applied.get(partition) ?? -1;
+        index = new TenantIndex(this.folder, this.#db, tenant, this.#options, appliedOf);
+      } catch (error) {
+        if (error instanceof MemplaneError && error.code === 'storage_damaged')
+          this.#damage = error;
+        throw error;
+      }
       this.#tenants.set(tenant, index);
     }
     return index;

@@ -1,6 +1,7 @@
 import { closeSync, fdatasyncSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { MemplaneError } from '@memplane/contracts';
 import { NO_ROW } from '../domain/bm25.ts';
+import type { ChunkChecks } from './chunk-checks.ts';
 import { openForUpdate } from './open-file.ts';
 
 const RECORD_BYTES = 32;
@@ -24,49 +25,51 @@ export interface RowColumn {
   readonly offset: number;
 }
 
+export interface RowColumnsOptions {
+  /** How many rows count. */
+  readonly count: number;
+  /** Of the rows as they were added. */
+  readonly checks: ChunkChecks;
+  /** The {@link RowColumns.supersededSum} of these rows. */
+  readonly supersededSum: number;
+  /** What is applied of a partition: marks of later events belong to a commit that was lost. */
+  appliedOf(partition: number): number;
+}
+
 /**
  * The rows' columns in memory, in fixed records of a file that is read back whole at a start:
  * partition u16, kind u16, text length u32, previous turn u32, entity u32, offset f64,
- * offset of the event that superseded it f64 (Infinity: none). How many count is kept by the caller.
+ * offset of the event that superseded it f64 (Infinity: none). How many count is kept by the caller,
+ * with two sums over what they hold: one of the rows as added, one of the marks set later.
  */
 export class RowColumns {
   readonly #file: number;
+  readonly #checks: ChunkChecks;
   readonly #chunks: DataView[] = [];
+  #supersededSum = 0;
   #count = 0;
   #flushed = 0;
   readonly #changed = new Set<number>();
 
-  /** @throws MemplaneError `storage_damaged` for a file that is too short or of another kind. */
-  constructor(path: string, count: number) {
+  /** @throws MemplaneError `storage_damaged` for a file that is too short, of another kind, or changed */
+  constructor(path: string, options: RowColumnsOptions) {
+    this.#checks = options.checks;
     this.#file = openForUpdate(path);
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.write(JSON.stringify({ format: FORMAT, keyId: null }));
-    const { size } = fstatSync(this.#file);
-    if (size === 0) writeSync(this.#file, header, 0, HEADER_BYTES, 0);
-    else {
-      const found = Buffer.alloc(HEADER_BYTES);
-      readSync(this.#file, found, 0, HEADER_BYTES, 0);
-      if (!found.equals(header) || size < HEADER_BYTES + count * RECORD_BYTES) {
-        throw new MemplaneError('storage_damaged', `${path} does not fit the index.`);
-      }
+    try {
+      this.#load(path, options);
+    } catch (error) {
+      this.close();
+      throw error;
     }
-    for (let base = 0; base < count; base += CHUNK_ROWS) {
-      const view = this.#chunk(base);
-      const bytes = Math.min(CHUNK_ROWS, count - base) * RECORD_BYTES;
-      readSync(
-        this.#file,
-        new Uint8Array(view.buffer),
-        0,
-        bytes,
-        HEADER_BYTES + base * RECORD_BYTES,
-      );
-    }
-    this.#count = count;
-    this.#flushed = count;
   }
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Of all marks, whatever order they were set in; below 2³². */
+  get supersededSum(): number {
+    return this.#supersededSum;
   }
 
   add(row: RowColumn): number {
@@ -85,6 +88,9 @@ export class RowColumns {
 
   /** Marks a row as superseded from an offset of its partition on. */
   supersede(row: number, offset: number): void {
+    const before = this.supersededAt(row);
+    if (before !== Number.POSITIVE_INFINITY) this.#sum(-markSum(row, before));
+    this.#sum(markSum(row, offset));
     this.#chunk(row).setFloat64((row % CHUNK_ROWS) * RECORD_BYTES + 24, offset, true);
     if (row < this.#flushed) this.#changed.add(row);
   }
@@ -130,8 +136,10 @@ export class RowColumns {
       const chunkEnd = (Math.floor(this.#flushed / CHUNK_ROWS) + 1) * CHUNK_ROWS;
       const rows = Math.min(this.#count, chunkEnd) - this.#flushed;
       this.#write(this.#flushed, rows);
+      this.#checks.extend(this.#flushed >>> CHUNK_BITS, 0, this.#asAdded(this.#flushed, rows));
       this.#flushed += rows;
     }
+    this.#checks.save();
   }
 
   sync(): void {
@@ -140,6 +148,50 @@ export class RowColumns {
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  #load(path: string, { count, supersededSum, appliedOf }: RowColumnsOptions): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.write(JSON.stringify({ format: FORMAT, keyId: null }));
+    const { size } = fstatSync(this.#file);
+    if (size === 0 && count === 0) writeSync(this.#file, header, 0, HEADER_BYTES, 0);
+    else {
+      const found = Buffer.alloc(HEADER_BYTES);
+      readSync(this.#file, found, 0, HEADER_BYTES, 0);
+      const isWhole = size >= HEADER_BYTES + count * RECORD_BYTES;
+      if (!found.equals(header) || !isWhole) throw damaged(path);
+    }
+    for (let base = 0; base < count; base += CHUNK_ROWS) {
+      const rows = Math.min(CHUNK_ROWS, count - base);
+      const bytes = new Uint8Array(this.#chunk(base).buffer, 0, rows * RECORD_BYTES);
+      readSync(this.#file, bytes, 0, bytes.length, HEADER_BYTES + base * RECORD_BYTES);
+      this.#checks.verify(base >>> CHUNK_BITS, 0, this.#asAdded(base, rows));
+    }
+    this.#count = count;
+    this.#flushed = count;
+    for (let row = 0; row < count; row++) {
+      const offset = this.supersededAt(row);
+      if (offset === Number.POSITIVE_INFINITY) continue;
+      if (offset <= appliedOf(this.partition(row))) this.#sum(markSum(row, offset));
+      else {
+        this.#chunk(row).setFloat64((row % CHUNK_ROWS) * RECORD_BYTES + 24, Infinity, true);
+        this.#changed.add(row);
+      }
+    }
+    if (this.#supersededSum !== supersededSum) throw damaged(path);
+  }
+
+  /** The records of rows of one chunk without the marks that came later. */
+  #asAdded(row: number, rows: number): Uint8Array {
+    const at = (row % CHUNK_ROWS) * RECORD_BYTES;
+    const bytes = this.#chunk(row).buffer.slice(at, at + rows * RECORD_BYTES);
+    const view = new DataView(bytes);
+    for (let i = 0; i < rows; i++) view.setFloat64(i * RECORD_BYTES + 24, Infinity, true);
+    return new Uint8Array(bytes);
+  }
+
+  #sum(by: number): void {
+    this.#supersededSum = (this.#supersededSum + by) >>> 0;
   }
 
   #write(row: number, rows: number): void {
@@ -160,4 +212,17 @@ export class RowColumns {
     this.#chunks[index] = view;
     return view;
   }
+}
+
+/** 32 well-mixed bits of a row and its mark. */
+function markSum(row: number, offset: number): number {
+  const low = Math.imul(offset >>> 0, 0x85ebca6b) ^ Math.imul(Math.floor(offset / 2 ** 32), 31);
+  let mixed = Math.imul(row + 1, 0x9e3779b1) ^ low;
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
+  mixed = Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+function damaged(path: string): MemplaneError {
+  return new MemplaneError('storage_damaged', `${path} does not fit the index.`);
 }

@@ -10,6 +10,7 @@ import type { MemoryRow } from '../domain/memory-row.ts';
 import type { FeedLine, RowDetails, TenantStatus } from '../domain/ports.ts';
 import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
+import { ChunkChecks } from './chunk-checks.ts';
 import type { Database } from './database.ts';
 import { StoredFieldIndex } from './field-index.ts';
 import { RowColumns } from './row-columns.ts';
@@ -58,14 +59,30 @@ export class TenantIndex implements TextSource {
   #pending: number;
   #entityCount: number;
 
-  constructor(folder: string, db: Database, tenant: string, options: TenantIndexOptions) {
+  /**
+   * @param appliedOf what is applied of a partition
+   * @throws MemplaneError `storage_damaged`
+   */
+  constructor(
+    folder: string,
+    db: Database,
+    tenant: string,
+    options: TenantIndexOptions,
+    appliedOf: (partition: number) => number,
+  ) {
     this.#db = db;
     this.#tenant = tenant;
     this.#options = options;
     const place = join(folder, 'tenants', tenant);
     mkdirSync(place, { recursive: true });
-    this.columns = new RowColumns(join(place, 'rows.bin'), this.#counter('rows'));
-    this.arena = new VectorArena({ folder: place, ...options }, this.#counter('vectors'));
+    this.columns = new RowColumns(join(place, 'rows.bin'), {
+      count: this.#counter('rows'),
+      checks: new ChunkChecks(db, `rows:${tenant}`),
+      supersededSum: this.#counter('superseded'),
+      appliedOf,
+    });
+    const checks = new ChunkChecks(db, `codes:${tenant}`);
+    this.arena = new VectorArena({ folder: place, ...options }, this.#counter('vectors'), checks);
     this.fields = new StoredFieldIndex(db, tenant, () => this.columns.count, {
       cache_bytes_max: options.filter_cache_bytes_max,
     });
@@ -133,6 +150,7 @@ export class TenantIndex implements TextSource {
     this.columns.flush();
     this.arena.flush();
     this.#setCounter('rows', this.columns.count);
+    this.#setCounter('superseded', this.columns.supersededSum);
     this.#setCounter('vectors', this.arena.count);
     this.#setCounter('entities', this.#entityCount);
   }

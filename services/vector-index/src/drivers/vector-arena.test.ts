@@ -5,16 +5,25 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { clusteredVectors } from '@memplane/testkit';
 import { Bitmap } from '../domain/bitmap.ts';
+import { ChunkChecks } from './chunk-checks.ts';
 import { VectorArena } from './vector-arena.ts';
 
 const DIMENSIONS = 96;
 const ROWS = 9_000;
 const before = (a: number, b: number) => a - b;
 
+const sums = new Map<string, string>();
+const store = {
+  meta: (key: string) => sums.get(key),
+  setMeta: (key: string, value: string) => void sums.set(key, value),
+};
+
 function arenaIn(folder: string, count: number, stage1 = 1024): VectorArena {
+  if (count === 0) sums.clear();
   return new VectorArena(
     { folder, dimensions: DIMENSIONS, stage1_rows_min: stage1, direct_rows_max: 2048 },
     count,
+    new ChunkChecks(store, 'codes:default'),
   );
 }
 

@@ -5,6 +5,7 @@ import { MemplaneError } from '@memplane/contracts';
 import type { Bitmap } from '../domain/bitmap.ts';
 import { byScore, type Ranked } from '../domain/fusion.ts';
 import { Quantizer, SIGNATURE_BYTES } from '../domain/quantize.ts';
+import type { ChunkChecks } from './chunk-checks.ts';
 import { Kernel } from './kernel.ts';
 import { openForUpdate } from './open-file.ts';
 import { bestScores } from './select.ts';
@@ -39,11 +40,13 @@ interface Chunk {
  *
  * Files: a header of 4 KiB (format, dimensions, key id), then in `codes.bin` chunks of 8,192 rows
  * (row numbers, scales, signatures, codes), in `vectors.bin` records of float32 values, row number
- * and CRC-32. How many of them count is kept by the caller, in its own transaction.
+ * and CRC-32. How many of them count, and the sums of the codes, are kept by the caller, in its own
+ * transaction.
  */
 export class VectorArena {
   readonly quantizer: Quantizer;
   readonly #options: ArenaOptions;
+  readonly #checks: ChunkChecks;
   readonly #kernel = new Kernel();
   readonly #chunks: Chunk[] = [];
   readonly #codesFile: number;
@@ -60,13 +63,15 @@ export class VectorArena {
   #count = 0;
   #highestRow = -1;
   #flushed = 0;
+  #damage: MemplaneError | undefined;
 
   /**
    * @param count how many vectors the files hold for certain
-   * @throws MemplaneError `storage_damaged` for files that are too short or of another kind
+   * @throws MemplaneError `storage_damaged` for files that are too short, of another kind, or changed
    */
-  constructor(options: ArenaOptions, count: number) {
+  constructor(options: ArenaOptions, count: number, checks: ChunkChecks) {
     this.#options = options;
+    this.#checks = checks;
     this.quantizer = new Quantizer(options.dimensions);
     this.#record = Buffer.alloc(options.dimensions * 4 + 8);
     this.#signature = this.#kernel.take(SIGNATURE_BYTES);
@@ -74,7 +79,12 @@ export class VectorArena {
     this.#histogram = this.#kernel.take(2 * 256 * 4);
     this.#codesFile = openFile(join(options.folder, 'codes.bin'), options.dimensions);
     this.#floatsFile = openFile(join(options.folder, 'vectors.bin'), options.dimensions);
-    this.#load(count);
+    try {
+      this.#load(count);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   get count(): number {
@@ -83,6 +93,11 @@ export class VectorArena {
 
   get bytesHeld(): number {
     return this.#kernel.bytesHeld;
+  }
+
+  /** The vector that was found damaged, if one was. */
+  get damage(): MemplaneError | undefined {
+    return this.#damage;
   }
 
   /** Adds a vector of length 1. It is on disk after {@link flush}. */
@@ -117,19 +132,15 @@ export class VectorArena {
       const rows = end - this.#flushed;
       const chunk = this.#chunk(index);
       const base = HEADER_BYTES + index * this.#chunkBytes;
-      for (const [place, size] of this.#areas(chunk)) {
+      for (const [area, [place, size]] of this.#areas(chunk).entries()) {
         const at = place + from * size;
         const bytes = this.#kernel.bytes.subarray(at, at + rows * size);
         writeWhole(this.#codesFile, bytes, base + (at - chunk.rowOf));
+        this.#checks.extend(index, area, bytes);
       }
       this.#flushed = end;
     }
-  }
-
-  /** Forgets what was added beyond `count`, after a failed transaction. */
-  truncate(count: number): void {
-    this.#count = Math.min(this.#count, count);
-    this.#flushed = Math.min(this.#flushed, count);
+    this.#checks.save();
   }
 
   sync(): void {
@@ -258,9 +269,14 @@ export class VectorArena {
       record.readUInt32LE(dimensions * 4 + 4) !== crc32(record.subarray(0, -4)) ||
       record.readUInt32LE(dimensions * 4) !== row
     ) {
-      throw new MemplaneError('storage_damaged', `The stored vector ${index} is damaged.`, {
-        extra: { file: 'vectors.bin', record: index },
-      });
+      this.#damage = new MemplaneError(
+        'storage_damaged',
+        `The stored vector ${index} is damaged.`,
+        {
+          extra: { file: 'vectors.bin', record: index },
+        },
+      );
+      throw this.#damage;
     }
     return { row, score: dot(options32(record, dimensions), query) };
   }
@@ -311,10 +327,12 @@ export class VectorArena {
       const index = base / CHUNK_ROWS;
       const rows = Math.min(CHUNK_ROWS, count - base);
       const chunk = this.#chunk(index);
-      for (const [place, size] of this.#areas(chunk)) {
+      for (const [area, [place, size]] of this.#areas(chunk).entries()) {
         const at = HEADER_BYTES + index * this.#chunkBytes + (place - chunk.rowOf);
-        const read = readSync(this.#codesFile, this.#kernel.bytes, place, rows * size, at);
+        const { bytes } = this.#kernel;
+        const read = readSync(this.#codesFile, bytes, place, rows * size, at);
         if (read !== rows * size) throw tooShort('codes.bin');
+        this.#checks.verify(index, area, bytes.subarray(place, place + rows * size));
       }
     }
     this.#count = count;
