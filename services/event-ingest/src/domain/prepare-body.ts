@@ -1,6 +1,9 @@
 import { parseJson } from '@memplane/runtime/json-body';
-import { type PrepareContext, type PreparedEvent, prepareEvent } from './prepare.ts';
+import type { PackedBody } from './packed-body.ts';
+import { preparePlain } from './plain-body.ts';
+import type { PrepareContext, PreparedEvent } from './prepare.ts';
 import { checkBody } from './read-body.ts';
+import { WrittenEvents } from './written-events.ts';
 
 /** What a body becomes before it is appended; nothing of its bytes is kept. */
 export interface PreparedBody {
@@ -22,19 +25,21 @@ export interface BodyOrder extends Omit<PrepareContext, 'newId'> {
   readonly dimensions: number;
 }
 
+export type BodyContext = BodyOrder & PrepareContext;
+
 /**
  * From the bytes of a request to events that only lack their stamp. Pure but for `newId`.
  * @throws MemplaneError that names the first wrong field
  */
-export function prepareBody(bytes: Buffer, order: BodyOrder, newId: () => string): PreparedBody {
+export function prepareBody(bytes: Buffer, order: BodyOrder, newId: () => string): PackedBody {
+  const context: BodyContext = { ...order, newId };
+  return preparePlain(bytes, context) ?? prepareParsed(bytes, context);
+}
+
+/** By way of the values: this settles whatever a body may be, and says what is wrong with it. */
+export function prepareParsed(bytes: Buffer, context: BodyContext): PackedBody {
   const body = parseJson(bytes);
-  const checked = checkBody(body, order);
-  const context: PrepareContext = { ...order, newId };
-  const events = new Array<PreparedEvent>(checked.length);
-  const carried: CarriedHlc[] = [];
-  for (const [i, { sent, carried: stamps, field }] of checked.entries()) {
-    events[i] = prepareEvent(sent, context, field, stamps.traceparent);
-    if (stamps.hlc !== undefined) carried.push({ hlc: stamps.hlc, field });
-  }
-  return { events, isBatch: Array.isArray(body), carried };
+  const written = new WrittenEvents(context, bytes.length);
+  for (const checked of checkBody(body, context)) written.addChecked(checked);
+  return written.pack(Array.isArray(body));
 }

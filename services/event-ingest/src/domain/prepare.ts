@@ -19,6 +19,10 @@ export interface PreparedEvent {
   readonly value: Buffer;
 }
 
+export const ID_KEY_CHARS = 16;
+/** A SHA-256 in base64url. */
+export const DIGEST_CHARS = 43;
+
 /** How much of a digest tells contents apart: what 16 of its bytes say for certain. */
 export const CONTENT_KEY_CHARS = 21;
 
@@ -39,9 +43,35 @@ const OPENING = '{"specversion":"1.0","hlc":"';
 export const HLC_AT = OPENING.length;
 const HLC_BLANK = '000000000000-0000';
 
+/** The JSON of each member that was sent, which the event and its digest share; else empty. */
+export interface MemberTexts {
+  id: string;
+  type: string;
+  source: string;
+  data: string;
+  attributes: string;
+  memory: string;
+  correlationId: string;
+  causationId: string;
+  /** In the form of RFC 8785. */
+  canonicalData: string;
+  canonicalAttributes: string;
+  canonicalMemory: string;
+  /** As they were sent: their rules allow none of what JSON would write otherwise. */
+  entity: string;
+  time: string;
+  /** What `id` says. */
+  sentId: string | undefined;
+}
+
+/** An event that is written out, as text. */
+export interface WrittenEvent extends Omit<PreparedEvent, 'contentKey' | 'value'> {
+  /** The CloudEvent in JSON. */
+  readonly text: string;
+}
+
 /**
- * Writes a checked event as the CloudEvent that goes into the log. Its texts are concatenated, not
- * collected in an object first: that saves a copy of all its members.
+ * Writes a checked event as the CloudEvent that goes into the log.
  * @param field how problems name the event
  * @throws MemplaneError `event_too_large`
  */
@@ -51,59 +81,62 @@ export function prepareEvent(
   field: string,
   traceparent: string | undefined = context.traceparent,
 ): PreparedEvent {
-  const { entity } = sent;
-  const id = sent.id ?? context.newId();
-  const key = partitionKey(context.tenant, entity);
-  const texts = textsOf(sent, field);
-  const digest = hash('sha256', canonicalEvent(sent, texts), 'base64url');
+  const { text, ...written } = writeEvent(textsOf(sent), context, field, traceparent);
+  const contentKey = written.digest.slice(0, CONTENT_KEY_CHARS);
+  return { ...written, contentKey, value: Buffer.from(text) };
+}
+
+/**
+ * Puts the texts of an event together. They are concatenated, not collected in an object first: that
+ * saves a copy of all its members.
+ * @param field how problems name the event
+ * @throws MemplaneError `event_too_large`
+ */
+export function writeEvent(
+  texts: MemberTexts,
+  context: PrepareContext,
+  field: string,
+  traceparent: string | undefined,
+): WrittenEvent {
+  checkSize(texts.data, 'data_bytes_max', `${field}.data`, 'The data');
+  const { entity } = texts;
+  const { tenant } = context;
+  const id = texts.sentId ?? context.newId();
+  const key = partitionKey(tenant, entity);
+  const digest = hash('sha256', canonicalEvent(texts), 'base64url');
   const text =
     `${OPENING}${HLC_BLANK}","id":${texts.id || JSON.stringify(id)},"type":${texts.type}` +
     `,"source":${texts.source || JSON.stringify(context.defaultSource)},"subject":"${entity}"` +
-    `,"time":"${sent.time ?? context.now}","datacontenttype":"application/json"` +
-    `,"tenant":"${context.tenant}","partitionkey":"${key}","zone":"eventual","digest":"${digest}"` +
+    `,"time":"${texts.time || context.now}","datacontenttype":"application/json"` +
+    `,"tenant":"${tenant}","partitionkey":"${key}","zone":"eventual","digest":"${digest}"` +
     (texts.correlationId && `,"correlationid":${texts.correlationId}`) +
     (texts.causationId && `,"causationid":${texts.causationId}`) +
     (traceparent === undefined ? '' : `,"traceparent":${JSON.stringify(traceparent)}`) +
     `,"data":${payloadText(texts)}}`;
-  const value = Buffer.from(text);
-  if (value.length > LIMITS.event_bytes_max) {
-    throw tooLarge(field, 'event_bytes_max', 'The event as it goes into the log', value.length);
-  }
-  return {
-    id,
-    entity,
-    key,
-    idKey: identityOf(context.tenant, entity, id),
-    digest,
-    contentKey: digest.slice(0, CONTENT_KEY_CHARS),
-    value,
-  };
+  checkSize(text, 'event_bytes_max', field, 'The event as it goes into the log');
+  const idKey = identityOf(tenant, entity, id);
+  return { id, entity, key, idKey, digest, text };
 }
 
-/** The JSON of each member that was sent, which the event and its digest share; else empty. */
-interface MemberTexts {
-  readonly id: string;
-  readonly type: string;
-  readonly source: string;
-  readonly data: string;
-  readonly attributes: string;
-  readonly memory: string;
-  readonly correlationId: string;
-  readonly causationId: string;
-}
-
-function textsOf(sent: SentEvent, field: string): MemberTexts {
+export function textsOf(sent: SentEvent): MemberTexts {
   const data = textOf(sent.data);
-  checkDataSize(data, field);
+  const attributes = textOf(sent.attributes);
+  const memory = textOf(sent.memory);
   return {
     id: quoted(sent.id),
     type: quoted(sent.type),
     source: quoted(sent.source),
     data,
-    attributes: textOf(sent.attributes),
-    memory: textOf(sent.memory),
+    attributes,
+    memory,
     correlationId: quoted(sent.correlationId),
     causationId: quoted(sent.causationId),
+    canonicalData: data && canonicalJson(sent.data, data),
+    canonicalAttributes: attributes && canonicalJson(sent.attributes, attributes),
+    canonicalMemory: memory && canonicalJson(sent.memory, memory),
+    entity: sent.entity,
+    time: sent.time ?? '',
+    sentId: sent.id,
   };
 }
 
@@ -120,30 +153,28 @@ function textOf(value: unknown): string {
   return value === undefined ? '' : JSON.stringify(value);
 }
 
-/**
- * RFC 8785 of what was sent: its members in the order of their names. Entity and time need no
- * escapes, their rules allow none of what JSON would write otherwise.
- */
-function canonicalEvent(sent: SentEvent, texts: MemberTexts): string {
-  const { attributes, causationId, correlationId, data, id, memory, source, type } = texts;
+/** RFC 8785 of what was sent: its members in the order of their names. */
+function canonicalEvent(texts: MemberTexts): string {
+  const { canonicalAttributes, causationId, correlationId, canonicalData, id } = texts;
+  const { canonicalMemory, entity, source, time, type } = texts;
   return (
     '{' +
-    (attributes && `"attributes":${canonicalJson(sent.attributes, attributes)},`) +
+    (canonicalAttributes && `"attributes":${canonicalAttributes},`) +
     (causationId && `"causationId":${causationId},`) +
     (correlationId && `"correlationId":${correlationId},`) +
-    (data && `"data":${canonicalJson(sent.data, data)},`) +
-    `"entity":"${sent.entity}",` +
+    (canonicalData && `"data":${canonicalData},`) +
+    `"entity":"${entity}",` +
     (id && `"id":${id},`) +
-    (memory && `"memory":${canonicalJson(sent.memory, memory)},`) +
+    (canonicalMemory && `"memory":${canonicalMemory},`) +
     (source && `"source":${source},`) +
-    (sent.time === undefined ? '' : `"time":"${sent.time}",`) +
+    (time && `"time":"${time}",`) +
     `"type":${type}}`
   );
 }
 
 /** A NUL can not stand in a tenant or an entity, so that no two identities run together. */
 export function identityOf(tenant: string, entity: string, id: string): string {
-  return hash('sha256', `${tenant}\0${entity}\0${id}`, 'binary').slice(0, 16);
+  return hash('sha256', `${tenant}\0${entity}\0${id}`, 'binary').slice(0, ID_KEY_CHARS);
 }
 
 function payloadText({ data, attributes, memory }: MemberTexts): string {
@@ -153,22 +184,18 @@ function payloadText({ data, attributes, memory }: MemberTexts): string {
   return `{${first}${second}${third}}`;
 }
 
-function checkDataSize(data: string, field: string): void {
-  const max = LIMITS.data_bytes_max;
-  // At most three bytes of UTF-8 for each UTF-16 unit: most need no count.
-  if (data.length * 3 <= max) return;
-  const bytes = Buffer.byteLength(data);
-  if (bytes > max) throw tooLarge(`${field}.data`, 'data_bytes_max', 'The data', bytes);
-}
-
-function tooLarge(
-  field: string,
+function checkSize(
+  text: string,
   limit: 'data_bytes_max' | 'event_bytes_max',
+  field: string,
   what: string,
-  bytes: number,
-): MemplaneError {
+): void {
   const max = LIMITS[limit];
-  return new MemplaneError('event_too_large', `${what} has ${bytes} bytes; at most ${max}.`, {
+  // At most three bytes of UTF-8 for each UTF-16 unit: most need no count.
+  if (text.length * 3 <= max) return;
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= max) return;
+  throw new MemplaneError('event_too_large', `${what} has ${bytes} bytes; at most ${max}.`, {
     field,
     extra: { limit, max },
   });

@@ -52,7 +52,8 @@ export function checkBody(body: unknown, options: CheckOptions): CheckedEvent[] 
   return checked;
 }
 
-function checkEvent(value: unknown, field: string, options: CheckOptions): CheckedEvent {
+/** @throws MemplaneError that names the first wrong field */
+export function checkEvent(value: unknown, field: string, options: CheckOptions): CheckedEvent {
   const checked = isCloudEvent(value)
     ? checkCloudEvent(value, field, options)
     : checkShortForm(value, field);

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { MemplaneError } from '@memplane/contracts';
 import { fromProblem } from '@memplane/runtime/problem';
+import { unpackBody } from '../domain/packed-body.ts';
 import type { BodyOrder, PreparedBody } from '../domain/prepare-body.ts';
-import { unpackBody } from './packed-body.ts';
 import type { PrepareReply, PrepareRequest } from './protocol.ts';
 
 interface Waiting {

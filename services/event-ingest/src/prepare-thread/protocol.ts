@@ -1,6 +1,6 @@
 import type { Problem } from '@memplane/runtime/problem';
+import type { PackedBody } from '../domain/packed-body.ts';
 import type { BodyOrder } from '../domain/prepare-body.ts';
-import type { PackedBody } from './packed-body.ts';
 
 /** To the thread: a body to prepare. */
 export interface PrepareRequest {

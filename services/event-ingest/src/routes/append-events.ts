@@ -1,5 +1,6 @@
 import { appendEvents } from '@memplane/contracts';
 import { type Route, traceparentOf } from '@memplane/runtime';
+import { unpackBody } from '../domain/packed-body.ts';
 import { type BodyOrder, type PreparedBody, prepareBody } from '../domain/prepare-body.ts';
 import type { Ingest } from '../ingest.ts';
 import type { PrepareThread } from '../prepare-thread/prepare-thread.ts';
@@ -32,7 +33,7 @@ export function appendEventsRoute(context: AppendEventsContext): Route {
         traceparent: traceparentOf(trace),
       };
       if (thread && bytes.length >= thread_bytes_min) return thread.prepare(bytes, order);
-      return prepareBody(bytes, order, newId);
+      return unpackBody(prepareBody(bytes, order, newId), tenant);
     },
     async handle(request) {
       return { status: 201, raw: await ingest.append(request.body as PreparedBody) };
