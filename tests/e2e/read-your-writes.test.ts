@@ -18,7 +18,8 @@ import {
   testSeed,
 } from '@memplane/testkit';
 
-const ROUND_TRIPS = scaled('round_trips', { ci: 4_000, soak: 20_000 });
+/** Half of them each way. */
+const ROUND_TRIPS = scaled('round_trips', { ci: 4_000, soak: 40_000 });
 const AT_ONCE = 24;
 const MIXED_READS = scaled('mixed_reads', { ci: 2_000, soak: 20_000 });
 

@@ -35,6 +35,7 @@ test('a second plane on the same folder, or the same port, says so and ends', as
     assert.notEqual(samePort.code, 0, `${service}: ${samePort.log}`);
     assert.ok(samePort.log.includes(String(first.ports[service])), `${service}: ${samePort.log}`);
     assert.match(samePort.log, /in use/i, service);
+    assert.ok(samePort.seconds < 15, `${service}: ended after ${samePort.seconds} s`);
   }
 
   assert.equal(first.exit, undefined);
@@ -62,10 +63,15 @@ async function append(plane: Plane, n: number): Promise<void> {
   await readEntity(plane.materializer, 'first/1', { after: token });
 }
 
-async function ended(options: PlaneOptions): Promise<{ code: number | null; log: string }> {
+async function ended(options: PlaneOptions): Promise<{
+  code: number | null;
+  log: string;
+  seconds: number;
+}> {
+  const started = performance.now();
   await using plane = await Plane.launch(options);
   const timer = setTimeout(() => void plane.kill(), 20_000);
   const { code } = await plane.ended();
   clearTimeout(timer);
-  return { code, log: plane.logTail() };
+  return { code, log: plane.logTail(), seconds: (performance.now() - started) / 1_000 };
 }

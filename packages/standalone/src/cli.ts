@@ -19,6 +19,9 @@ Environment:
   MEMPLANE_TOKEN   the plane's token, where it has one
 `;
 
+/** How long a command that failed may take to end by itself. */
+const EXIT_TIMEOUT_MS = 2_000;
+
 /** Runs the command; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('memplane')
@@ -48,6 +51,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       json ? JSON.stringify({ error: words, ...details(error) }) : `memplane: ${words}`,
     );
     process.exitCode = exitCodeOf(error);
+    // Whatever still holds the process has no business any more.
+    setTimeout(() => process.exit(), EXIT_TIMEOUT_MS).unref();
   }
 }
 

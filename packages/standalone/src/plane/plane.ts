@@ -50,6 +50,7 @@ export class StandalonePlane {
       (name) => new WorkerService({ name, setup, startTimeoutMs, onCrash }),
     );
     const made: Service[] = [];
+    let starts: readonly Promise<void>[] = [];
     let log: EmbeddedLog | undefined;
     try {
       const opened = await openEmbeddedLog({
@@ -61,14 +62,16 @@ export class StandalonePlane {
       for (const thread of threads) thread.attach(opened.shared, opened.admin);
       made.push(await createIngest(config, env, opened), await createCrdt(config, env));
       const services = [...made, ...threads];
-      await Promise.all(services.map((service) => service.start()));
+      starts = services.map((service) => service.start());
+      await Promise.all(starts);
       return new StandalonePlane(lock, opened, services);
     } catch (error) {
-      await Promise.allSettled([
-        ...threads.map((thread) => thread.terminate()),
-        ...made.map((service) => service.stop()),
-      ]);
-      await log?.writer.close();
+      await within(config.drainTimeoutMs, async () => {
+        // One that opens its port after it was stopped would keep the process alive for good.
+        await Promise.allSettled([...threads.map((thread) => thread.terminate()), ...starts]);
+        await Promise.allSettled(made.map((service) => service.stop()));
+        await log?.writer.close();
+      });
       lock.release();
       throw error;
     }
@@ -83,6 +86,16 @@ export class StandalonePlane {
     await this.#log.writer.close();
     this.#lock.release();
   }
+}
+
+/** Waits for the work, no longer than `timeoutMs`, and for no success. */
+async function within(timeoutMs: number, work: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([work().catch(() => {}), late]);
+  clearTimeout(timer);
 }
 
 function createIngest(config: StandaloneConfig, env: Env, log: EmbeddedLog): Promise<Service> {
