@@ -17,13 +17,12 @@ import { createLogger } from '@memplane/runtime';
 import { decodeSegment, encodeSegment } from './domain/archive-format.ts';
 import { foldRecords } from './drivers/applier.ts';
 import { ArchiveService, restoreEmptyShards } from './drivers/archive-service.ts';
-import { ARCHIVER_SETTINGS } from './drivers/archiver.ts';
 import { feedSource, type RecordArchive, readRecords } from './drivers/feed-sources.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { digestViews } from './reads/digest.ts';
 import type { Plane } from './reads/plane.ts';
 import { Shard, WaitLimit } from './shard.ts';
-import { cloudEvent, TEST_SETTINGS, withFolder } from './testing.ts';
+import { cloudEvent, TEST_CONFIG, TEST_SETTINGS, withFolder } from './testing.ts';
 
 const PARTITIONS = 2;
 const START_MS = 1_700_000_000_000;
@@ -31,7 +30,7 @@ const damaged = (error: unknown) =>
   error instanceof MemplaneError && error.code === 'storage_damaged';
 const logger = createLogger('test', 'silent');
 const SETTINGS = {
-  ...ARCHIVER_SETTINGS,
+  ...TEST_CONFIG,
   archive_segment_bytes: 2_000,
   archiveTickMs: 5,
   logRetentionMs: 50,

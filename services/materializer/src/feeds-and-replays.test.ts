@@ -6,16 +6,22 @@ import { type LogRecord, partitionOf } from '@memplane/event-log';
 import fc from 'fast-check';
 import { foldRecords } from './drivers/applier.ts';
 import { feedSource } from './drivers/feed-sources.ts';
-import { FEED_SETTINGS, openFeed } from './drivers/feed-stream.ts';
+import { openFeed } from './drivers/feed-stream.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { naiveFold } from './naive-fold.ts';
 import { waiting } from './reads/cuts.ts';
 import type { Plane } from './reads/plane.ts';
 import { planReplay } from './reads/replays.ts';
-import { REPLAY_SETTINGS } from './routes/replays.ts';
 import { Shard, WaitLimit } from './shard.ts';
-import { MemoryLog, TEST_LOG_ID, TEST_SETTINGS, type TestEvent, withFolder } from './testing.ts';
+import {
+  MemoryLog,
+  TEST_CONFIG,
+  TEST_LOG_ID,
+  TEST_SETTINGS,
+  type TestEvent,
+  withFolder,
+} from './testing.ts';
 
 const PARTITIONS = 2;
 const START_MS = 1_700_000_000_000;
@@ -90,7 +96,7 @@ async function read(
   const { from = 0, limit = 100_000, chunk = 1, waitMs = 0 } = options;
   const shard = world.plane.shards[partition] as Shard;
   const request = { topic, format: 'ndjson' as const, shard, from, limit, waitMs, signal };
-  const settings = { ...FEED_SETTINGS, feed_chunk_bytes: chunk };
+  const settings = { ...TEST_CONFIG, feed_chunk_bytes: chunk };
   let text = '';
   for await (const part of await openFeed(feedSource(topic, world.plane), request, settings)) {
     text += part.toString();
@@ -185,7 +191,7 @@ test('a feed that is kept open gives what is applied meanwhile', async () => {
       waitMs: 30_000,
       signal,
     };
-    const stream = await openFeed(source, request, FEED_SETTINGS);
+    const stream = await openFeed(source, request, TEST_CONFIG);
     const first = stream.next();
     await world.append([{ id: '1', entity, data: {} }]);
     assert.match(String((await first).value), /^id: 0\nevent: agent-events\ndata: \{.*\}\n\n$/);
@@ -197,15 +203,9 @@ test('a feed that is kept open gives what is applied meanwhile', async () => {
 });
 
 async function replay(world: World, body: Record<string, unknown>): Promise<Replay> {
-  const jobs = new ReplayJobs(REPLAY_SETTINGS);
+  const jobs = new ReplayJobs(TEST_CONFIG);
   const request = { projection: 'view' as const, ...body };
-  const work = await planReplay(
-    world.plane,
-    'default',
-    request,
-    REPLAY_SETTINGS,
-    waiting(0, signal),
-  );
+  const work = await planReplay(world.plane, 'default', request, TEST_CONFIG, waiting(0, signal));
   const id = jobs.submit('default', work);
   await jobs.wait('default', id, 20_000);
   const state = jobs.get('default', id);
@@ -280,7 +280,7 @@ test('a replay of a part folds that part alone, and tells where it parts from li
 });
 
 test('replays wait in turn, a bounded number of them', async () => {
-  const settings = { ...REPLAY_SETTINGS, replays_waiting_max: 1, replays_kept_max: 1 };
+  const settings = { ...TEST_CONFIG, replays_waiting_max: 1, replays_kept_max: 1 };
   const jobs = new ReplayJobs(settings);
   const gates = [0, 1].map(() => Promise.withResolvers<never>());
   const work = (i: number) => ({

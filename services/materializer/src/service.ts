@@ -32,7 +32,7 @@ import { getHistoryRoute } from './routes/get-history.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
 import { queryEntitiesRoute } from './routes/query-entities.ts';
-import { REPLAY_SETTINGS, replayRoutes } from './routes/replays.ts';
+import { replayRoutes } from './routes/replays.ts';
 import { resolveCutRoute } from './routes/resolve-cut.ts';
 import { Shard, WaitLimit } from './shard.ts';
 
@@ -103,7 +103,7 @@ class MaterializerService implements Materializer {
   readonly #follower: Follower;
   readonly #counters: CounterPublisher | undefined;
   readonly #archive: ArchiveService | undefined;
-  readonly #replays = new ReplayJobs(REPLAY_SETTINGS);
+  readonly #replays: ReplayJobs;
   readonly #server: HttpServer;
   readonly #now: () => number;
   #port = 0;
@@ -116,14 +116,15 @@ class MaterializerService implements Materializer {
     this.#now = plane.now;
     this.#logger = parts.logger;
     this.#archive = archive;
+    this.#replays = new ReplayJobs(config);
     if (archive !== undefined) observeArchive(parts.telemetry, archive);
     this.#metrics = createMetrics(parts.telemetry.meter, () => this.#shards);
     this.#counters = this.#createCounters(config, context.invoker);
     this.#follower = this.#createFollower(config, context);
     this.#server = this.#createServer(config, [
       ...routesOf(plane, config.owner),
-      getFeedRoute(plane, archive?.archive),
-      ...replayRoutes(plane, this.#replays, REPLAY_SETTINGS),
+      getFeedRoute(plane, config, archive?.archive),
+      ...replayRoutes(plane, this.#replays, config),
     ]);
   }
 

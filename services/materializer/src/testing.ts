@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { formatHlc } from '@memplane/clock';
 import type { CloudEvent, EventPayload } from '@memplane/contracts';
 import type { LogBounds, LogInfo, LogReader, LogReadOptions, LogRecord } from '@memplane/event-log';
+import { type MaterializerConfig, readMaterializerConfig } from './config.ts';
 import type { ApplySettings } from './domain/apply-batch.ts';
 
 /** What a test says of an event; the rest is made up. */
@@ -46,6 +47,9 @@ export const TEST_SETTINGS: ApplySettings = {
   sessionCloseTypes: new Set(['SessionEnded']),
   snapshot_bytes_min: 1024,
 };
+
+/** All settings at their defaults. */
+export const TEST_CONFIG: MaterializerConfig = readMaterializerConfig({});
 
 /** A log in memory for unit tests: the service's own tests use the embedded one. */
 export class MemoryLog implements LogReader {

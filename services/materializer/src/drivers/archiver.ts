@@ -13,13 +13,6 @@ export interface ArchiverSettings {
   readonly logRetentionMs: number;
 }
 
-export const ARCHIVER_SETTINGS: ArchiverSettings = {
-  archive_segment_bytes: 4 * 1024 * 1024,
-  archiveIntervalMs: 60_000,
-  archiveTickMs: 1_000,
-  logRetentionMs: 7 * 24 * 60 * 60_000,
-};
-
 export interface ArchiverPorts {
   readonly log: LogReader;
   /** Without it the log keeps everything. */

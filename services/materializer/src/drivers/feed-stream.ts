@@ -8,13 +8,9 @@ export interface FeedSettings {
   readonly feed_bytes_max: number;
   /** Bytes that are read, and held in memory, at once. */
   readonly feed_chunk_bytes: number;
+  /** How often a silent stream shows that it lives. */
+  readonly feedKeepAliveMs: number;
 }
-
-export const FEED_SETTINGS: FeedSettings = {
-  feed_records_max: 100_000,
-  feed_bytes_max: 64 * 1024 * 1024,
-  feed_chunk_bytes: 256 * 1024,
-};
 
 export interface FeedRequest {
   readonly topic: string;
@@ -26,8 +22,6 @@ export interface FeedRequest {
   readonly waitMs: number;
   readonly signal: AbortSignal;
 }
-
-const KEEP_ALIVE_MS = 10_000;
 
 /**
  * Answers a feed in chunks. The first step is made before the answer begins, so that what it throws
@@ -64,20 +58,10 @@ async function* stream(
       if (records <= 0 || bytes <= 0) return;
     } else if (next > shard.applied) {
       if (performance.now() >= idleUntil) return;
-      if (!(await waitForMore(shard, next, idleUntil, signal)) && format === 'sse') {
-        yield SSE_KEEP_ALIVE;
-      }
+      const until = Math.min(idleUntil, performance.now() + settings.feedKeepAliveMs);
+      const came = await shard.waitFor(next, until, signal);
+      if (!came && format === 'sse') yield SSE_KEEP_ALIVE;
     }
     ({ lines, next } = await source(shard.partition, next, settings.feed_chunk_bytes));
   }
-}
-
-async function waitForMore(
-  shard: Shard,
-  next: number,
-  idleUntil: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const until = Math.min(idleUntil, performance.now() + KEEP_ALIVE_MS);
-  return await shard.waitFor(next, until, signal);
 }

@@ -71,6 +71,7 @@ export class Follower {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#loops);
+    await Promise.all([...this.#ahead.values()].map(({ records }) => records));
   }
 
   async #follow(shard: Shard): Promise<void> {

@@ -2,16 +2,14 @@ import { FEED_RECORDS_MAX, getFeed, MemplaneError } from '@memplane/contracts';
 import { type Route, route } from '@memplane/runtime';
 import { formatOf, resumeFrom } from '../domain/feed.ts';
 import { feedSource, type RecordArchive } from '../drivers/feed-sources.ts';
-import { FEED_SETTINGS, type FeedSettings, openFeed } from '../drivers/feed-stream.ts';
+import { type FeedSettings, openFeed } from '../drivers/feed-stream.ts';
 import type { Plane } from '../reads/plane.ts';
-
-const SSE_WAIT_MS = 25_000;
 
 /** `GET /v1/feeds/{topic}` */
 export function getFeedRoute(
   plane: Plane,
+  settings: FeedSettings & { readonly feedWaitMs: number },
   archive?: RecordArchive,
-  settings: FeedSettings = FEED_SETTINGS,
 ): Route {
   return route(getFeed, async ({ params, query, headers, signal }) => {
     const partition = query.partition ?? 0;
@@ -35,7 +33,7 @@ export function getFeedRoute(
           query.from ?? 0,
         ),
         limit: query.limit ?? FEED_RECORDS_MAX,
-        waitMs: query.waitMs ?? (format === 'sse' ? SSE_WAIT_MS : 0),
+        waitMs: query.waitMs ?? (format === 'sse' ? settings.feedWaitMs : 0),
         signal,
       },
       settings,
