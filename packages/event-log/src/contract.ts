@@ -92,6 +92,7 @@ export function describeLogContract(name: string, options: LogContractOptions): 
     readCases(options);
     waitCases(options);
     startCases(options);
+    timeCases(options);
     recentCases(options);
     modelCase(options);
   });
@@ -323,6 +324,32 @@ function startCases(options: LogContractOptions): void {
       assert.deepEqual(await again.writer.append([newRecord(0, 11, 'next')]), [10]);
       await reader.close();
       return again;
+    }));
+}
+
+function timeCases(options: LogContractOptions): void {
+  test('the first offset since a time, from before the start to after the end', () =>
+    using(options, 2, async (log) => {
+      const { writer, admin } = log;
+      const atMs = (n: number) => 1_790_000_000_000 + 10 * Math.floor(n / 3);
+      const records = Array.from({ length: 30 }, (_, n) => {
+        const hlc = (BigInt(atMs(n)) << 16n) | BigInt(n % 3);
+        return { ...newRecord(0, n, `n ${n}`), hlc };
+      });
+      for (let n = 0; n < 30; n += 5) await writer.append(records.slice(n, n + 5));
+      await admin.deleteRecordsBefore(0, 4);
+      const reader = await log.openReader();
+      await untilEnd(reader, 0, 30);
+      assert.equal(await reader.offsetSince(1, atMs(0)), 0);
+      for (const timeMs of [0, atMs(3)]) assert.equal(await reader.offsetSince(0, timeMs), 4);
+      for (let n = 6; n < 30; n++) {
+        const first = n - (n % 3);
+        assert.equal(await reader.offsetSince(0, atMs(n)), first);
+        assert.equal(await reader.offsetSince(0, atMs(n) - 9), first);
+        assert.equal(await reader.offsetSince(0, atMs(n) + 1), first + 3);
+      }
+      await reader.close();
+      return undefined;
     }));
 }
 

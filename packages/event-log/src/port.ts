@@ -63,6 +63,12 @@ export interface LogReader {
    */
   read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]>;
   /**
+   * The first offset of a record that is not older than a time, by its stamp; the end when all are
+   * older. The stamps of a partition rise.
+   * @param timeMs whole milliseconds since 1970
+   */
+  offsetSince(partition: number, timeMs: number): Promise<number>;
+  /**
    * Resolves as soon as any of the given partitions has an end beyond the given offset, at once
    * when one has already; rejects with the signal's reason when it is aborted.
    * @param ends partition → end offset that the caller has already seen

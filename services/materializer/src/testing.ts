@@ -92,6 +92,12 @@ export class MemoryLog implements LogReader {
     return (this.#partitions[partition] ?? []).slice(from, from + maxRecords);
   }
 
+  async offsetSince(partition: number, timeMs: number): Promise<number> {
+    const records = this.#partitions[partition] ?? [];
+    const first = records.findIndex((record) => record.hlc >= BigInt(timeMs) << 16n);
+    return first === -1 ? records.length : first;
+  }
+
   async waitBeyond(ends: ReadonlyMap<number, number>, signal: AbortSignal): Promise<void> {
     const isBeyond = () =>
       [...ends].some(([partition, end]) => (this.#partitions[partition]?.length ?? 0) > end);

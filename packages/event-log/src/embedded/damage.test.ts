@@ -177,6 +177,55 @@ test('a flipped byte in an index never makes a wrong answer', async () => {
   }
 });
 
+test('a damaged entry of an index that counts as durable is found in the journal', async () => {
+  const disk = new SimulatedDisk();
+  const { writer } = await openOn(disk, 4096);
+  for (let n = 0; n < 12; n++) await writer.append(batchOf(n * 4, [600, 600, 600, 600]));
+  await writer.close();
+  const whole = disk.snapshot();
+  const file = '/data/index/p0000-00000000.index';
+  const entries = whole.get(file) as Buffer;
+  const openDamaged = async (damage: (bytes: Buffer) => void) => {
+    disk.restore(whole);
+    const bytes = Buffer.from(entries);
+    damage(bytes);
+    disk.setBytes(file, bytes);
+    return openOn(disk, 4096);
+  };
+  for (let entry = 0; entry * 64 < entries.length; entry++) {
+    const at = entry * 64 + ((entry * 13) % 64);
+    const log = await openDamaged((bytes) => bytes.writeUInt8((bytes[at] ?? 0) ^ 0x10, at));
+    const { keys, damage } = await readWhatCanBe(disk, log);
+    assert.deepEqual([keys.length, damage], [48, []], `byte ${at}`);
+    await log.writer.close();
+  }
+  const log = await openDamaged((bytes) => bytes.fill(0, 0, 512));
+  const { keys, damage } = await readWhatCanBe(disk, log);
+  assert.deepEqual([keys.length, damage], [48, []]);
+  const reader = await openEmbeddedReader({
+    dir: DIR,
+    shared: log.shared,
+    fileSystem: disk.current,
+  });
+  assert.equal(await reader.offsetSince(0, 1_790_000_000_001), 24);
+  await reader.close();
+  await log.writer.close();
+});
+
+test('a record that both its index entry and its bytes fail is reported', async () => {
+  const disk = new SimulatedDisk();
+  const { writer } = await openOn(disk, 4096);
+  for (let n = 0; n < 12; n++) await writer.append(batchOf(n * 4, [600, 600, 600, 600]));
+  await writer.close();
+  disk.bytesOf('/data/index/p0000-00000000.index').fill(0xee, 0, 1);
+  disk.bytesOf(JOURNAL).fill(0xee, 600, 601);
+  const log = await openOn(disk, 4096);
+  const { keys, damage } = await readWhatCanBe(disk, log);
+  assert.equal(keys.length, 47);
+  assert.deepEqual(damage, [{ partition: 0, offset: 0 }]);
+  await log.writer.close();
+});
+
 test('damaged and missing segments and manifests are told, not passed over', async () => {
   const disk = new SimulatedDisk();
   const { writer } = await openOn(disk, 4096);

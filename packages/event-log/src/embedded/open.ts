@@ -185,7 +185,7 @@ export async function openEmbeddedReader(options: EmbeddedReaderOptions): Promis
   const fs = options.fileSystem ?? nodeFileSystem;
   const files = new FileCache(fs, OPEN_FILES_MAX);
   if (shared !== undefined) {
-    return new EmbeddedReader(shared.info, dir, files, new SharedSource(shared));
+    return new EmbeddedReader(shared.info, fs, dir, files, new SharedSource(shared));
   }
   try {
     const manifest = readManifest(fs, dir);
@@ -194,7 +194,7 @@ export async function openEmbeddedReader(options: EmbeddedReaderOptions): Promis
     }
     const info = infoOf(manifest);
     const source = new PollingSource(fs, dir, info.partitions, POLL_MS);
-    return new EmbeddedReader(info, dir, files, source);
+    return new EmbeddedReader(info, fs, dir, files, source);
   } catch (error) {
     throw toStorageError(error, 'opening the log');
   }

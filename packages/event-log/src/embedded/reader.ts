@@ -3,34 +3,22 @@ import type { LogBounds, LogInfo, LogReader, LogReadOptions, LogRecord } from '.
 import type { BoundsSource } from './bounds-source.ts';
 import { damaged, toStorageError } from './errors.ts';
 import type { FileCache } from './file-cache.ts';
+import type { FileSystem } from './file-system.ts';
 import { isIntactRecord, RECORD_HEADER_BYTES } from './format.ts';
 import type { EntryView } from './index-entry.ts';
 import { readEntries } from './index-reader.ts';
+import { findInJournal, type Place } from './journal-search.ts';
 import { segmentFile } from './places.ts';
+import { coalesce } from './read-plan.ts';
+import { findOffsetSince } from './time-search.ts';
 
 /** Records of one read at most, whatever is asked for. */
 const RECORDS_MAX = 16_384;
 const ENTRIES_PER_STEP = 1024;
-/** Bytes of other partitions that one read rather takes along than to begin another, and cuts. */
-const GAP_BYTES = 4 * 1024;
 /** Up to this much is read in place: it is quicker than a trip to the thread pool when cached. */
 const SYNC_READ_BYTES = 64 * 1024;
-
-/** A stretch of one segment that is read at once. */
-interface Run {
-  readonly segment: number;
-  readonly from: number;
-  to: number;
-  /** Indexes into the read's places. */
-  readonly first: number;
-  count: number;
-}
-
-interface Place {
-  readonly segment: number;
-  readonly position: number;
-  readonly length: number;
-}
+/** Records whose place is remembered because their index entry is damaged. */
+const FOUND_MAX = 1024;
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
@@ -39,13 +27,17 @@ function isMissing(error: unknown): boolean {
 /** Reads an embedded log, in the writer's process or in another one. */
 export class EmbeddedReader implements LogReader {
   readonly info: LogInfo;
+  readonly #fs: FileSystem;
   readonly #dir: string;
   readonly #files: FileCache;
   readonly #source: BoundsSource;
+  /** By partition and offset. */
+  readonly #found = new Map<string, Place>();
   #isClosed = false;
 
-  constructor(info: LogInfo, dir: string, files: FileCache, source: BoundsSource) {
+  constructor(info: LogInfo, fs: FileSystem, dir: string, files: FileCache, source: BoundsSource) {
     this.info = info;
+    this.#fs = fs;
     this.#dir = dir;
     this.#files = files;
     this.#source = source;
@@ -72,6 +64,16 @@ export class EmbeddedReader implements LogReader {
       const { start } = this.#source.bounds(partition);
       if (from < start) throw expired(partition, from, start);
       throw damaged('A file of the log is missing', { partition, offset: from });
+    }
+  }
+
+  async offsetSince(partition: number, timeMs: number): Promise<number> {
+    this.#check(partition);
+    const bounds = this.#source.bounds(partition);
+    try {
+      return findOffsetSince(this.#files, this.#dir, partition, bounds, timeMs);
+    } catch (error) {
+      throw toStorageError(error, 'reading the log');
     }
   }
 
@@ -112,7 +114,7 @@ export class EmbeddedReader implements LogReader {
         const place = placeOf(view, i);
         if (place === undefined) {
           if (places.length > 0) return places; // what comes before it can be read
-          throw damaged('The index of the log is damaged', { partition, offset: at + i });
+          return [this.#findWithoutIndex(partition, at + i)];
         }
         valueBytes += place.length - RECORD_HEADER_BYTES - view.keyBytes(i);
         if (valueBytes > maxBytes && places.length > 0) return places;
@@ -120,6 +122,18 @@ export class EmbeddedReader implements LogReader {
       }
     }
     return places;
+  }
+
+  /** The index is only derived: a damaged entry of it loses nothing that the journal holds. */
+  #findWithoutIndex(partition: number, offset: number): Place {
+    const key = `${partition}/${offset}`;
+    const place = this.#found.get(key) ?? findInJournal(this.#fs, this.#dir, partition, offset);
+    if (place === undefined) {
+      throw damaged('The index of the log is damaged', { partition, offset });
+    }
+    if (this.#found.size === FOUND_MAX) this.#found.clear();
+    this.#found.set(key, place);
+    return place;
   }
 
   async #load(partition: number, from: number, places: readonly Place[]): Promise<LogRecord[]> {
@@ -155,22 +169,6 @@ export class EmbeddedReader implements LogReader {
 function placeOf(view: EntryView, i: number): Place | undefined {
   if (!view.intact(i)) return undefined;
   return { segment: view.segment(i), position: view.position(i), length: view.length(i) };
-}
-
-function coalesce(places: readonly Place[]): Run[] {
-  const runs: Run[] = [];
-  let run: Run | undefined;
-  for (const [i, { segment, position, length }] of places.entries()) {
-    const gap = run?.segment === segment ? position - run.to : -1;
-    if (run !== undefined && gap >= 0 && gap <= GAP_BYTES) {
-      run.to = position + length;
-      run.count += 1;
-    } else {
-      run = { segment, from: position, to: position + length, first: i, count: 1 };
-      runs.push(run);
-    }
-  }
-  return runs;
 }
 
 function toRecord(
