@@ -217,6 +217,19 @@ describe('crdt-sync', () => {
     await assert.rejects(client.call('CRDT.AFTER', `${token}x`), /invalid_token/);
   });
 
+  it('says any bytes back in their turn, and refuses them elsewhere', async () => {
+    const bytes = Buffer.from([0xff, 0x0d, 0x0a, 0xfe]);
+    const answers = await Promise.all([
+      client.call('CRDT.INCR', 'bytes', '1'),
+      client.callBuffer('ECHO', bytes),
+      client.callBuffer('PING', bytes),
+      client.call('CRDT.INCR', 'bytes', '1'),
+    ]);
+    assert.deepEqual(answers, [1, bytes, bytes, 2]);
+    await assert.rejects(client.call('CRDT.SADD', 'byte-set', bytes), /valid UTF-8/);
+    assert.deepEqual(await client.call('CONFIG', 'GET', 'appendfsync'), ['appendfsync', 'always']);
+  });
+
   it('reports members, alerts and a reconciliation without differences', async () => {
     assert.equal((await http('GET', '/v1/members')).body['quorum'], 1);
     assert.deepEqual((await http('GET', '/v1/alerts')).body, { alerts: [] });

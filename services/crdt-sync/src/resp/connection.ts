@@ -41,6 +41,8 @@ export class RespConnection {
   readonly #check: TokenCheck | undefined;
   readonly #parser: RespParser;
   readonly #turns: Turn[] = [];
+  /** Answers that are no text, in their turns. */
+  readonly #raws: { readonly turn: Turn; readonly bytes: Buffer }[] = [];
   readonly #timer: NodeJS.Timeout | undefined;
   #version: write.RespVersion = 2;
   #isAllowed: boolean;
@@ -91,7 +93,7 @@ export class RespConnection {
         const words = this.#parser.next();
         if (words === undefined) break;
         if (this.#parser.isUtf8) this.#take(words);
-        else this.#turns.push({ reply: write.failure('ERR arguments must be valid UTF-8') });
+        else this.#takeRaw(words);
       }
     } catch (error) {
       if (!(error instanceof RespProtocolError)) throw error;
@@ -101,6 +103,19 @@ export class RespConnection {
     if (this.#isWaiting || this.#isFull()) this.#socket.pause();
     else this.#socket.resume();
     this.#flushSoon();
+  }
+
+  /** Any bytes may be asked back: `redis-cli --pipe` knows by that when it is through. */
+  #takeRaw(words: readonly string[]): void {
+    const name = (words[0] ?? '').toUpperCase();
+    const isEcho = words.length === 2 && (name === 'ECHO' || name === 'PING');
+    if (!isEcho || !this.#isAllowed) {
+      this.#turns.push({ reply: write.failure('ERR arguments must be valid UTF-8') });
+      return;
+    }
+    const turn = { reply: '' };
+    this.#turns.push(turn);
+    this.#raws.push({ turn, bytes: write.bulkBytes(this.#parser.raw) });
   }
 
   #isFull(): boolean {
@@ -218,8 +233,9 @@ export class RespConnection {
       case 'CLIENT':
         return write.simple('OK');
       case 'COMMAND':
-      case 'CONFIG':
         return write.array([]);
+      case 'CONFIG':
+        return this.#config(words);
       case 'INFO':
         return write.bulk(this.#info());
       default:
@@ -264,6 +280,19 @@ export class RespConnection {
     ]);
   }
 
+  /** What `redis-benchmark` asks for; nothing can be set here. */
+  #config(words: readonly string[]): string {
+    const [, verb = '', name = ''] = words;
+    if (verb.toUpperCase() !== 'GET') return write.failure('ERR nothing can be configured here');
+    const known = new Map([
+      ['appendonly', 'yes'],
+      ['appendfsync', 'always'],
+      ['save', ''],
+    ]).get(name.toLowerCase());
+    if (known === undefined) return write.map(this.#version, []);
+    return write.map(this.#version, [[write.bulk(name), write.bulk(known)]]);
+  }
+
   #info(): string {
     const { engine, replicaId } = this.#options;
     const { commits, committedCommands, failedCommits } = engine.stats;
@@ -296,12 +325,20 @@ export class RespConnection {
     let text = '';
     for (const turn of this.#turns) {
       if (turn.reply === undefined) break;
+      if (turn === this.#raws[0]?.turn) {
+        const [raw] = this.#raws.splice(0, 1);
+        if (!this.#socket.destroyed && raw !== undefined) {
+          if (text !== '') this.#socket.write(text);
+          this.#socket.write(raw.bytes);
+        }
+        text = '';
+      }
       text += turn.reply;
       count++;
     }
     if (count > 0) {
       this.#turns.splice(0, count);
-      if (!this.#socket.destroyed) this.#socket.write(text);
+      if (text !== '' && !this.#socket.destroyed) this.#socket.write(text);
     }
     if (this.#isEnding && this.#turns.length === 0) this.#socket.end();
     else if (wasFull && !this.#isFull()) this.#read();

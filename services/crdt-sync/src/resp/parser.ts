@@ -29,6 +29,8 @@ export class RespParser {
   by = 0;
   /** Whether all of what {@link next} gave last is valid UTF-8. */
   isUtf8 = true;
+  /** Where it is not: the last argument that is none, as it came. */
+  raw = EMPTY;
 
   constructor(commandBytesMax: number) {
     this.#commandBytesMax = commandBytesMax;
@@ -149,7 +151,10 @@ export class RespParser {
       const end = this.#at + length;
       if (end + 2 > this.#bytes.length) return undefined;
       const word = this.#bytes.subarray(this.#at, end);
-      if (!isUtf8(word)) this.isUtf8 = false;
+      if (!isUtf8(word)) {
+        this.isUtf8 = false;
+        this.raw = Buffer.from(word);
+      }
       words.push(word.toString());
       if (this.#bytes[end] !== CR || this.#bytes[end + 1] !== LF) {
         throw new RespProtocolError('Protocol error: expected CRLF');

@@ -4,6 +4,8 @@ export type RespVersion = 2 | 3;
 export const simple = (text: string): string => `+${text}\r\n`;
 export const integerReply = (value: number): string => `:${value}\r\n`;
 export const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+export const bulkBytes = (bytes: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n')]);
 export const array = (items: readonly string[]): string => `*${items.length}\r\n${items.join('')}`;
 
 export const nothing = (version: RespVersion): string => (version === 3 ? '_\r\n' : '$-1\r\n');
