@@ -1,153 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import {
-  type CloudEvent,
-  decodeToken,
-  type EventPayload,
-  encodeToken,
-  type IndexStatus,
-  type LivenessRequest,
-  type SearchResponse,
-} from '@memplane/contracts';
-import type { Invoker } from '@memplane/runtime';
 import { seededRandom } from '@memplane/testkit';
-import pino from 'pino';
-import { readVectorIndexConfig } from './config.ts';
-import { createVectorIndex } from './service.ts';
-
-const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
-const PARTITIONS = 3;
-const START_MS = 1_790_000_000_000;
-const DIMENSIONS = 16;
-
-/** A log and its views in memory: each answer is worked out from the whole log, naively. */
-class Twin implements Invoker {
-  readonly log: CloudEvent[][] = Array.from({ length: PARTITIONS }, () => []);
-  readonly #changed = new Set<() => void>();
-  #clock = START_MS;
-
-  append(partition: number, id: string, entity: string, data: EventPayload): void {
-    const hlc = `${(++this.#clock).toString(16).padStart(12, '0')}-0000`;
-    const event = { id, subject: entity, tenant: 'default', hlc, data } as CloudEvent;
-    this.log[partition]!.push(event);
-    for (const wake of this.#changed) wake();
-  }
-
-  async invoke(_service: string, _method: string, path: string, options: { body?: unknown }) {
-    if (path === '/v1/cuts') {
-      const { asOf } = options.body as { asOf?: string };
-      const offsets = new Map(this.log.map((events, p) => [p, events.length - 1]));
-      const token =
-        asOf?.replace('token:', '') ?? encodeToken({ logId: LOG_ID, epoch: 0, offsets });
-      return { token, timeMs: decodeToken(token).timeMs ?? Date.now() };
-    }
-    const { cut, items, atMs } = options.body as LivenessRequest;
-    const { offsets } = decodeToken(cut);
-    return { items: items.map((item) => ({ live: this.#live(item, offsets, atMs ?? 0) })) };
-  }
-
-  #live(
-    item: LivenessRequest['items'][number],
-    offsets: ReadonlyMap<number, number>,
-    atMs: number,
-  ): boolean {
-    for (const [p, events] of this.log.entries()) {
-      const seen = new Set<string>();
-      let live: CloudEvent | undefined;
-      for (const [offset, event] of events.entries()) {
-        if (offset > (offsets.get(p) ?? -1)) break;
-        if (event.subject !== item.entity || seen.has(event.id)) continue;
-        seen.add(event.id);
-        const { memory } = event.data;
-        if (item.turn ? event.id === item.eventId : memory?.id === item.memoryId) live = event;
-      }
-      if (!live || live.id !== item.eventId) continue;
-      const { memory } = live.data;
-      if (memory === undefined) return item.turn;
-      if ('forgotten' in memory) return false;
-      return atMs <= Number.parseInt(live.hlc.slice(0, 12), 16) + (memory.ttl ?? Infinity);
-    }
-    return false;
-  }
-
-  async stream(
-    _service: string,
-    _path: string,
-    options: { query?: Readonly<Record<string, unknown>>; signal?: AbortSignal },
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const partition = Number(options.query?.['partition']);
-    let offset = Number(options.query?.['from']);
-    const { log } = this;
-    const changed = this.#changed;
-    const { signal } = options;
-    return (async function* () {
-      for (;;) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        changed.add(resolve);
-        signal?.addEventListener('abort', () => resolve(), { once: true });
-        for (const event of log[partition]!.slice(offset)) {
-          const line = JSON.stringify({ partition, offset: offset++, epoch: 0, event });
-          yield Buffer.from(`${line}\n`);
-        }
-        if (signal?.aborted) return;
-        await promise;
-        changed.delete(resolve);
-      }
-    })();
-  }
-}
-
-interface Running {
-  search(body: object): Promise<SearchResponse>;
-  status(): Promise<IndexStatus>;
-  stop(): Promise<void>;
-}
-
-async function start(twin: Twin, dir: string, env: Record<string, string> = {}): Promise<Running> {
-  const config = readVectorIndexConfig({
-    MEMPLANE_VECTOR_INDEX_PORT: '0',
-    MEMPLANE_VECTOR_INDEX_DIR: join(dir, 'index'),
-    MEMPLANE_COMPUTED_VECTORS_DIR: join(dir, 'computed'),
-    MEMPLANE_EMBEDDING_DIMENSIONS: String(DIMENSIONS),
-    MEMPLANE_EMBED_ATTEMPTS_MAX: '1',
-    MEMPLANE_EMBED_RETRY_MS_MAX: '10',
-    ...env,
-  });
-  const service = await createVectorIndex(config, {
-    invoker: twin as unknown as Invoker,
-    logger: pino({ level: 'silent' }),
-  });
-  await service.start();
-  const base = `http://127.0.0.1:${service.port}`;
-  const end = encodeToken({
-    logId: LOG_ID,
-    epoch: 0,
-    offsets: new Map(twin.log.map((events, p) => [p, events.length - 1])),
-  });
-  while (!(await fetch(`${base}/readyz`)).ok);
-  return {
-    async search(body) {
-      const response = await fetch(`${base}/v1/search`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ after: end, waitMs: 20_000, ...body }),
-      });
-      const answer = await response.json();
-      assert.equal(response.status, 200, JSON.stringify(answer));
-      return answer as SearchResponse;
-    },
-    status: async () => (await (await fetch(`${base}/v1/index`)).json()) as IndexStatus,
-    async stop() {
-      await service.drain();
-      await service.stop();
-    },
-  };
-}
+import { DIMENSIONS, PARTITIONS, start, Twin } from './testing/twin.ts';
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'recall-'));
@@ -288,35 +147,50 @@ test('texts get vectors from the embedder, once, and a change of the model re-em
   await index.stop();
 });
 
-test('a local model makes the vectors; under another name they are made anew, beside the searches', async (t) => {
+test('a local model makes the vectors; another makes them anew, beside the searches', async (t) => {
   const dir = folderOf(t);
   const twin = new Twin();
   for (let i = 0; i < 20; i++) {
     const memory = { id: 'm', text: `${WORDS[i % 10]} ${WORDS[(i + 1) % 10]} ${i}` };
     twin.append(i % PARTITIONS, `e${i}`, `user/${i}`, { memory });
   }
-  const env = { MEMPLANE_EMBEDDER_ONNX_DIR: join(import.meta.dirname, 'testing/onnx-model') };
-  let index = await start(twin, dir, env);
+  const one = join(import.meta.dirname, 'testing/onnx-model');
+  const other = join(dir, 'onnx-model');
+  cpSync(one, other, { recursive: true });
+  writeFileSync(join(other, '1_Pooling/config.json'), '{"pooling_mode_cls_token":true}');
+  let index = await start(twin, dir, { MEMPLANE_EMBEDDER_ONNX_DIR: one });
   t.after(() => index.stop().catch(() => {}));
+  let beside = 0;
   const settled = async (generation: number) => {
     for (;;) {
-      const [live] = (await index.status()).generations;
-      if (live?.generation === generation && live.vectors === 20) return live.model;
+      const { generations } = await index.status();
+      const [live] = generations;
+      if (live?.generation === generation && live.vectors === 20) return String(live.model);
       // Whichever index answers, it always finds the text.
       const { results } = await index.search({ text: 'violin orchard 1' });
       assert.equal(results[0]?.memory.text, 'violin orchard 1');
+      if (generations.length === 2) beside++;
     }
   };
-  assert.match(String(await settled(1)), /^onnx-model@[0-9a-f]{12}$/);
-  const found = await index.search({ text: 'violin orchard 1', topK: 20 });
+  const question = { text: 'violin orchard 1', topK: 20 };
+  const vector = Array.from({ length: DIMENSIONS }, (_, d) => Math.sin(d + 1));
+  const name = await settled(1);
+  assert.match(name, /^onnx-model@[0-9a-f]{12}$/);
+  const found = await index.search(question);
   assert.equal(found.lexicalOnly, undefined);
   assert.equal(found.results.length, 20);
+  const scores = (await index.search({ vector, topK: 20 })).results;
   await index.stop();
-  index = await start(twin, dir, { ...env, MEMPLANE_EMBEDDER_MODEL: 'renamed' });
-  assert.equal(await settled(2), 'renamed');
-  assert.deepEqual(
-    (await index.search({ text: 'violin orchard 1', topK: 20 })).results,
-    found.results,
-  );
+  index = await start(twin, dir, { MEMPLANE_EMBEDDER_ONNX_DIR: other });
+  assert.notEqual(await settled(2), name);
+  assert.ok(beside > 0, 'searches were answered while the second index was built');
+  assert.equal((await index.search(question)).results.length, 20);
+  assert.notDeepEqual((await index.search({ vector, topK: 20 })).results, scores);
+  // Back to the first: its vectors were kept.
+  await index.stop();
+  index = await start(twin, dir, { MEMPLANE_EMBEDDER_ONNX_DIR: one });
+  assert.equal(await settled(3), name);
+  assert.deepEqual((await index.search(question)).results, found.results);
+  assert.deepEqual((await index.search({ vector, topK: 20 })).results, scores);
   await index.stop();
 });

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { MemplaneError } from '@memplane/contracts';
 
 /** How the vectors of a text's tokens become one. */
@@ -40,12 +39,17 @@ export function findModel(folder: string): OnnxFolder {
 }
 
 /**
- * A name that changes with the model: vectors of two files under one name must never mix.
- * @returns the folder's name and the first 12 hex digits of the model's SHA-256
+ * A name that changes with all that a vector depends on: vectors made in two ways must never mix.
+ * @returns the folder's name and the first 12 hex digits of a SHA-256 over model, tokenizer, pooling
  */
 export async function modelName(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(findModel(folder).modelFile), hash);
+  const { modelFile, tokenizerFile, tokenizerConfigFile, pooling, tokens_max } = findModel(folder);
+  const hash = createHash('sha256').update(JSON.stringify([pooling, tokens_max ?? null]));
+  for (const file of [modelFile, tokenizerFile, tokenizerConfigFile]) {
+    if (file === undefined) continue;
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    hash.update('\x00');
+  }
   return `${basename(resolve(folder))}@${hash.digest('hex').slice(0, 12)}`;
 }
 
