@@ -46,6 +46,28 @@ test-extra: lint test-dialogues ## What test-all adds: the dialogues and the jud
 test-stack: install ## Drivers on real servers, built and started here (needs Java, Maven, Go, Python)
 	@exec $(NODE) packages/stack/src/test-stack.ts $(FILES)
 
+STACK := $(NODE) packages/stack/src/stack.ts
+
+.PHONY: stack-up
+stack-up: install ## Build and start the servers of the distributed plane (first time: up to half an hour)
+	@exec $(STACK) up
+
+.PHONY: stack-down
+stack-down: install ## End what stack-up started; CLEAN=1 removes its data too
+	@CLEAN=$(CLEAN) exec $(STACK) down
+
+.PHONY: stack-status
+stack-status: install ## A table: part, pid, port, health, version, memory
+	@exec $(STACK) status
+
+.PHONY: stack-logs
+stack-logs: install ## The last lines of every log, or of PART=...
+	@exec $(STACK) logs $(PART)
+
+.PHONY: stack-env
+stack-env: install ## eval "$$(make -s stack-env)" lets an agent reach the plane
+	@exec $(STACK) env
+
 .PHONY: test-all
 test-all: test test-extra ## Everything that this machine can run
 

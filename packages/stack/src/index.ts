@@ -6,6 +6,7 @@ export {
   ETCD_VERSION,
   etcdBinary,
   etcdRecipe,
+  sentryBinary,
   VERSITYGW_VERSION,
   versitygwBinary,
   versitygwRecipe,
@@ -13,6 +14,7 @@ export {
 export { KAFKA_VERSION, kafkaLibs, kafkaRecipe } from './build/kafka.ts';
 export { MILVUS_VERSION, milvusFolder, milvusRecipe } from './build/milvus.ts';
 export { packagedRedis, type RedisBinary, redisBinary, redisRecipe } from './build/redis.ts';
+export { type DaprdOptions, type DaprdPlan, daprdPlan } from './server/daprd.ts';
 export { type EtcdOptions, type EtcdPlan, etcdPlan } from './server/etcd.ts';
 export { checkHttp } from './server/http-check.ts';
 export { type KafkaOptions, type KafkaPlan, kafkaPlan, startKafka } from './server/kafka.ts';
@@ -23,4 +25,12 @@ export type { ServerPlan } from './server/plan.ts';
 export { connectOnce, freePorts, takenPorts } from './server/ports.ts';
 export { ServerProcess } from './server/process.ts';
 export { type RedisOptions, type RedisPlan, redisPlan } from './server/redis.ts';
+export { type SentryOptions, type SentryPlan, sentryPlan } from './server/sentry.ts';
 export { type VersitygwOptions, type VersitygwPlan, versitygwPlan } from './server/versitygw.ts';
+export { stackPlans } from './supervisor/plans.ts';
+export { type RunningServer, readRecord } from './supervisor/record.ts';
+export { APP_IDS, type AppId, secretsFile, stackSecrets } from './supervisor/secrets.ts';
+export { type StackSettings, stackSettings } from './supervisor/settings.ts';
+export { type StatusRow, stackStatus, statusTable } from './supervisor/status.ts';
+export { makeTopics, TOPICS, type TopicSpec } from './supervisor/topics.ts';
+export { stackDown, stackUp } from './supervisor/up.ts';

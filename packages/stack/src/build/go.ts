@@ -10,8 +10,8 @@ interface GoProgram {
   readonly says: string;
   /** The folder of its `go.mod` and `go.sum`. */
   readonly module: string;
-  /** What to build, as `go build` takes it. */
-  readonly target: string;
+  /** What to build, as `go build` takes it; programs are named by the last part of their path. */
+  readonly targets: readonly string[];
   readonly tags?: string;
   /** Go files of ours in that folder. */
   readonly sources?: readonly string[];
@@ -24,7 +24,7 @@ const ETCD: GoProgram = {
   version: '3.7.0',
   says: 'building the server from its Go module (one to three minutes, only once)',
   module: here('go/etcd'),
-  target: 'go.etcd.io/etcd/server/v3',
+  targets: ['go.etcd.io/etcd/server/v3'],
 };
 
 const VERSITYGW: GoProgram = {
@@ -32,15 +32,15 @@ const VERSITYGW: GoProgram = {
   version: '1.8.0',
   says: 'building the S3 gateway from its Go module (two to four minutes, only once)',
   module: here('go/versitygw'),
-  target: 'github.com/versity/versitygw/cmd/versitygw',
+  targets: ['github.com/versity/versitygw/cmd/versitygw'],
 };
 
 const DAPRD: GoProgram = {
   part: 'daprd',
   version: '1.18.2',
-  says: 'building the sidecar from its Go module (five to fifteen minutes, only once)',
+  says: 'building the sidecar and its certificate authority (ten to twenty minutes, only once)',
   module: here('../../dapr/sidecar'),
-  target: '.',
+  targets: ['.', 'github.com/dapr/dapr/cmd/sentry'],
   tags: 'stablecomponents,state_etcd',
   sources: ['main.go'],
 };
@@ -49,16 +49,17 @@ export const etcdRecipe = (): Recipe => recipe(ETCD);
 export const versitygwRecipe = (): Recipe => recipe(VERSITYGW);
 export const daprdRecipe = (): Recipe => recipe(DAPRD);
 
-export const etcdBinary = (): Promise<string> => binary(ETCD);
-export const versitygwBinary = (): Promise<string> => binary(VERSITYGW);
-export const daprdBinary = (): Promise<string> => binary(DAPRD);
+export const etcdBinary = (): Promise<string> => binary(ETCD, 'server');
+export const versitygwBinary = (): Promise<string> => binary(VERSITYGW, 'versitygw');
+export const daprdBinary = (): Promise<string> => binary(DAPRD, 'daprd');
+export const sentryBinary = (): Promise<string> => binary(DAPRD, 'sentry');
 
 export const ETCD_VERSION = ETCD.version;
 export const VERSITYGW_VERSION = VERSITYGW.version;
 export const DAPRD_VERSION = DAPRD.version;
 
-async function binary(program: GoProgram): Promise<string> {
-  return join((await built(recipe(program))).folder, program.part);
+async function binary(program: GoProgram, name: string): Promise<string> {
+  return join((await built(recipe(program))).folder, name);
 }
 
 function recipe(program: GoProgram): Recipe {
@@ -69,7 +70,7 @@ function recipe(program: GoProgram): Recipe {
     version: program.version,
     says: program.says,
     inputs: [
-      program.target,
+      ...program.targets,
       ...flags,
       ...files.map((file) => readFileSync(join(program.module, file), 'utf8')),
     ],
@@ -77,7 +78,7 @@ function recipe(program: GoProgram): Recipe {
       runBuild({
         part: program.part,
         command: 'go',
-        args: ['build', ...flags, '-o', join(folder, program.part), program.target],
+        args: ['build', ...flags, '-o', `${folder}/`, ...program.targets],
         cwd: program.module,
         // No C compiler, and no other toolchain than the one on the machine, unless it must be.
         env: { CGO_ENABLED: '0' },

@@ -19,6 +19,8 @@ export interface MilvusOptions {
   readonly port?: number;
   /** Of health and metrics. */
   readonly metricsPort?: number;
+  /** The first of nine ports in a row that its parts talk to each other by. */
+  readonly internalPortBase?: number;
 }
 
 export interface MilvusPlan extends ServerPlan {
@@ -32,8 +34,10 @@ export async function milvusPlan(options: MilvusOptions): Promise<MilvusPlan> {
   const [metricsFree = 0, ...free] = await freePorts(PORTS.length + 1);
   const port = options.port ?? free[0] ?? 0;
   const metricsPort = options.metricsPort ?? metricsFree;
+  const base = options.internalPortBase;
+  const internal = (index: number) => (base === undefined ? (free[index] ?? 0) : base + index - 1);
   const ports = Object.fromEntries(
-    PORTS.map((name, index) => [name, index === 0 ? port : (free[index] ?? 0)]),
+    PORTS.map((name, index) => [name, index === 0 ? port : internal(index)]),
   );
   const { dir } = options;
   return {

@@ -11,6 +11,8 @@ export interface VersitygwOptions {
   readonly port?: number;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Made at its start where they are not there yet. */
+  readonly buckets?: readonly string[];
 }
 
 export interface VersitygwPlan extends ServerPlan {
@@ -38,7 +40,10 @@ export async function versitygwPlan(options: VersitygwOptions): Promise<Versityg
     ports: [port],
     logFile: join(dir, 'versitygw.log'),
     prepare: async () => {
-      for (const path of [data, join(dir, 'attributes')]) mkdirSync(path, { recursive: true });
+      const buckets = (options.buckets ?? []).map((bucket) => join(data, bucket));
+      for (const path of [data, join(dir, 'attributes'), ...buckets]) {
+        mkdirSync(path, { recursive: true });
+      }
     },
     check: () => checkHttp(`http://127.0.0.1:${port}/health`),
     readyTimeoutMs: 30_000,

@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
+import { etcdPlan } from '../server/etcd.ts';
+import { kafkaPlan } from '../server/kafka.ts';
+import { freePorts } from '../server/ports.ts';
+import { ServerProcess } from '../server/process.ts';
+import { redisPlan } from '../server/redis.ts';
+import { sentryPlan } from '../server/sentry.ts';
+import { type AppId, secretsFile, stackSecrets } from '../supervisor/secrets.ts';
+import { makeTopics } from '../supervisor/topics.ts';
+
+/** What a small application was asked by its sidecar. */
+export interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** Kafka, Redis, etcd, the certificate authority; sidecars and small applications on demand. */
+export class DaprFixture implements AsyncDisposable {
+  readonly dir = mkdtempSync(join(tmpdir(), 'memplane-dapr-'));
+  readonly tokens = stackSecrets(this.dir);
+  readonly #secrets = secretsFile(this.dir);
+  readonly #servers: ServerProcess[] = [];
+  readonly #apps: Server[] = [];
+  #shared: Pick<Parameters<typeof daprdPlan>[0], 'sentry' | 'servers'> | undefined;
+  brokers: readonly string[] = [];
+
+  async start(): Promise<void> {
+    const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka') });
+    const redis = await redisPlan({
+      dir: join(this.dir, 'redis'),
+      password: this.#secrets.values['redis-password'],
+    });
+    const etcd = await etcdPlan({ dir: join(this.dir, 'etcd') });
+    const sentry = await sentryPlan({ dir: join(this.dir, 'sentry') });
+    const started = await Promise.all([kafka, redis, etcd, sentry].map(ServerProcess.start));
+    this.#servers.push(...started);
+    this.brokers = kafka.brokers;
+    await makeTopics(kafka.brokers);
+    this.#shared = {
+      sentry,
+      servers: {
+        kafkaBrokers: kafka.brokers,
+        redisPort: redis.port,
+        etcdPort: etcd.port,
+        secretsFile: this.#secrets.path,
+        namesFile: join(this.dir, 'names.db'),
+      },
+    };
+  }
+
+  /** An application that answers 200 to everything and keeps what it was asked. */
+  async app(): Promise<{ readonly port: number; readonly asked: Asked[] }> {
+    const asked: Asked[] = [];
+    const server = createServer(async (request, response) => {
+      const { method = '', url = '', headers } = request;
+      asked.push({ method, path: url, headers, body: await bodyOf(request) });
+      response.setHeader('content-type', 'application/json');
+      response.end(url === '/dapr/subscribe' ? '[]' : '{"status":"SUCCESS"}');
+    });
+    const [port = 0] = await freePorts(1);
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    this.#apps.push(server);
+    return { port, asked };
+  }
+
+  /** A sidecar as the stack runs it; `subscriptions` is YAML of declarative ones. */
+  async sidecar(appId: AppId, appPort?: number, subscriptions?: string): Promise<DaprdPlan> {
+    if (!this.#shared) throw new Error('the fixture is not started');
+    const resources = join(this.dir, 'resources', appId);
+    mkdirSync(resources, { recursive: true });
+    if (subscriptions) writeFileSync(join(resources, 'subscriptions.yaml'), subscriptions);
+    const plan = await daprdPlan({
+      ...this.#shared,
+      dir: this.dir,
+      appId,
+      ...(appPort === undefined ? {} : { appPort }),
+      apiToken: this.tokens.apiTokens[appId],
+      appToken: this.tokens.appTokens[appId],
+      resources: [resources],
+      traceSamplingRate: 0,
+    });
+    this.#servers.push(await ServerProcess.start(plan));
+    return plan;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers.toReversed()) await server.kill();
+    for (const app of this.#apps) app.close().closeAllConnections();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
+}

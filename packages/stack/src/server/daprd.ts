@@ -1,0 +1,120 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DAPRD_VERSION, daprdBinary } from '../build/go.ts';
+import { checkHttp } from './http-check.ts';
+import type { ServerPlan } from './plan.ts';
+import { freePorts } from './ports.ts';
+
+const repository = fileURLToPath(new URL('../../../../', import.meta.url));
+
+export interface DaprdOptions {
+  readonly dir: string;
+  readonly appId: string;
+  /** Unique in its stack; the app id when there is one instance. */
+  readonly name?: string;
+  /** The application's own port; none for a sidecar that only calls. */
+  readonly appPort?: number;
+  readonly httpPort?: number;
+  readonly grpcPort?: number;
+  readonly internalPort?: number;
+  readonly metricsPort?: number;
+  /** Asked of whoever calls the sidecar. */
+  readonly apiToken: string;
+  /** Sent by the sidecar to its application. */
+  readonly appToken?: string;
+  readonly sentry: { readonly address: string; readonly trustAnchors: () => string };
+  readonly servers: {
+    readonly kafkaBrokers: readonly string[];
+    readonly redisPort: number;
+    readonly etcdPort: number;
+    /** JSON: name → secret. */
+    readonly secretsFile: string;
+    /** Where sidecars find each other, shared by all of a stack. */
+    readonly namesFile: string;
+  };
+  /** Resources beside those of `components/` and `dapr/`, e.g. a test's subscriptions. */
+  readonly resources?: readonly string[];
+  readonly traceSamplingRate?: number;
+  readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface DaprdPlan extends ServerPlan {
+  readonly httpPort: number;
+  readonly grpcPort: number;
+}
+
+/** A sidecar with the project's own components, policies and configuration for its app id. */
+export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
+  const command = await daprdBinary();
+  const free = await freePorts(4);
+  const httpPort = options.httpPort ?? free[0] ?? 0;
+  const grpcPort = options.grpcPort ?? free[1] ?? 0;
+  const internalPort = options.internalPort ?? free[2] ?? 0;
+  const metricsPort = options.metricsPort ?? free[3] ?? 0;
+  const { dir, appId, appPort } = options;
+  const configs = ['common', 'local', appId].map((name) =>
+    join(repository, 'dapr', 'config', `${name}.yaml`),
+  );
+  const resources = [
+    ...[join(repository, 'components'), join(repository, 'dapr', 'resources')],
+    ...(options.resources ?? []),
+  ];
+  return {
+    name: options.name ?? `${appId}-dapr`,
+    version: DAPRD_VERSION,
+    command,
+    args: [
+      ...['--app-id', appId, '--mode', 'standalone', '--log-level', options.logLevel ?? 'info'],
+      ...(appPort === undefined ? [] : ['--app-port', String(appPort), '--app-protocol', 'http']),
+      ...['--dapr-http-port', String(httpPort), '--dapr-grpc-port', String(grpcPort)],
+      ...['--dapr-listen-addresses', '127.0.0.1'],
+      ...['--dapr-internal-grpc-port', String(internalPort)],
+      ...['--dapr-internal-grpc-listen-address', '127.0.0.1'],
+      ...['--metrics-port', String(metricsPort), '--metrics-listen-address', '127.0.0.1'],
+      ...['--max-body-size', '8Mi', '--dapr-graceful-shutdown-seconds', '5'],
+      ...['--enable-mtls', '--sentry-address', options.sentry.address],
+      ...['--control-plane-trust-domain', 'memplane', '--control-plane-namespace', 'default'],
+      ...configs.flatMap((file) => ['--config', file]),
+      ...resources.flatMap((folder) => ['--resources-path', folder]),
+    ],
+    cwd: dir,
+    // Tokens go by the environment: `ps` shows a command line to all.
+    get env() {
+      return daprdEnv(options);
+    },
+    ports: [httpPort, grpcPort, internalPort, metricsPort],
+    logFile: join(dir, `${options.name ?? `${appId}-dapr`}.log`),
+    prepare: async () => {
+      mkdirSync(dir, { recursive: true });
+    },
+    check: () =>
+      checkHttp(
+        `http://127.0.0.1:${httpPort}/v1.0/healthz${appPort === undefined ? '' : '/outbound'}`,
+        { 'dapr-api-token': options.apiToken },
+      ),
+    readyTimeoutMs: 90_000,
+    stopTimeoutMs: 15_000,
+    httpPort,
+    grpcPort,
+  };
+}
+
+/** Read at each start: the certificate authority's root is there only once that has started. */
+function daprdEnv(options: DaprdOptions): Record<string, string> {
+  const { servers } = options;
+  return {
+    NAMESPACE: 'default',
+    DAPR_API_TOKEN: options.apiToken,
+    ...(options.appToken === undefined ? {} : { APP_API_TOKEN: options.appToken }),
+    DAPR_TRUST_ANCHORS: options.sentry.trustAnchors(),
+    MEMPLANE_KAFKA_BROKERS: servers.kafkaBrokers.join(','),
+    MEMPLANE_REDIS_ADDRESS: `127.0.0.1:${servers.redisPort}`,
+    MEMPLANE_ETCD_ENDPOINTS: `127.0.0.1:${servers.etcdPort}`,
+    MEMPLANE_SECRETS_FILE: servers.secretsFile,
+    MEMPLANE_NAMES_FILE: servers.namesFile,
+    MEMPLANE_TRACE_SAMPLING_RATE: String(options.traceSamplingRate ?? 1),
+    ...options.env,
+  };
+}
