@@ -35,6 +35,8 @@ export class Producer {
   #waitingBytes = 0;
   #isScheduled = false;
   #timer: NodeJS.Timeout | undefined;
+  #wakeTimer: NodeJS.Timeout | undefined;
+  #wakeTime = Number.POSITIVE_INFINITY;
   #naming: Promise<void> | undefined;
   #next = 0;
 
@@ -108,7 +110,11 @@ export class Producer {
     this.#next = (this.#next + 1) % this.#queues.length;
     for (let i = 0; i < this.#queues.length; i++) {
       const queue = this.#queues[(this.#next + i) % this.#queues.length];
-      if (!queue?.head || queue.inFlight || queue.notBefore > now) continue;
+      if (!queue?.head || queue.inFlight) continue;
+      if (queue.notBefore > now) {
+        this.#wakeAt(queue.notBefore);
+        continue;
+      }
       if (queue.needsProducerId) {
         this.#nameAgain();
         continue;
@@ -206,7 +212,7 @@ export class Producer {
   #retry(queue: PartitionQueue): void {
     const pauseMs = retryPauseMs(queue.attempts, this.#options);
     queue.retryAfter(performance.now(), pauseMs);
-    setTimeout(() => this.#dispatch(), pauseMs + 1);
+    this.#wakeAt(queue.notBefore);
     this.#map.refresh().catch((error: unknown) => {
       if (!mayPass(error)) this.#giveUp(queue, error);
     });
@@ -239,6 +245,18 @@ export class Producer {
       }
     }
     if (isIdle) this.#stopTimer();
+  }
+
+  /** Dispatches again at a time of the monotonic clock. A timer may be early: then it is set anew. */
+  #wakeAt(time: number): void {
+    if (this.#wakeTime <= time) return;
+    clearTimeout(this.#wakeTimer);
+    this.#wakeTime = time;
+    const wake = (): void => {
+      this.#wakeTime = Number.POSITIVE_INFINITY;
+      this.#dispatch();
+    };
+    this.#wakeTimer = setTimeout(wake, Math.max(1, Math.ceil(time - performance.now())));
   }
 
   #stopTimer(): void {
