@@ -186,6 +186,24 @@ test('files older than the commit are found; files newer than the commit do no h
   again.generation.close();
 });
 
+test('marks of superseded rows that never reached the disk are found', (t) => {
+  const folder = folders(t);
+  const expected = whole(folder('whole'), LINES);
+  const path = join(folder('whole'), 'tenants/default/rows.bin');
+  const bytes = readFileSync(path);
+  const marked: number[] = [];
+  for (let at = HEADER_BYTES + 24; at < bytes.length; at += 32) {
+    if (Number.isFinite(bytes.readDoubleLE(at))) marked.push(at);
+  }
+  assert.ok(marked.length > 100);
+  bytes.writeDoubleLE(Infinity, marked[marked.length >>> 1] ?? 0);
+  writeFileSync(path, bytes);
+  const index = new Index(folder('whole'));
+  assert.equal(index.damaged, 1);
+  assert.deepEqual(index.apply(LINES).answers(), expected);
+  index.generation.close();
+});
+
 test('a database that is no database, and one of another format, begin anew', (t) => {
   const folder = folders(t);
   const expected = whole(folder('whole'), LINES);
