@@ -1,3 +1,5 @@
+import { MemplaneError } from '@memplane/contracts';
+
 /** Identity and shape of a log. A new generation of the same data gets a new `logId`. */
 export interface LogInfo {
   /** UUID, made when the log is created. */
@@ -77,13 +79,25 @@ export interface LogReader {
   close(): Promise<void>;
 }
 
+/**
+ * The records were not stored within the log's deadline for it, and will not be: their stamps are too
+ * old by now. They may be appended anew, with new stamps.
+ */
+export class LateAppendError extends MemplaneError {
+  constructor(deadlineMs: number) {
+    const message = `The storage did not take the events up within ${deadlineMs} ms.`;
+    super('storage_unavailable', message, { retryAfterMs: 1_000, extra: { deadlineMs } });
+  }
+}
+
 /** The writing half. Appends of one process that overlap share their sync (group commit). */
 export interface LogWriter {
   readonly info: LogInfo;
   /**
    * Appends all records and resolves once they are durable, with their offsets in the same order.
    * Records of one partition keep their order, also across calls made one after the other.
-   * @throws MemplaneError `storage_full`, `storage_unavailable` (nothing acknowledged),
+   * @throws MemplaneError `storage_full`, `storage_unavailable` (nothing acknowledged; as
+   * {@link LateAppendError}: nothing stored),
    * `overloaded` when more than the configured bytes are already waiting.
    */
   append(records: readonly NewRecord[]): Promise<number[]>;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HybridClock } from '@memplane/clock';
+import { formatHlc, HybridClock } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
-import type { LogWriter, NewRecord } from '@memplane/event-log';
+import { LateAppendError, type LogWriter, type NewRecord } from '@memplane/event-log';
 import fc from 'fast-check';
 import { Appender } from './appender.ts';
 import { type PreparedEvent, prepareEvent } from './domain/prepare.ts';
@@ -28,10 +28,13 @@ class SteeredLog {
   readonly appended: NewRecord[] = [];
   readonly #ends = new Array<number>(12).fill(0);
   readonly waiting: { succeed: () => void; fail: () => void }[] = [];
+  /** How many of the next appends are refused as late. */
+  late = 0;
   auto = true;
 
   append(records: readonly NewRecord[]): Promise<number[]> {
     const { promise, resolve, reject } = Promise.withResolvers<number[]>();
+    if (this.late-- > 0) return Promise.reject(new LateAppendError(500));
     const succeed = () => {
       this.appended.push(...records);
       resolve(
@@ -53,11 +56,28 @@ function create() {
   const log = new SteeredLog();
   const duplicates = new EmbeddedDuplicates(1000);
   const stamps = new Stamps(new HybridClock({ now: () => 1_790_000_000_000, driftMaxMs: 500 }));
-  const appender = new Appender(log as unknown as LogWriter, duplicates, stamps);
+  const appender = new Appender(log as unknown as LogWriter, duplicates, stamps, 2);
   const append = (...events: PreparedEvent[]) =>
     appender.append(events, (i) => (events.length === 1 ? 'body' : `body[${i}]`));
   return { log, appender, append };
 }
+
+test('what missed the deadline of the log goes in with a new stamp, so many times', async () => {
+  const { log, append } = create();
+  await append(event('a'));
+  log.late = 2;
+  const [b] = await append(event('b'));
+  assert.equal(log.appended.length, 2);
+  const [first, second] = log.appended;
+  assert.ok(first && second && b);
+  assert.equal(second.hlc - first.hlc, 3n);
+  assert.equal(b.hlc, second.hlc);
+  assert.equal(JSON.parse(second.value.toString()).hlc, formatHlc(b.hlc));
+  log.late = 3;
+  await assert.rejects(append(event('c')), { code: 'storage_unavailable' });
+  assert.equal(log.appended.length, 2);
+  assert.equal((await append(event('c')))[0]?.duplicate, false);
+});
 
 test('a repetition is answered with the first position, later or in the same request', async () => {
   const { log, append } = create();

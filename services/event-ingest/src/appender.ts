@@ -1,5 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
-import { type LogWriter, type NewRecord, partitionOf } from '@memplane/event-log';
+import { LateAppendError, type LogWriter, type NewRecord, partitionOf } from '@memplane/event-log';
 import type { DuplicateRecord, FirstAppend } from './domain/duplicate-record.ts';
 import { HLC_AT, type PreparedEvent } from './domain/prepare.ts';
 import type { Stamps } from './domain/stamps.ts';
@@ -23,13 +23,16 @@ export class Appender {
   readonly #log: LogWriter;
   readonly #duplicates: DuplicateRecord;
   readonly #stamps: Stamps;
+  readonly #restamps_max: number;
   /** Identities under way; each promise resolves when the log has answered, whatever it said. */
   readonly #pending = new Map<string, Promise<void>>();
 
-  constructor(log: LogWriter, duplicates: DuplicateRecord, stamps: Stamps) {
+  /** @param restamps_max how often events are stamped anew, before the log's refusal is passed on */
+  constructor(log: LogWriter, duplicates: DuplicateRecord, stamps: Stamps, restamps_max: number) {
     this.#log = log;
     this.#duplicates = duplicates;
     this.#stamps = stamps;
+    this.#restamps_max = restamps_max;
   }
 
   /** How many identities are under way. */
@@ -101,8 +104,7 @@ export class Appender {
         results[i] = { ...first, duplicate: true };
       } else if (firsts === undefined || firsts[i] === i) fresh.push(i);
     }
-    const records = this.#stamp(events, fresh);
-    const offsets = records.length === 0 ? [] : await this.#log.append(records);
+    const { records, offsets } = await this.#appendStamped(events, fresh);
     for (let n = 0; n < fresh.length; n++) {
       const i = fresh[n] ?? 0;
       const event = events[i];
@@ -120,6 +122,23 @@ export class Appender {
       results[i] = { partition, offset, hlc, duplicate: false };
     }
     return firsts ? withRepetitions(results, firsts) : results;
+  }
+
+  /** What missed the log's deadline goes in with a new stamp: see `produceDeadlineMs`. */
+  async #appendStamped(
+    events: readonly PreparedEvent[],
+    fresh: readonly number[],
+  ): Promise<{ records: NewRecord[]; offsets: number[] }> {
+    if (fresh.length === 0) return { records: [], offsets: [] };
+    for (let restamps = 0; ; restamps++) {
+      const records = this.#stamp(events, fresh);
+      try {
+        return { records, offsets: await this.#log.append(records) };
+      } catch (error) {
+        const isLate = error instanceof LateAppendError;
+        if (!isLate || restamps >= this.#restamps_max) throw error;
+      }
+    }
   }
 
   #stamp(events: readonly PreparedEvent[], fresh: readonly number[]): NewRecord[] {

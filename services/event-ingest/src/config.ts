@@ -35,6 +35,18 @@ export const INGEST_SETTINGS = {
     "How far a received stamp may be ahead of this node's clock.",
     { unit: 'ms', max: 3_600_000 },
   ),
+  produceDeadlineMs: integer(
+    'MEMPLANE_PRODUCE_DEADLINE_MS',
+    500,
+    'Events that the log has not begun to store after this are stamped anew.',
+    { unit: 'ms', min: 1, max: 3_600_000 },
+  ),
+  restamps_max: integer(
+    'MEMPLANE_INGEST_RESTAMPS_MAX',
+    10,
+    'How often the events of a request are stamped anew before it is answered 503.',
+    { max: 1_000 },
+  ),
   inflight_events_max: integer(
     'MEMPLANE_INGEST_INFLIGHT_EVENTS_MAX',
     20_000,

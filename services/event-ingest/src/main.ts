@@ -7,7 +7,10 @@ import { createEventIngest } from './service.ts';
 const dataDir = process.env['MEMPLANE_DATA_DIR'];
 if (!dataDir) throw new Error('MEMPLANE_DATA_DIR must name the folder of the log');
 const config = readIngestConfig(process.env);
-const log = await openEmbeddedLog({ dir: path.join(dataDir, 'log') });
+const log = await openEmbeddedLog({
+  dir: path.join(dataDir, 'log'),
+  produceDeadlineMs: config.produceDeadlineMs,
+});
 const service = await createEventIngest(config, { logWriter: log.writer });
 await service.start();
 stopOnSignals(

@@ -143,7 +143,7 @@ class EventIngestService implements EventIngest {
     });
     return new Ingest({
       info: this.#log.info,
-      appender: new Appender(this.#log, this.#duplicates, this.#stamps),
+      appender: new Appender(this.#log, this.#duplicates, this.#stamps, this.#config.restamps_max),
       admission,
       stamps: this.#stamps,
       metrics,

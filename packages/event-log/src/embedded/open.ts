@@ -96,6 +96,8 @@ async function openLocked(
     nextCommit,
     highestHlc,
     appendQueueBytesMax: options.appendQueueBytesMax,
+    produceDeadlineMs: options.produceDeadlineMs,
+    monotonicMs: options.monotonicMs,
     recent: (limit) => recentOf(files, dir, bounds, info.partitions, limit),
     release: () => {
       files.close();

@@ -11,6 +11,13 @@ export interface EmbeddedLogOptions {
   readonly segmentBytes?: number;
   /** Appends are refused (`overloaded`) while more than this waits for its sync. */
   readonly appendQueueBytesMax?: number;
+  /**
+   * Appends whose commit has not begun after this are refused (`LateAppendError`), so that no stamp
+   * enters the log much later than it was given.
+   */
+  readonly produceDeadlineMs?: number;
+  /** The monotonic clock, in milliseconds. */
+  readonly monotonicMs?: () => number;
   readonly fileSystem?: FileSystem;
   /** Off only where the owner of the whole data folder holds a lock on it already. */
   readonly lock?: boolean;
@@ -22,6 +29,7 @@ export const LOG_DEFAULTS = {
   partitions: 12,
   segment_bytes: 64 * 1024 * 1024,
   append_queue_bytes_max: 16 * 1024 * 1024,
+  produce_deadline_ms: 500,
 } as const;
 
 export type ResolvedLogOptions = Required<EmbeddedLogOptions>;
@@ -32,6 +40,8 @@ export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptio
     partitions: options.partitions ?? LOG_DEFAULTS.partitions,
     segmentBytes: options.segmentBytes ?? LOG_DEFAULTS.segment_bytes,
     appendQueueBytesMax: options.appendQueueBytesMax ?? LOG_DEFAULTS.append_queue_bytes_max,
+    produceDeadlineMs: options.produceDeadlineMs ?? LOG_DEFAULTS.produce_deadline_ms,
+    monotonicMs: options.monotonicMs ?? (() => performance.now()),
     fileSystem: options.fileSystem ?? nodeFileSystem,
     lock: options.lock ?? true,
     newLogId: options.newLogId ?? (() => crypto.randomUUID()),
@@ -39,6 +49,7 @@ export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptio
   mustBeWithin('partitions', resolved.partitions, 1, PARTITIONS_MAX);
   mustBeWithin('segmentBytes', resolved.segmentBytes, 4096, 1024 ** 3);
   mustBeWithin('appendQueueBytesMax', resolved.appendQueueBytesMax, 4096, 1024 ** 3);
+  mustBeWithin('produceDeadlineMs', resolved.produceDeadlineMs, 1, 3_600_000);
   return resolved;
 }
 

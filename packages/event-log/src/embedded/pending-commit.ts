@@ -28,6 +28,8 @@ export class PendingCommit {
   #waiting: Waiting[] = [];
   #highestHlc = 0n;
   count = 0;
+  /** When the oldest of its appends came, by the monotonic clock. */
+  beganAtMs = 0;
 
   constructor(partitions: number) {
     this.#stages = new Array(partitions);
@@ -52,7 +54,8 @@ export class PendingCommit {
   }
 
   /** Encodes the records; `nextOffsets` (per partition) is moved on. */
-  add(records: readonly NewRecord[], nextOffsets: number[]): Promise<number[]> {
+  add(records: readonly NewRecord[], nextOffsets: number[], nowMs: number): Promise<number[]> {
+    if (this.isEmpty) this.beganAtMs = nowMs;
     const offsets = new Array<number>(records.length);
     for (let i = 0; i < records.length; i++) {
       const record = records[i] as NewRecord;

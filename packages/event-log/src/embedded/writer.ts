@@ -1,5 +1,13 @@
 import { MemplaneError } from '@memplane/contracts';
-import type { LogAdmin, LogBounds, LogInfo, LogWriter, NewRecord, RecentRecord } from '../port.ts';
+import {
+  LateAppendError,
+  type LogAdmin,
+  type LogBounds,
+  type LogInfo,
+  type LogWriter,
+  type NewRecord,
+  type RecentRecord,
+} from '../port.ts';
 import type { SegmentSummary } from '../retention.ts';
 import { toStorageError } from './errors.ts';
 import type { IndexFiles } from './index-files.ts';
@@ -21,6 +29,8 @@ export interface WriterParts {
   readonly nextCommit: number;
   readonly highestHlc: bigint;
   readonly appendQueueBytesMax: number;
+  readonly produceDeadlineMs: number;
+  readonly monotonicMs: () => number;
   /** Reads the newest records from the indexes. */
   readonly recent: (limit: number) => AsyncIterable<RecentRecord>;
   /** Called once, when the writer is closed. */
@@ -106,7 +116,7 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
       );
     }
     this.#gatheringBytes += bytes;
-    const durable = this.#gathering.add(records, this.#nextOffsets);
+    const durable = this.#gathering.add(records, this.#nextOffsets, this.#parts.monotonicMs());
     this.#running ??= this.#run();
     return durable;
   }
@@ -189,6 +199,7 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
     try {
       this.#writeIndex();
       if (journal.needsRoll(length)) await this.#roll();
+      this.#refuseLate(commit);
       const parts = commit.seal(journal.segment, journal.position, this.#nextCommit, highest);
       await journal.write(parts, length);
     } catch (error) {
@@ -212,6 +223,13 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
       }));
     }
     commit.resolveAll();
+  }
+
+  /** Cuts by time rely on it that a stamp is in the log soon after it was given. */
+  #refuseLate(commit: PendingCommit): void {
+    const { produceDeadlineMs, monotonicMs } = this.#parts;
+    if (monotonicMs() - commit.beganAtMs <= produceDeadlineMs) return;
+    throw new LateAppendError(produceDeadlineMs);
   }
 
   /** Writes the index entries of durable records, then the mark, then lets readers see them. */

@@ -44,6 +44,8 @@ export interface Faults {
   /** The codes that the next writes or syncs of matching files fail with. */
   write: { pattern: RegExp; code: string } | undefined;
   sync: { pattern: RegExp; code: string } | undefined;
+  /** Syncs of matching files wait for this. */
+  hold: { pattern: RegExp; until: Promise<void> } | undefined;
   /** Operations that still succeed before the machine stops. */
   operationsLeft: number;
 }
@@ -58,6 +60,7 @@ export class SimulatedDisk {
     capacityBytes: Number.POSITIVE_INFINITY,
     write: undefined,
     sync: undefined,
+    hold: undefined,
     operationsLeft: Number.POSITIVE_INFINITY,
   };
   #names = new Map<string, Inode>();
@@ -216,6 +219,12 @@ export class SimulatedDisk {
     inode.write(bytes, at);
   }
 
+  /** Resolves when a sync of the file may go on. */
+  async held(file: string): Promise<void> {
+    const { hold } = this.faults;
+    if (hold?.pattern.test(file)) await hold.until;
+  }
+
   sync(file: string, inode: Inode): void {
     const { sync } = this.faults;
     if (sync?.pattern.test(file)) {
@@ -276,6 +285,7 @@ class SimulatedFile implements LogFile {
 
   async sync(): Promise<void> {
     await pause();
+    await this.#disk.held(this.#file);
     this.#disk.operate(this.#boot);
     this.#disk.sync(this.#file, this.#inode);
   }

@@ -56,6 +56,7 @@ export class StandalonePlane {
       const opened = await openEmbeddedLog({
         dir: logDirOf(dataDir),
         partitions: config.partitions,
+        produceDeadlineMs: readIngestConfig(env).produceDeadlineMs,
         lock: false,
       });
       log = opened;
