@@ -43,6 +43,9 @@ export interface HttpOptions {
 
 const BODY_BYTES_DEFAULT = 64 * 1024 * 1024;
 
+/** Made once: each request ends, and the stack of an error costs more than all else about that. */
+const REQUEST_ENDED = new MemplaneError('shutting_down', 'The request ended.');
+
 /** Express, with the plane's problems, validation, limits, traces, metrics, probes and draining. */
 export class HttpServer {
   readonly #options: HttpOptions;
@@ -262,7 +265,7 @@ export class HttpServer {
 
   #signalOf(response: Response): AbortSignal {
     const gone = new AbortController();
-    const abort = () => gone.abort(new MemplaneError('shutting_down', 'The request ended.'));
+    const abort = () => gone.abort(REQUEST_ENDED);
     response.once('close', abort);
     if (this.#ending.signal.aborted) abort();
     else {
