@@ -61,7 +61,7 @@ function exact(query: Float32Array, every: number): number[] {
 
 function cascade(folder: string): Contender {
   const started = performance.now();
-  const options = { folder, dimensions: DIMENSIONS, stage1_rows_min: 1024, direct_rows_max: 4096 };
+  const options = { folder, dimensions: DIMENSIONS, stage1_rows_min: 768, direct_rows_max: 4096 };
   const store = { meta: () => undefined, setMeta: () => {} };
   const arena = new VectorArena(options, 0, new ChunkChecks(store, 'codes'));
   for (let i = 0; i < ROWS; i++) arena.add(i, rowOf(i));

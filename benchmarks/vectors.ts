@@ -43,7 +43,7 @@ const OPTIONS = {
   dimensions: DIMENSIONS,
   model: undefined,
   computes: false,
-  stage1_rows_min: 1_024,
+  stage1_rows_min: 768,
   direct_rows_max: 4_096,
   fields_per_row_max: 64,
   filter_cache_bytes_max: 16 << 20,

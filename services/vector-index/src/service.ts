@@ -320,7 +320,7 @@ function generationOptions(
     dimensions: config.dimensions,
     model,
     computes: model !== undefined,
-    stage1_rows_min: 1_024,
+    stage1_rows_min: 768,
     direct_rows_max: 4_096,
     fields_per_row_max: 64,
     filter_cache_bytes_max: config.filter_cache_bytes_max,
