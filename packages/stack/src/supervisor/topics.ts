@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin } from '@platformatic/kafka';
 
 export interface TopicSpec {
@@ -32,16 +33,45 @@ export const TOPICS: readonly TopicSpec[] = [
   { name: 'memory-alerts', partitions: 1, configs: { 'retention.ms': WEEK_MS } },
 ];
 
-/** Makes those topics that are not there yet; says which. */
+const TIMEOUT_MS = 30_000;
+const RETRY_MS = 200;
+
+/**
+ * Makes those topics that are not there yet; says which. A broker that has just started may refuse
+ * for a moment (its controller still holds it for gone), so this tries again for half a minute.
+ *
+ * @throws Error with the broker's own words
+ */
 export async function makeTopics(
   brokers: readonly string[],
   topics: readonly TopicSpec[] = TOPICS,
 ): Promise<string[]> {
+  const deadline = performance.now() + TIMEOUT_MS;
+  const made = new Set<string>();
+  for (;;) {
+    try {
+      await makeMissing(brokers, topics, made);
+      return [...made];
+    } catch (error) {
+      if (performance.now() > deadline) {
+        throw new Error(`kafka: topics were not made: ${reasonsOf(error).join('; ')}`);
+      }
+    }
+    await sleep(RETRY_MS);
+  }
+}
+
+async function makeMissing(
+  brokers: readonly string[],
+  topics: readonly TopicSpec[],
+  made: Set<string>,
+): Promise<void> {
   const admin = new Admin({ clientId: 'memplane-stack', bootstrapBrokers: [...brokers] });
   try {
     const there = new Set(await admin.listTopics({ includeInternals: false }));
-    const missing = topics.filter((topic) => !there.has(topic.name));
-    for (const { name, partitions, configs } of missing) {
+    for (const { name, partitions, configs } of topics) {
+      if (there.has(name)) continue;
+      made.add(name);
       await admin.createTopics({
         topics: [name],
         partitions,
@@ -49,8 +79,13 @@ export async function makeTopics(
         configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
       });
     }
-    return missing.map((topic) => topic.name);
   } finally {
     await admin.close();
   }
+}
+
+/** The client wraps what the broker said in several layers. */
+function reasonsOf(error: unknown): string[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(reasonsOf);
+  return [error instanceof Error ? error.message : String(error)];
 }
