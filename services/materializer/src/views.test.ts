@@ -55,6 +55,8 @@ const eventArbitrary = fc.record({
   entity: fc.constantFrom(...ENTITIES),
   type: fc.constantFrom('SessionStarted', 'SessionEnded', 'Said'),
   stepMs: fc.integer({ min: -3, max: 5 }),
+  /** A second copy of an event before it takes its place, as after a lost answer. */
+  copyOf: fc.option(fc.nat(79), { freq: 5 }),
   data: fc.record(
     { data: fc.string({ maxLength: 300 }), attributes: patch, memory },
     { requiredKeys: [] },
@@ -75,8 +77,10 @@ async function withViews(
     const log = new MemoryLog(PARTITIONS);
     const records: LogRecord[][] = Array.from({ length: PARTITIONS }, () => []);
     let ms = START_MS;
-    for (const { stepMs, ...event } of events) {
-      ms += stepMs;
+    for (const [i, own] of events.entries()) {
+      const source = own.copyOf === null ? own : (events[own.copyOf % (i + 1)] ?? own);
+      const { stepMs: _step, copyOf: _copy, ...event } = source;
+      ms += own.stepMs;
       const partition = partitionOf(event.entity, PARTITIONS);
       const made = { ...event, hlc: firstHlcOf(ms) } as TestEvent;
       records[partition]?.push(log.append(partition, made));
