@@ -1,3 +1,4 @@
+export * from './assignment.ts';
 export * from './directory-lock.ts';
 export type { FileSystem, LogFile, OpenMode } from './embedded/file-system.ts';
 export { nodeFileSystem } from './embedded/file-system.ts';

@@ -8,6 +8,7 @@ export const KAFKA = {
   corruptMessage: 2,
   unknownTopicOrPartition: 3,
   messageTooLarge: 10,
+  unknownMemberId: 25,
   topicAuthorizationFailed: 29,
   clusterAuthorizationFailed: 31,
   topicAlreadyExists: 36,
@@ -16,6 +17,8 @@ export const KAFKA = {
   invalidProducerEpoch: 47,
   unknownProducerId: 59,
   unknownTopicId: 100,
+  fencedMemberEpoch: 110,
+  staleMemberEpoch: 113,
 } as const;
 
 /** Answers that a repetition can't change. All others are tried again until the deadline. */

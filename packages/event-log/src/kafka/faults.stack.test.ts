@@ -9,13 +9,19 @@ import { freePorts, type KafkaPlan, type ServerProcess, startKafka } from '@memp
 import { newRecord } from '../contract.ts';
 import { follow } from '../follow.ts';
 import type { LogReader, LogRecord } from '../port.ts';
-import { type KafkaLogOptions, openKafkaLog, openKafkaReader } from './index.ts';
-import { removeTopic } from './testing.ts';
+import {
+  type KafkaLogOptions,
+  type OpenKafkaLogOptions,
+  openKafkaLog,
+  openKafkaReader,
+} from './index.ts';
+import { Closers, removeTopic } from './testing.ts';
 import { TearingProxy } from './testing-proxy.ts';
 
 const PARTITIONS = 4;
 const ALL = { maxBytes: 64 * 1024 * 1024 };
 
+const closers = new Closers();
 let broker: ServerProcess;
 let plan: KafkaPlan;
 let dir: string;
@@ -29,6 +35,7 @@ before(async () => {
   ({ server: broker, plan } = await startKafka({ dir, proxied }));
 });
 after(async () => {
+  await closers.closeAll();
   await broker?.kill();
   rmSync(dir, { recursive: true, force: true });
 });
@@ -43,6 +50,16 @@ function optionsFor(more: Partial<KafkaLogOptions> = {}): KafkaLogOptions {
     deliveryDeadlineMs: 40_000,
     ...more,
   };
+}
+
+async function openLog(options: OpenKafkaLogOptions) {
+  const log = await openKafkaLog(options);
+  closers.add(log.writer);
+  return log;
+}
+
+async function openReader(options: KafkaLogOptions) {
+  return closers.add(await openKafkaReader(options));
 }
 
 const create = { partitions: PARTITIONS, replicas: 1 };
@@ -125,10 +142,10 @@ async function underLoad(
   harm: (load: Load) => Promise<void>,
   brokers = options.brokers,
 ): Promise<Load> {
-  const { writer } = await openKafkaLog({ ...options, brokers, create });
+  const { writer } = await openLog({ ...options, brokers, create });
   const load = new Load();
   const following = new AbortController();
-  const reader = await openKafkaReader({ ...options, brokers });
+  const reader = await openReader({ ...options, brokers });
   const seen = Array.from({ length: PARTITIONS }, () => [] as number[]);
   const followers = seen.map(async (offsets, partition) => {
     for (;;) {
@@ -150,11 +167,14 @@ async function underLoad(
     assert.ok(offset !== undefined);
     return offset;
   }, PARTITIONS * 4);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  await harm(load);
-  await load.stop();
+  try {
+    await pause(500);
+    await harm(load);
+  } finally {
+    await load.stop();
+  }
   await writer.close();
-  const checker = await openKafkaReader({ ...options, brokers: plan.brokers });
+  const checker = await openReader({ ...options, brokers: plan.brokers });
   await check(checker, load.sent);
   // The followers saw everything once, in order, through it all.
   for (let partition = 0; partition < PARTITIONS; partition++) {
@@ -227,7 +247,7 @@ describe('the log on Kafka when things break', () => {
   });
 
   test('connections that are torn again and again: nothing lost, twice or failed', async () => {
-    const proxy = await TearingProxy.start(proxied.advertisedPort, proxied.port);
+    const proxy = closers.add(await TearingProxy.start(proxied.advertisedPort, proxied.port));
     try {
       const load = await underLoad(
         optionsFor(),
@@ -251,17 +271,17 @@ describe('the log on Kafka when things break', () => {
   test('no broker at all: an error that says so, in time', async () => {
     const options = optionsFor({ brokers: ['127.0.0.1:9'], operationDeadlineMs: 500 });
     const startedAt = performance.now();
-    await assert.rejects(openKafkaLog(options), { code: 'dependency_unavailable' });
+    await assert.rejects(openLog(options), { code: 'dependency_unavailable' });
     assert.ok(performance.now() - startedAt < 3_000);
   });
 
   test('a topic that was made anew is another log: nothing is read from it or appended', async () => {
     const options = optionsFor({ operationDeadlineMs: 2_000, deliveryDeadlineMs: 2_000 });
-    const { writer } = await openKafkaLog({ ...options, create });
-    const reader = await openKafkaReader(options);
+    const { writer } = await openLog({ ...options, create });
+    const reader = await openReader(options);
     await writer.append([newRecord(0, 1, 'a'), newRecord(0, 2, 'b')]);
     await removeTopic(options);
-    const next = await openKafkaLog({ ...options, operationDeadlineMs: 20_000, create });
+    const next = await openLog({ ...options, operationDeadlineMs: 20_000, create });
     assert.notEqual(next.writer.info.logId, writer.info.logId);
     await next.writer.append([newRecord(0, 3, 'c')]);
     const isOther = (error: { code: string }) =>
@@ -275,7 +295,7 @@ describe('the log on Kafka when things break', () => {
 
   test('a byte that has changed on the disk is found, and the place is told', async () => {
     const options = optionsFor({ compression: 'none' });
-    const { writer } = await openKafkaLog({ ...options, create });
+    const { writer } = await openLog({ ...options, create });
     await writer.append([newRecord(1, 1, 'the first')]);
     await writer.append([newRecord(1, 2, 'the second')]);
     await writer.append([newRecord(1, 3, 'the third')]);
@@ -285,7 +305,7 @@ describe('the log on Kafka when things break', () => {
     assert.ok(at > 0);
     bytes.write('THE', at);
     writeFileSync(file, bytes);
-    const reader = await openKafkaReader(options);
+    const reader = await openReader(options);
     assert.equal((await reader.read(1, 0, ALL)).length, 1);
     await assert.rejects(reader.read(1, 1, ALL), {
       code: 'storage_damaged',
@@ -299,9 +319,9 @@ describe('the log on Kafka when things break', () => {
 
   test('an offset beyond the end is damage: a view can not be ahead of its log', async () => {
     const options = optionsFor();
-    const { writer } = await openKafkaLog({ ...options, create });
+    const { writer } = await openLog({ ...options, create });
     await writer.append([newRecord(2, 1, 'a')]);
-    const reader = await openKafkaReader(options);
+    const reader = await openReader(options);
     assert.deepEqual(await reader.read(2, 1, ALL), []);
     await assert.rejects(reader.read(2, 5, ALL), { code: 'storage_damaged' });
     await reader.close();

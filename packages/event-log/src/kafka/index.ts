@@ -1,5 +1,12 @@
 export type { Compression } from './compression.ts';
-export { type OpenKafkaLogOptions, openKafkaAdmin, openKafkaLog, openKafkaReader } from './open.ts';
+export type { GroupOptions, KafkaGroupAssignment } from './group-assignment.ts';
+export {
+  type OpenKafkaLogOptions,
+  openKafkaAdmin,
+  openKafkaAssignment,
+  openKafkaLog,
+  openKafkaReader,
+} from './open.ts';
 export { KAFKA_LOG_DEFAULTS, type KafkaLogOptions } from './options.ts';
 export type { KafkaReader } from './reader.ts';
 export { NEW_TOPIC_DEFAULTS, type NewTopic } from './topic.ts';

@@ -2,6 +2,7 @@ import { apiVersionsV3 } from '@platformatic/kafka';
 import { BoundsLookup } from './bounds.ts';
 import { BrokerLinks } from './broker-links.ts';
 import { BrokerError, KAFKA } from './errors.ts';
+import { type GroupOptions, KafkaGroupAssignment } from './group-assignment.ts';
 import { type KafkaLogOptions, resolveKafkaOptions } from './options.ts';
 import { KafkaReader, type LogParts } from './reader.ts';
 import { withRetries } from './retry.ts';
@@ -57,6 +58,13 @@ export async function openKafkaAdmin(
       await parts.links.close();
     },
   });
+}
+
+/** Joins the owners of a log's partitions; see {@link KafkaGroupAssignment}. Close it when done. */
+export async function openKafkaAssignment(
+  options: OpenKafkaLogOptions & GroupOptions,
+): Promise<KafkaGroupAssignment> {
+  return new KafkaGroupAssignment(await openParts(options), options);
 }
 
 async function openParts(options: OpenKafkaLogOptions): Promise<LogParts> {

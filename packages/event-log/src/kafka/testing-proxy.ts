@@ -6,11 +6,12 @@ interface Pair {
   isDoomed: boolean;
 }
 
-/** A TCP proxy that tears connections: at once, or when the next answer comes, which is then lost. */
+/** A TCP proxy that tears connections (at once, or when an answer comes, which is lost) or holds them. */
 export class TearingProxy {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
   torn = 0;
+  #isHolding = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -32,9 +33,26 @@ export class TearingProxy {
     for (const pair of this.#pairs) pair.isDoomed = true;
   }
 
+  /** Passes nothing on any more, in either direction, until {@link release}. */
+  hold(): void {
+    this.#isHolding = true;
+    for (const { client, broker } of this.#pairs) {
+      client.pause();
+      broker.pause();
+    }
+  }
+
+  release(): void {
+    this.#isHolding = false;
+    for (const { client, broker } of this.#pairs) {
+      client.resume();
+      broker.resume();
+    }
+  }
+
   async close(): Promise<void> {
     this.tear();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await new Promise((resolve) => this.#server.close(resolve)); // closed already: at once
   }
 
   #accept(client: Socket, target: number): void {
@@ -46,6 +64,7 @@ export class TearingProxy {
       if (pair.isDoomed) this.#end(pair);
       else client.write(bytes);
     });
+    if (this.#isHolding) client.pause();
     for (const socket of [client, broker]) {
       socket.on('error', () => {});
       socket.on('close', () => this.#end(pair));

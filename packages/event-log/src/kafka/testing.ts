@@ -20,3 +20,18 @@ export async function removeTopic(options: KafkaLogOptions): Promise<void> {
     await links.close();
   }
 }
+
+/** Closes what a test has opened, also when it failed: else its connections keep the process. */
+export class Closers {
+  readonly #opened: { close(): Promise<unknown> }[] = [];
+
+  add<T extends { close(): Promise<unknown> }>(opened: T): T {
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.allSettled(this.#opened.map((opened) => opened.close()));
+    this.#opened.length = 0;
+  }
+}
