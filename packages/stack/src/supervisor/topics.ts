@@ -35,6 +35,8 @@ export const TOPICS: readonly TopicSpec[] = [
 
 const TIMEOUT_MS = 30_000;
 const RETRY_MS = 200;
+/** The client waits for ever where a broker that has just started closes on it. */
+const ATTEMPT_MS = 6_000;
 
 /**
  * Makes those topics that are not there yet; says which. A broker that has just started may refuse
@@ -68,19 +70,35 @@ async function makeMissing(
 ): Promise<void> {
   const admin = new Admin({ clientId: 'memplane-stack', bootstrapBrokers: [...brokers] });
   try {
-    const there = new Set(await admin.listTopics({ includeInternals: false }));
+    const there = new Set(await bounded(admin.listTopics({ includeInternals: false })));
     for (const { name, partitions, configs } of topics) {
       if (there.has(name)) continue;
-      made.add(name);
-      await admin.createTopics({
+      const creation = admin.createTopics({
         topics: [name],
         partitions,
         replicas: 1,
         configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
       });
+      made.add(name);
+      await bounded(creation);
     }
   } finally {
-    await admin.close();
+    await bounded(admin.close()).catch(() => {});
+  }
+}
+
+async function bounded<T>(call: Promise<T>): Promise<T> {
+  const ended = new AbortController();
+  const late = sleep(ATTEMPT_MS, undefined, { signal: ended.signal }).then(() => {
+    throw new Error(`the broker did not answer in ${ATTEMPT_MS} ms`);
+  });
+  // The one that loses has nobody left to hear it.
+  late.catch(() => {});
+  call.catch(() => {});
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    ended.abort();
   }
 }
 
