@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
@@ -11,6 +10,7 @@ import {
   planeEntry,
   planePorts,
   ScratchFolder,
+  takenPorts,
 } from '@memplane/testkit';
 
 interface Run {
@@ -37,19 +37,12 @@ function memplane(url: string, args: readonly string[], cwd = '/'): Promise<Run>
   });
 }
 
-const isFree = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-
 /** The command finds the services on four ports in a row. */
 async function portsInRow(): Promise<PlanePorts> {
   const others = await planePorts();
   for (let base = 20_000 + (process.pid % 500) * 20; base < 32_000; base += 10) {
     const row = [base, base + 1, base + 2, base + 3];
-    if (!(await Promise.all(row.map(isFree))).every(Boolean)) continue;
+    if ((await takenPorts(row)).length > 0) continue;
     return {
       ...others,
       'event-ingest': base,

@@ -12,3 +12,4 @@ export * from './problem.ts';
 export * from './route.ts';
 export * from './telemetry.ts';
 export * from './validate.ts';
+export * from './worker-url.ts';

@@ -152,7 +152,8 @@ function tooDeep(field: string): MemplaneError {
   });
 }
 
-function endOfString(text: string, from: number): number {
+/** Where the quote stands that closes the text begun before `from`; the end, where there is none. */
+export function endOfString(text: string, from: number): number {
   let at = text.indexOf('"', from);
   while (at !== -1) {
     let slashes = 0;

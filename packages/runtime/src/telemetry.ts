@@ -84,28 +84,36 @@ async function createTracing(
   return { tracer: provider.getTracer('memplane', version), stop: () => provider.shutdown() };
 }
 
-/** One thing of a batch that was worked off. */
-export interface TracedItem {
-  /** Of its event; without one it leaves no span. */
-  readonly traceparent: string | undefined;
-  readonly attributes: Attributes;
+export { SpanKind };
+
+/** An event of a batch, whose trace goes on with what was done for the batch. */
+export interface TracedEvent {
+  readonly traceparent: string;
+  readonly entity: string;
+  readonly offset: number;
+}
+
+/** When the work on a batch began and ended, in ms since 1970. */
+export interface BatchWork {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly kind?: SpanKind;
 }
 
 /**
- * Continues the trace of each item with a span of work that was done for all of them at once. Costs
- * next to nothing where no spans are recorded.
- * @param startMs since 1970, as `endMs`
+ * Continues the trace of each event with a span of work that was done for all of them at once. Costs
+ * nothing where no spans are recorded: it stops at the first event.
  */
 export function recordSpans(
   tracer: Tracer,
   name: string,
-  startMs: number,
-  endMs: number,
-  items: Iterable<TracedItem>,
+  work: BatchWork,
+  events: Iterable<TracedEvent>,
 ): void {
-  for (const { traceparent, attributes } of items) {
-    if (traceparent === undefined) continue;
-    const options = { startTime: startMs, kind: SpanKind.CONSUMER, attributes };
+  const { startMs, endMs, kind = SpanKind.INTERNAL } = work;
+  for (const { traceparent, entity, offset } of events) {
+    const attributes = { 'memplane.entity': entity, offset };
+    const options = { startTime: startMs, kind, attributes };
     const span = tracer.startSpan(name, options, traceFrom(traceparent));
     if (!span.isRecording()) return;
     span.end(endMs);

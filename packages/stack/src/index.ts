@@ -22,7 +22,6 @@ export { checkKafka } from './server/kafka-check.ts';
 export { lastLines } from './server/log-tail.ts';
 export { type MilvusOptions, type MilvusPlan, milvusPlan } from './server/milvus.ts';
 export type { ServerPlan } from './server/plan.ts';
-export { connectOnce, freePorts, takenPorts } from './server/ports.ts';
 export { ServerProcess } from './server/process.ts';
 export { type RedisOptions, type RedisPlan, redisPlan } from './server/redis.ts';
 export { type SentryOptions, type SentryPlan, sentryPlan } from './server/sentry.ts';

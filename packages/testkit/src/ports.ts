@@ -19,6 +19,12 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+/** Those of the ports that something listens on. */
+export async function takenPorts(ports: readonly number[]): Promise<number[]> {
+  const free = await Promise.all(ports.map(isFree));
+  return ports.filter((_, index) => !free[index]);
+}
+
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();

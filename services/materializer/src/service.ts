@@ -9,9 +9,9 @@ import {
   type Invoker,
   type Logger,
   type Route,
+  recordSpans,
   type Service,
   type Telemetry,
-  traceFrom,
 } from '@memplane/runtime';
 import type { MaterializerConfig } from './config.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
@@ -215,22 +215,10 @@ class MaterializerService implements Materializer {
     const durationMs = performance.now() - startedAt;
     applyDuration.record(durationMs / 1000);
     visibleAfter.record(Math.max(0, this.#now() - hlcToMs(batch.lastHlc)) / 1000);
-    this.#trace(batch, durationMs);
+    const endMs = this.#now();
+    const work = { startMs: endMs - durationMs, endMs };
+    recordSpans(this.#telemetry.tracer, 'apply', work, batch.traced);
     this.#counters?.notify();
-  }
-
-  /** Continues each event's trace; costs nothing where no spans are recorded. */
-  #trace(batch: FoldedBatch, durationMs: number): void {
-    const end = this.#now();
-    for (const { traceparent, entity, offset } of batch.traced) {
-      const span = this.#telemetry.tracer.startSpan(
-        'apply',
-        { startTime: end - durationMs, attributes: { 'memplane.entity': entity, offset } },
-        traceFrom(traceparent),
-      );
-      if (!span.isRecording()) return;
-      span.end(end);
-    }
   }
 
   #damaged(shard: Shard, problem: MemplaneError): void {

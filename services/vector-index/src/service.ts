@@ -8,7 +8,9 @@ import {
   pause,
   recordSpans,
   type Service,
+  SpanKind,
   type Telemetry,
+  type TracedEvent,
 } from '@memplane/runtime';
 import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
@@ -220,11 +222,8 @@ class VectorIndexService implements VectorIndex {
   }
 
   #trace(lines: readonly FeedLine[], startMs: number): void {
-    const items = lines.map(({ event, offset }) => ({
-      traceparent: event.traceparent,
-      attributes: { 'memplane.entity': event.subject, offset },
-    }));
-    recordSpans(this.#telemetry.tracer, 'index', startMs, Date.now(), items);
+    const work = { startMs, endMs: Date.now(), kind: SpanKind.CONSUMER };
+    recordSpans(this.#telemetry.tracer, 'index', work, tracedEvents(lines));
   }
 
   get #problem(): string | undefined {
@@ -280,6 +279,13 @@ class VectorIndexService implements VectorIndex {
         return { ready, partitions: this.#partitions, ...(problem ? { problem } : {}) };
       },
     });
+  }
+}
+
+function* tracedEvents(lines: readonly FeedLine[]): Generator<TracedEvent> {
+  for (const { event, offset } of lines) {
+    const { traceparent, subject: entity } = event;
+    if (traceparent !== undefined) yield { traceparent, entity, offset };
   }
 }
 

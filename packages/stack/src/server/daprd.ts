@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from '@memplane/testkit/ports';
 import { DAPRD_VERSION, daprdBinary } from '../build/go.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 
 const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '@memplane/testkit/ports';
 import { ETCD_VERSION, etcdBinary } from '../build/go.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 
 export interface EtcdOptions {
   readonly dir: string;

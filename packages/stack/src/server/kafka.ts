@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '@memplane/testkit/ports';
 import { KAFKA_VERSION, kafkaLibs } from '../build/kafka.ts';
 import { checkKafka } from './kafka-check.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 import { ServerProcess } from './process.ts';
 
 export interface KafkaOptions {

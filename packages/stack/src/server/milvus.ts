@@ -1,9 +1,9 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '@memplane/testkit/ports';
 import { MILVUS_VERSION, milvusFolder } from '../build/milvus.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 
 /** Every port that the standalone server opens; only the first is for clients. */
 const PORTS = [

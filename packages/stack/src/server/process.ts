@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { takenPorts } from '@memplane/testkit/ports';
 import { lastLines } from './log-tail.ts';
 import type { ServerPlan } from './plan.ts';
-import { takenPorts } from './ports.ts';
 
 const POLL_MS = 50;
 const LOG_LINES = 25;

@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { freePorts } from '@memplane/testkit/ports';
 import { redisBinary } from '../build/redis.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 
 const TIMEOUT_MS = 3_000;
 

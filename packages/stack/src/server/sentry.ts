@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '@memplane/testkit/ports';
 import { DAPRD_VERSION, sentryBinary } from '../build/go.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
-import { freePorts } from './ports.ts';
 
 export interface SentryOptions {
   readonly dir: string;

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { takenPorts } from '@memplane/testkit/ports';
 import { withBuildLock } from '../build/lock.ts';
 import type { ServerPlan } from '../server/plan.ts';
-import { takenPorts } from '../server/ports.ts';
 import { awaitReady, end, launch } from './detached.ts';
 import { type StackPlans, stackPlans } from './plans.ts';
 import { isAlive, type RunningServer, readRecord, writeRecord } from './record.ts';

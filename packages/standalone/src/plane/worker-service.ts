@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ServiceName } from '@memplane/contracts';
 import type { LogAdmin, SharedLogState } from '@memplane/event-log';
-import type { Service } from '@memplane/runtime';
+import { type Service, workerUrl } from '@memplane/runtime';
 import {
   type Failure,
   type FromWorker,
@@ -32,7 +32,7 @@ export class WorkerService implements Service {
   constructor(options: WorkerServiceOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#worker = new Worker(workerUrl(options.name), {
+    this.#worker = new Worker(workerUrl(import.meta.url, options.name), {
       name: options.name,
       workerData: options.setup,
       stdout: false,
@@ -131,12 +131,4 @@ function toError(failure: Failure): Error {
   const error = new Error(failure.message);
   if (failure.stack !== undefined) error.stack = failure.stack;
   return Object.assign(error, failure.code === undefined ? {} : { code: failure.code });
-}
-
-/** Beside this file, or, when bundled, beside the command's file. */
-function workerUrl(name: ServiceName): URL {
-  const isSource = import.meta.url.endsWith('.ts');
-  if (isSource) return new URL(`./${name}-worker.ts`, import.meta.url);
-  const isChunk = import.meta.url.includes('/chunks/');
-  return new URL(`${isChunk ? '../' : './'}${name}-worker.js`, import.meta.url);
 }

@@ -1,6 +1,5 @@
 import { LIMITS } from '@memplane/contracts';
-
-const BACKSLASH = 0x5c;
+import { endOfString } from '@memplane/runtime/json-body';
 
 /**
  * Where the object that begins at `from` ends, as far as its brackets tell.
@@ -12,7 +11,7 @@ export function objectEnd(text: string, from: number, depth: number): number {
   for (let at = from; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case 0x22:
-        at = closingQuote(text, at + 1);
+        at = endOfString(text, at + 1);
         break;
       case 0x7b:
       case 0x5b:
@@ -25,16 +24,4 @@ export function objectEnd(text: string, from: number, depth: number): number {
     }
   }
   return -1;
-}
-
-/** The end of the text, where there is none. */
-function closingQuote(text: string, from: number): number {
-  let at = text.indexOf('"', from);
-  while (at !== -1) {
-    let slashes = 0;
-    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return at;
-    at = text.indexOf('"', at + 1);
-  }
-  return text.length;
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { MemplaneError } from '@memplane/contracts';
+import { workerUrl } from '@memplane/runtime';
 import { fromProblem } from '@memplane/runtime/problem';
 import { unpackBody } from '../domain/packed-body.ts';
 import type { BodyOrder, PreparedBody } from '../domain/prepare-body.ts';
@@ -71,7 +72,7 @@ export class PrepareThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerUrl(), { name: 'event-ingest' });
+    const worker = new Worker(workerUrl(import.meta.url, 'event-ingest'), { name: 'event-ingest' });
     worker.on('message', (reply: PrepareReply) => this.#settle(reply));
     worker.once('error', (cause) => this.#end(worker, cause));
     worker.once('exit', () => this.#end(worker, undefined));
@@ -106,12 +107,4 @@ function ownedBytes(bytes: Buffer): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes;
   const isWhole = bytes.byteLength === buffer.byteLength && buffer instanceof ArrayBuffer;
   return isWhole ? new Uint8Array(buffer) : new Uint8Array(bytes);
-}
-
-/** Beside this file as source, at the top of the folder when bundled. */
-function workerUrl(): URL {
-  const name = 'event-ingest-worker';
-  if (import.meta.url.endsWith('.ts')) return new URL(`./${name}.ts`, import.meta.url);
-  const isChunk = import.meta.url.includes('/chunks/');
-  return new URL(`${isChunk ? '../' : './'}${name}.js`, import.meta.url);
 }

@@ -1,5 +1,6 @@
 import type { LogRecord } from '@memplane/event-log';
 import type { RocksStore, WriteBatch } from '@memplane/rocks';
+import type { TracedEvent } from '@memplane/runtime';
 import {
   type ApplyCounts,
   type ApplySettings,
@@ -12,13 +13,6 @@ import { decodeMemory } from '../domain/rows.ts';
 import type { ShardRecord } from '../domain/shard-record.ts';
 import type { RowSink, WorkingEntity } from '../domain/working-entity.ts';
 import type { WorkingSet } from './working-set.ts';
-
-/** An event whose trace goes on with its being applied. */
-export interface TracedEvent {
-  readonly traceparent: string;
-  readonly entity: string;
-  readonly offset: number;
-}
 
 export interface FoldedBatch {
   readonly shard: ShardRecord;

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { MemplaneError } from '@memplane/contracts';
+import { workerUrl } from '@memplane/runtime';
 import type { Embedder } from '../../domain/ports.ts';
 import type { EmbedReply, EmbedRequest, OnnxSetup } from './protocol.ts';
 
@@ -60,7 +61,7 @@ export class OnnxEmbedder implements Embedder {
   #start(): Worker {
     const { folder, tokens_max } = this.#options;
     const workerData: OnnxSetup = { folder, tokens_max };
-    const worker = new Worker(workerUrl(), { name: 'onnx', workerData });
+    const worker = new Worker(workerUrl(import.meta.url, 'onnx'), { name: 'onnx', workerData });
     worker.on('message', (reply: EmbedReply) => {
       const waiting = this.#waiting.get(reply.ref);
       if ('error' in reply) waiting?.reject(new Error(reply.error));
@@ -75,12 +76,4 @@ export class OnnxEmbedder implements Embedder {
     worker.unref();
     return worker;
   }
-}
-
-/** Beside this file as source, at the top of the folder when bundled. */
-function workerUrl(): URL {
-  const isSource = import.meta.url.endsWith('.ts');
-  if (isSource) return new URL('./onnx-worker.ts', import.meta.url);
-  const isChunk = import.meta.url.includes('/chunks/');
-  return new URL(`${isChunk ? '../' : './'}onnx-worker.js`, import.meta.url);
 }
