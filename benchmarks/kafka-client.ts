@@ -5,10 +5,12 @@
  *
  *   node benchmarks/kafka-client.ts [rounds]
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startKafka } from '@memplane/stack';
+import { percentile } from '@memplane/testkit';
 import {
   type Drain,
   drainByDriver,
@@ -69,10 +71,7 @@ async function latencies(client: KafkaClient, count: number): Promise<number[]> 
   return found;
 }
 
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return Number((sorted[Math.floor((sorted.length - 1) * q)] ?? Number.NaN).toFixed(2));
-}
+const rounded = (values: readonly number[], p: number) => Number(percentile(values, p).toFixed(2));
 
 try {
   const clients = [
@@ -106,9 +105,9 @@ try {
       client: name,
       'events/s': Math.round(median),
       '± %': Math.round(spread * 100),
-      'CPU µs/event': quantile(costs[i] ?? [], 0.5),
-      'p50 ms': quantile(waits[i] ?? [], 0.5),
-      'p99 ms': quantile(waits[i] ?? [], 0.99),
+      'CPU µs/event': rounded(costs[i] ?? [], 0.5),
+      'p50 ms': rounded(waits[i] ?? [], 0.5),
+      'p99 ms': rounded(waits[i] ?? [], 0.99),
       failed: failed[i],
     })),
   );
@@ -141,7 +140,7 @@ try {
       client: name,
       'events/s': Math.round(median),
       '± %': Math.round(spread * 100),
-      'CPU µs/event': quantile(readCosts[i] ?? [], 0.5),
+      'CPU µs/event': rounded(readCosts[i] ?? [], 0.5),
     })),
   );
   const [driver, oneByOne, , js] = sent;

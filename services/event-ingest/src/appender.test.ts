@@ -5,9 +5,10 @@ import { MemplaneError } from '@memplane/contracts';
 import { LateAppendError, type LogWriter, type NewRecord } from '@memplane/event-log';
 import fc from 'fast-check';
 import { Appender } from './appender.ts';
-import { type PreparedEvent, prepareEvent } from './domain/prepare.ts';
+import type { PreparedEvent } from './domain/prepare.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
+import { prepareEvent } from './testing.ts';
 
 const CONTEXT = {
   tenant: 'default',

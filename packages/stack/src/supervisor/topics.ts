@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_PARTITIONS, TOPICS as NAMES } from '@memplane/contracts';
 import { Admin } from '@platformatic/kafka';
 
 export interface TopicSpec {
@@ -13,8 +14,8 @@ const WEEK_MS = String(7 * 24 * 3_600_000);
 /** The plane's topics; on one broker, one replica of each. */
 export const TOPICS: readonly TopicSpec[] = [
   {
-    name: 'agent-events',
-    partitions: 12,
+    name: NAMES.events,
+    partitions: DEFAULT_PARTITIONS,
     configs: {
       // The plane itself moves the log's start, once what goes is archived and verified.
       'retention.ms': NEVER,
@@ -23,14 +24,14 @@ export const TOPICS: readonly TopicSpec[] = [
       'max.message.bytes': String(2 * 1024 * 1024),
     },
   },
-  { name: 'agent-inbox', partitions: 12, configs: { 'retention.ms': WEEK_MS } },
-  { name: 'agent-inbox-dead', partitions: 1, configs: { 'retention.ms': WEEK_MS } },
+  { name: NAMES.inbox, partitions: DEFAULT_PARTITIONS, configs: { 'retention.ms': WEEK_MS } },
+  { name: NAMES.inboxDead, partitions: 1, configs: { 'retention.ms': WEEK_MS } },
   {
-    name: 'memory-views',
-    partitions: 12,
+    name: NAMES.views,
+    partitions: DEFAULT_PARTITIONS,
     configs: { 'cleanup.policy': 'compact', 'max.message.bytes': String(2 * 1024 * 1024) },
   },
-  { name: 'memory-alerts', partitions: 1, configs: { 'retention.ms': WEEK_MS } },
+  { name: NAMES.alerts, partitions: 1, configs: { 'retention.ms': WEEK_MS } },
 ];
 
 const TIMEOUT_MS = 30_000;

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { LIMITS, logEventSchema, shortEventSchema } from '@memplane/contracts';
 import canonicalize from 'canonicalize';
 import fc from 'fast-check';
-import { HLC_AT, prepareEvent } from './prepare.ts';
+import { prepareEvent } from '../testing.ts';
+import { HLC_AT } from './prepare.ts';
 import { fromCloudEvent, type SentEvent } from './sent-event.ts';
 
 const CONTEXT = {

@@ -71,22 +71,6 @@ export interface WrittenEvent extends Omit<PreparedEvent, 'contentKey' | 'value'
 }
 
 /**
- * Writes a checked event as the CloudEvent that goes into the log.
- * @param field how problems name the event
- * @throws MemplaneError `event_too_large`
- */
-export function prepareEvent(
-  sent: SentEvent,
-  context: PrepareContext,
-  field: string,
-  traceparent: string | undefined = context.traceparent,
-): PreparedEvent {
-  const { text, ...written } = writeEvent(textsOf(sent), context, field, traceparent);
-  const contentKey = written.digest.slice(0, CONTENT_KEY_CHARS);
-  return { ...written, contentKey, value: Buffer.from(text) };
-}
-
-/**
  * Puts the texts of an event together. They are concatenated, not collected in an object first: that
  * saves a copy of all its members.
  * @param field how problems name the event
