@@ -24,6 +24,7 @@ import { waiting } from '../services/materializer/src/reads/cuts.ts';
 import { readEntity } from '../services/materializer/src/reads/entity.ts';
 import type { Plane } from '../services/materializer/src/reads/plane.ts';
 import { Shard, WaitLimit } from '../services/materializer/src/shard.ts';
+import { ShardSet } from '../services/materializer/src/shard-set.ts';
 import { summarize } from './lib/rounds.ts';
 import { atLeast, atMost, emitRow, SHORT } from './lib/row.ts';
 
@@ -102,7 +103,7 @@ async function apply(
   onBatch: (partition: number, operations: readonly Operation[]) => void,
 ): Promise<number> {
   return withStore(async (store) => {
-    const shards = await store.loadShards(LOG_ID, 0, PARTITIONS);
+    const shards = await store.loadShards({ logId: LOG_ID, epoch: 0, partitions: PARTITIONS });
     const started = performance.now();
     await inTurns(async (partition) => {
       let shard = shards[partition]!;
@@ -191,7 +192,8 @@ const READS = 1_000;
 async function pastAgainstLatest(): Promise<void> {
   await withStore(async (store) => {
     const records = Array.from({ length: PAST_EVENTS }, (_, n) => record(n, 'user/long', 0, n));
-    let shard = (await store.loadShards(LOG_ID, 0, 1))[0]!;
+    const info = { logId: LOG_ID, epoch: 0, partitions: 1 };
+    let shard = await store.loadShard(info, 0);
     for (let at = 0; at < PAST_EVENTS; at += BATCH_RECORDS) {
       const batch = records.slice(at, at + BATCH_RECORDS);
       const folded = await foldRecords(store.rocks, shard, 0, batch, SETTINGS);
@@ -199,7 +201,8 @@ async function pastAgainstLatest(): Promise<void> {
       shard = folded.shard;
     }
     await store.rocks.flush();
-    const info = { logId: LOG_ID, epoch: 0, partitions: 1 };
+    const shards = new ShardSet(1, { epochOf: () => 1 });
+    shards.add(new Shard(0, shard, 1, new WaitLimit(10)));
     const log = {
       info,
       bounds: async () => ({ start: 0, end: PAST_EVENTS }),
@@ -207,7 +210,7 @@ async function pastAgainstLatest(): Promise<void> {
     const plane: Plane = {
       log,
       store,
-      shards: [new Shard(0, shard, new WaitLimit(10))],
+      shards,
       settings: { time_cut_settle_ms: 0, query_scan_rows_max: 1, trace_nodes_max: 1 },
       now: Date.now,
     };

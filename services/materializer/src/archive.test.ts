@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { FileBlobStore } from '@memplane/blob-store';
+import { type BlobStore, FileBlobStore } from '@memplane/blob-store';
 import { firstHlcOf } from '@memplane/clock';
 import { MemplaneError, TOPICS } from '@memplane/contracts';
 import {
   type EmbeddedLog,
+  type LogInfo,
   type LogReader,
   type LogRecord,
   openEmbeddedLog,
@@ -16,13 +17,13 @@ import {
 import { createLogger } from '@memplane/runtime';
 import { decodeSegment, encodeSegment } from './domain/archive-format.ts';
 import { foldRecords } from './drivers/applier.ts';
-import { ArchiveService, restoreEmptyShards } from './drivers/archive-service.ts';
+import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { feedSource, type RecordArchive, readRecords } from './drivers/feed-sources.ts';
+import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { digestViews } from './reads/digest.ts';
 import type { Plane } from './reads/plane.ts';
-import { Shard, WaitLimit } from './shard.ts';
-import { cloudEvent, TEST_CONFIG, TEST_SETTINGS, withFolder } from './testing.ts';
+import { cloudEvent, openShards, TEST_CONFIG, TEST_SETTINGS, withFolder } from './testing.ts';
 
 const PARTITIONS = 2;
 const START_MS = 1_700_000_000_000;
@@ -61,12 +62,21 @@ async function append(log: EmbeddedLog, from: number, count: number): Promise<vo
 /** A plane whose shards have applied everything, from the archive where the log begins later. */
 async function openPlane(dir: string, log: LogReader, now: () => number): Promise<Plane> {
   const store = await ViewStore.open(dir, 1 << 20);
-  const { logId, epoch } = log.info;
-  const limit = new WaitLimit(10);
-  const loaded = await store.loadShards(logId, epoch, PARTITIONS);
-  const shards = loaded.map((record, partition) => new Shard(partition, record, limit));
+  const shards = await openShards(store, log.info);
   const settings = { time_cut_settle_ms: 0, query_scan_rows_max: 1000, trace_nodes_max: 100 };
   return { log, store, shards, settings, now };
+}
+
+/** @returns partition → offset restored */
+async function restoreAll(store: ViewStore, blobs: BlobStore, info: LogInfo) {
+  const snapshots = new ShardSnapshots(blobs, info);
+  const restored = new Map<number, number>();
+  for (const [partition, { applied }] of (await store.loadShards(info)).entries()) {
+    const wanted = { partition, eventsMin: 1 };
+    const offset = await restoreShard(store, snapshots, applied, wanted);
+    if (offset !== undefined) restored.set(partition, offset);
+  }
+  return restored;
 }
 
 async function catchUp(plane: Plane, archive?: RecordArchive): Promise<void> {
@@ -117,7 +127,7 @@ test('the log forgets, the plane does not: archive, trim, and views that come ba
     const now = () => nowMs;
     const plane = await openPlane(join(dir, 'views'), reader, now);
     const ports = { plane, blobs, admin: log.admin, logger };
-    const service = await ArchiveService.open(ports, SETTINGS);
+    const service = new ArchiveService(ports, SETTINGS);
 
     await append(log, 0, 120);
     await catchUp(plane);
@@ -141,12 +151,12 @@ test('the log forgets, the plane does not: archive, trim, and views that come ba
 
     // Another owner finds the same archive; views come back from a snapshot, archive and log.
     const rebuilt = await openPlane(join(dir, 'views-2'), reader, now);
-    const restored = await restoreEmptyShards(rebuilt.store, blobs, reader.info);
+    const restored = await restoreAll(rebuilt.store, blobs, reader.info);
     assert.equal(restored.size, 2);
     await rebuilt.store.close();
     const second = await openPlane(join(dir, 'views-2'), reader, now);
-    assert.ok(second.shards.every((shard) => shard.applied === restored.get(shard.partition)));
-    const again = await ArchiveService.open({ ...ports, plane: second }, SETTINGS);
+    assert.ok([...second.shards].every((shard) => shard.applied === restored.get(shard.partition)));
+    const again = new ArchiveService({ ...ports, plane: second }, SETTINGS);
     await catchUp(second, again.archive);
     assert.deepEqual(await digestViews(second, undefined), digest);
 
@@ -168,7 +178,7 @@ test('the archiver runs by itself: what waits long enough is archived, and it en
     const blobs = await FileBlobStore.open(join(dir, 'blobs'));
     const plane = await openPlane(join(dir, 'views'), reader, Date.now);
     const settings = { ...SETTINGS, archiveIntervalMs: 0, logRetentionMs: 1e12 };
-    const service = await ArchiveService.open({ plane, blobs, logger }, settings);
+    const service = new ArchiveService({ plane, blobs, logger }, settings);
     await append(log, 0, 20);
     await catchUp(plane);
     service.start();
@@ -211,13 +221,13 @@ test('a damaged snapshot is passed over for the one before, or for none', async 
     const reader = await openEmbeddedReader({ dir: join(dir, 'log'), shared: log.shared });
     const blobs = await FileBlobStore.open(join(dir, 'blobs'));
     const plane = await openPlane(join(dir, 'views'), reader, () => START_MS);
-    const service = await ArchiveService.open({ plane, blobs, logger }, SETTINGS);
+    const service = new ArchiveService({ plane, blobs, logger }, SETTINGS);
     const published: Map<number, number>[] = [];
     for (const round of [0, 1, 2]) {
       await append(log, round * 40, 40);
       await catchUp(plane);
       await service.flush();
-      published.push(new Map(plane.shards.map((shard) => [shard.partition, shard.applied])));
+      published.push(new Map([...plane.shards].map((shard) => [shard.partition, shard.applied])));
     }
     const states: string[] = [];
     for await (const { name } of blobs.list('snapshots/')) {
@@ -232,8 +242,8 @@ test('a damaged snapshot is passed over for the one before, or for none', async 
     };
     const restore = async (name: string) => {
       const store = await ViewStore.open(join(dir, name), 1 << 20);
-      const restored = await restoreEmptyShards(store, blobs, reader.info);
-      const shards = await store.loadShards(reader.info.logId, 0, PARTITIONS);
+      const restored = await restoreAll(store, blobs, reader.info);
+      const shards = await store.loadShards(reader.info);
       await store.close();
       return [restored.get(0), shards[0]?.applied];
     };

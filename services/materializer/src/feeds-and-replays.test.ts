@@ -13,11 +13,11 @@ import { naiveFold } from './naive-fold.ts';
 import { waiting } from './reads/cuts.ts';
 import type { Plane } from './reads/plane.ts';
 import { planReplay } from './reads/replays.ts';
-import { Shard, WaitLimit } from './shard.ts';
+import type { ShardSet } from './shard-set.ts';
 import {
   MemoryLog,
+  openShards,
   TEST_CONFIG,
-  TEST_LOG_ID,
   TEST_SETTINGS,
   type TestEvent,
   withFolder,
@@ -30,13 +30,19 @@ const signal = new AbortController().signal;
 type Change = Omit<TestEvent, 'hlc'>;
 
 class World {
-  readonly log = new MemoryLog(PARTITIONS);
+  readonly log: MemoryLog;
   readonly records: LogRecord[][] = [[], []];
   readonly plane: Plane;
   readonly #store: ViewStore;
   #ms = START_MS;
 
-  constructor(store: ViewStore, shards: Shard[]) {
+  static async open(store: ViewStore): Promise<World> {
+    const log = new MemoryLog(PARTITIONS);
+    return new World(log, store, await openShards(store, log.info));
+  }
+
+  private constructor(log: MemoryLog, store: ViewStore, shards: ShardSet) {
+    this.log = log;
     this.#store = store;
     const settings = { time_cut_settle_ms: 0, query_scan_rows_max: 1000, trace_nodes_max: 100 };
     this.plane = { log: this.log, store, shards, settings, now: () => this.#ms + 1_000 };
@@ -67,11 +73,8 @@ class World {
 async function withWorld(check: (world: World) => Promise<void>): Promise<void> {
   await withFolder(async (dir) => {
     const store = await ViewStore.open(dir, 1 << 20);
-    const limit = new WaitLimit(100);
-    const loaded = await store.loadShards(TEST_LOG_ID, 0, PARTITIONS);
-    const shards = loaded.map((record, partition) => new Shard(partition, record, limit));
     try {
-      await check(new World(store, shards));
+      await check(await World.open(store));
     } finally {
       await store.close();
     }
@@ -94,7 +97,7 @@ async function read(
   options: { from?: number; limit?: number; chunk?: number; waitMs?: number } = {},
 ): Promise<Line[]> {
   const { from = 0, limit = 100_000, chunk = 1, waitMs = 0 } = options;
-  const shard = world.plane.shards[partition] as Shard;
+  const shard = world.plane.shards.at(partition);
   const request = { topic, format: 'ndjson' as const, shard, from, limit, waitMs, signal };
   const settings = { ...TEST_CONFIG, feed_chunk_bytes: chunk };
   let text = '';
@@ -180,7 +183,7 @@ test('a feed that is kept open gives what is applied meanwhile', async () => {
   await withWorld(async (world) => {
     const entity = 'user/1';
     const partition = partitionOf(entity, PARTITIONS);
-    const shard = world.plane.shards[partition] as Shard;
+    const shard = world.plane.shards.at(partition);
     const source = feedSource(TOPICS.events, world.plane);
     const request = {
       topic: TOPICS.events,

@@ -16,10 +16,10 @@ export interface Metrics {
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
-export function createMetrics(meter: Meter, shards: () => readonly Shard[]): Metrics {
+export function createMetrics(meter: Meter, shards: Iterable<Shard>): Metrics {
   const perShard = (name: string, unit: string, what: string, look: (shard: Shard) => number) => {
     meter.createObservableGauge(name, { unit, description: what }).addCallback((result) => {
-      for (const shard of shards()) {
+      for (const shard of shards) {
         const attributes: Attributes = { 'messaging.destination.partition.id': shard.partition };
         result.observe(look(shard), attributes);
       }

@@ -1,7 +1,13 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { hlcToMs } from '@memplane/clock';
 import { type MemplaneError, PLANE_VERSION } from '@memplane/contracts';
-import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
+import {
+  type LogAdmin,
+  type LogReader,
+  type LogRecord,
+  type PartitionAssignment,
+  SoleOwner,
+} from '@memplane/event-log';
 import {
   createLogger,
   createTelemetry,
@@ -15,10 +21,12 @@ import {
 } from '@memplane/runtime';
 import type { MaterializerConfig } from './config.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
-import { ArchiveService, restoreEmptyShards } from './drivers/archive-service.ts';
+import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
 import { Follower } from './drivers/follower.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
+import { ShardHost } from './drivers/shard-host.ts';
+import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -34,11 +42,17 @@ import { getTraceRoute } from './routes/get-trace.ts';
 import { queryEntitiesRoute } from './routes/query-entities.ts';
 import { replayRoutes } from './routes/replays.ts';
 import { resolveCutRoute } from './routes/resolve-cut.ts';
-import { Shard, WaitLimit } from './shard.ts';
+import { type Shard, WaitLimit } from './shard.ts';
+import { ShardSet } from './shard-set.ts';
 
 /** What the materializer is given by its host. The host opens and closes the log. */
 export interface MaterializerContext {
   readonly logReader: LogReader;
+  /**
+   * Which partitions are this instance's; by default all are, for good. The service starts and
+   * closes it.
+   */
+  readonly ownership?: PartitionAssignment;
   /** For giving space of the log back once its events are archived. */
   readonly logAdmin?: LogAdmin;
   /** For derived counters; without it they are kept and not sent. */
@@ -61,33 +75,33 @@ export async function createMaterializer(
   context: MaterializerContext,
 ): Promise<Materializer> {
   const { info } = context.logReader;
+  const ownership = context.ownership ?? new SoleOwner(info.partitions, SOLE_OWNER_EPOCH);
   const store = await ViewStore.open(config.dir, config.write_buffer_bytes);
+  await store.loadShards(info); // refuses the views of another log
   const { blobStore, logAdmin } = context;
   const now = context.now ?? Date.now;
   const logger = context.logger ?? createLogger('materializer', config.logLevel);
-  if (blobStore !== undefined) {
-    const restored = await restoreEmptyShards(store, blobStore, info);
-    if (restored.size > 0) logger.info({ shards: restored.size }, 'restored from snapshots');
-  }
-  const limit = new WaitLimit(config.waiting_reads_max);
-  const records = await store.loadShards(info.logId, info.epoch, info.partitions);
-  const shards = records.map((record, partition) => new Shard(partition, record, limit));
+  const shards = new ShardSet(info.partitions, ownership);
   const plane: Plane = { log: context.logReader, store, shards, settings: config, now };
   const archive =
     blobStore === undefined
       ? undefined
-      : await ArchiveService.open({ plane, blobs: blobStore, admin: logAdmin, logger }, config);
+      : new ArchiveService({ plane, blobs: blobStore, admin: logAdmin, logger }, config);
   const telemetry = await createTelemetry({
     serviceName: 'materializer',
     version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
-  return new MaterializerService(config, context, { plane, archive, telemetry, logger });
+  return new MaterializerService(config, context, { plane, ownership, archive, telemetry, logger });
 }
+
+/** One process owns every shard of the embedded log for good. */
+const SOLE_OWNER_EPOCH = 1;
 
 interface Parts {
   readonly plane: Plane;
+  readonly ownership: PartitionAssignment;
   readonly archive: ArchiveService | undefined;
   readonly telemetry: Telemetry;
   readonly logger: Logger;
@@ -96,7 +110,9 @@ interface Parts {
 class MaterializerService implements Materializer {
   readonly name = 'materializer';
   readonly #store: ViewStore;
-  readonly #shards: readonly Shard[];
+  readonly #shards: ShardSet;
+  readonly #ownership: PartitionAssignment;
+  readonly #host: ShardHost;
   readonly #telemetry: Telemetry;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
@@ -112,15 +128,17 @@ class MaterializerService implements Materializer {
     const { plane, archive } = parts;
     this.#store = plane.store;
     this.#shards = plane.shards;
+    this.#ownership = parts.ownership;
     this.#telemetry = parts.telemetry;
     this.#now = plane.now;
     this.#logger = parts.logger;
     this.#archive = archive;
     this.#replays = new ReplayJobs(config);
     if (archive !== undefined) observeArchive(parts.telemetry, archive);
-    this.#metrics = createMetrics(parts.telemetry.meter, () => this.#shards);
+    this.#metrics = createMetrics(parts.telemetry.meter, this.#shards);
     this.#counters = this.#createCounters(config, context.invoker);
     this.#follower = this.#createFollower(config, context);
+    this.#host = this.#createHost(config, context);
     this.#server = this.#createServer(config, [
       ...routesOf(plane, config.owner),
       getFeedRoute(plane, config, archive?.archive),
@@ -134,8 +152,8 @@ class MaterializerService implements Materializer {
 
   /** Ready at once: reads that need what is not applied yet wait for it. */
   async start(): Promise<void> {
-    this.#follower.start(this.#shards);
-    this.#counters?.notify();
+    await this.#ownership.start(this.#host);
+    await this.#host.opened();
     this.#archive?.start();
     this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
@@ -149,6 +167,7 @@ class MaterializerService implements Materializer {
     await this.#server.stop();
     await this.#replays.stop();
     await this.#archive?.stop();
+    await this.#ownership.close();
     await this.#follower.stop();
     await this.#counters?.stop();
     await this.#store.close();
@@ -167,6 +186,34 @@ class MaterializerService implements Materializer {
       intervalMs: config.counterPublishIntervalMs,
       timeoutMs: config.counterPublishTimeoutMs,
       retryMsMax: config.applyRetryMsMax,
+    });
+  }
+
+  #createHost(
+    config: MaterializerConfig,
+    { logReader, blobStore }: MaterializerContext,
+  ): ShardHost {
+    const { info } = logReader;
+    const store = this.#store;
+    const snapshots = blobStore === undefined ? undefined : new ShardSnapshots(blobStore, info);
+    const eventsMin = config.shard_snapshot_events_min;
+    return new ShardHost({
+      log: logReader,
+      shards: this.#shards,
+      limit: new WaitLimit(config.waiting_reads_max),
+      follower: this.#follower,
+      load: async (partition) => {
+        const own = await store.loadShard(info, partition);
+        if (snapshots === undefined) return own;
+        const wanted = { partition, eventsMin };
+        const offset = await restoreShard(store, snapshots, own.applied, wanted);
+        if (offset !== undefined) {
+          this.#logger.info({ partition, offset }, 'restored from a snapshot');
+        }
+        return await store.loadShard(info, partition);
+      },
+      onOpened: (shard) => this.#counters?.opened(shard),
+      logger: this.#logger,
     });
   }
 
@@ -243,12 +290,13 @@ class MaterializerService implements Materializer {
 
   /** Not ready while something acknowledged can't become visible; reads are answered all the same. */
   #readiness(): { ready: boolean; [detail: string]: unknown } {
-    const troubled = this.#shards.filter((shard) => shard.state !== 'running');
-    const lag = this.#shards.reduce((sum, shard) => sum + shard.lag, 0);
+    const shards = [...this.#shards];
+    const troubled = shards.filter((shard) => shard.state !== 'running');
+    const lag = shards.reduce((sum, shard) => sum + shard.lag, 0);
     return {
       ready: troubled.length === 0,
       lag,
-      shards: this.#shards.length,
+      shards: shards.length,
       ...(this.#archive === undefined ? {} : { archiveLagBytes: this.#archive.lagBytes }),
       ...(troubled.length === 0
         ? {}

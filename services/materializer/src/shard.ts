@@ -1,16 +1,18 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { ShardRecord } from './domain/shard-record.ts';
 
-export type ShardState = 'running' | 'paused' | 'damaged';
+export type ShardState = 'running' | 'paused' | 'damaged' | 'closed';
 
 interface Waiter {
   readonly offset: number;
   readonly wake: () => void;
 }
 
-/** One partition's shard: how far it is, how it does, and who waits for it. */
+/** One partition's shard while this instance owns it: how far it is, how it does, and who waits for it. */
 export class Shard {
   readonly partition: number;
+  /** The epoch of the ownership under which it was opened. */
+  readonly ownerEpoch: number;
   #record: ShardRecord;
   #state: ShardState = 'running';
   #problem: MemplaneError | undefined;
@@ -18,8 +20,9 @@ export class Shard {
   readonly #waiters = new Set<Waiter>();
   readonly #limit: WaitLimit;
 
-  constructor(partition: number, record: ShardRecord, limit: WaitLimit) {
+  constructor(partition: number, record: ShardRecord, ownerEpoch: number, limit: WaitLimit) {
     this.partition = partition;
+    this.ownerEpoch = ownerEpoch;
     this.#record = record;
     this.#limit = limit;
   }
@@ -59,6 +62,7 @@ export class Shard {
   /** A batch is in the store. */
   advance(record: ShardRecord): void {
     this.#record = record;
+    if (this.#state === 'closed') return;
     this.#state = 'running';
     this.#problem = undefined;
     for (const waiter of this.#waiters) if (waiter.offset <= record.applied) waiter.wake();
@@ -66,13 +70,24 @@ export class Shard {
 
   /** Applying waits for better times; reads go on. */
   pause(problem: MemplaneError): void {
+    if (this.#state === 'closed') return;
     this.#state = 'paused';
     this.#problem = problem;
   }
 
   /** Applying has ended for good: what comes next in the log can't be read. */
   damage(problem: MemplaneError): void {
-    this.#state = 'damaged';
+    this.#end('damaged', problem);
+  }
+
+  /** The partition is another instance's from now on: whoever waits here has to go there. */
+  close(): void {
+    this.#end('closed', ownerMoving(this.partition));
+  }
+
+  #end(state: 'damaged' | 'closed', problem: MemplaneError): void {
+    if (this.#state === 'closed') return;
+    this.#state = state;
     this.#problem = problem;
     for (const waiter of this.#waiters) waiter.wake();
   }
@@ -80,15 +95,20 @@ export class Shard {
   /**
    * Resolves true once `offset` is applied, false at the deadline.
    * @param deadline on the clock of `performance.now()`
-   * @throws MemplaneError `storage_damaged` when it never will be, `overloaded`, the signal's reason
+   * @throws MemplaneError `storage_damaged` when it never will be, `owner_moving` when not here,
+   * `overloaded`, the signal's reason
    */
   async waitFor(offset: number, deadline: number, signal: AbortSignal): Promise<boolean> {
     while (this.applied < offset) {
-      if (this.#state === 'damaged' && this.#problem !== undefined) throw this.#problem;
+      if (this.#hasEnded && this.#problem !== undefined) throw this.#problem;
       if (performance.now() >= deadline) return false;
       await this.#changed(offset, deadline, signal);
     }
     return true;
+  }
+
+  get #hasEnded(): boolean {
+    return this.#state === 'damaged' || this.#state === 'closed';
   }
 
   async #changed(offset: number, deadline: number, signal: AbortSignal): Promise<void> {
@@ -118,6 +138,16 @@ export class Shard {
       this.#limit.leave();
     }
   }
+}
+
+const OWNER_MOVING_RETRY_MS = 200;
+
+/** This instance does not own a partition, or is not sure that it does. */
+export function ownerMoving(partition: number): MemplaneError {
+  return new MemplaneError('owner_moving', `Partition ${partition} is changing its owner.`, {
+    retryAfterMs: OWNER_MOVING_RETRY_MS,
+    extra: { partition },
+  });
 }
 
 /** How many reads of the whole service may wait at once. */

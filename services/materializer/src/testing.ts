@@ -7,6 +7,9 @@ import type { CloudEvent, EventPayload } from '@memplane/contracts';
 import type { LogBounds, LogInfo, LogReader, LogReadOptions, LogRecord } from '@memplane/event-log';
 import { type MaterializerConfig, readMaterializerConfig } from './config.ts';
 import type { ApplySettings } from './domain/apply-batch.ts';
+import type { ViewStore } from './drivers/view-store.ts';
+import { Shard, WaitLimit } from './shard.ts';
+import { ShardSet } from './shard-set.ts';
 
 /** What a test says of an event; the rest is made up. */
 export interface TestEvent {
@@ -130,4 +133,14 @@ export async function withFolder<T>(work: (dir: string) => Promise<T>): Promise<
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** All shards of a store, as an instance opens them that owns them all. */
+export async function openShards(store: ViewStore, info: LogInfo): Promise<ShardSet> {
+  const shards = new ShardSet(info.partitions, { epochOf: () => 1 });
+  const limit = new WaitLimit(100);
+  for (const [partition, record] of (await store.loadShards(info)).entries()) {
+    shards.add(new Shard(partition, record, 1, limit));
+  }
+  return shards;
 }

@@ -15,8 +15,14 @@ import { readEntity } from './reads/entity.ts';
 import { checkItems } from './reads/liveness.ts';
 import type { Plane } from './reads/plane.ts';
 import { queryEntities } from './reads/query.ts';
-import { Shard, WaitLimit } from './shard.ts';
-import { MemoryLog, TEST_LOG_ID, TEST_SETTINGS, type TestEvent, withFolder } from './testing.ts';
+import {
+  MemoryLog,
+  openShards,
+  TEST_LOG_ID,
+  TEST_SETTINGS,
+  type TestEvent,
+  withFolder,
+} from './testing.ts';
 
 const PARTITIONS = 2;
 const ENTITIES = ['user/1', 'user/2', 'session/a', 'session/b', 'agent/x'];
@@ -87,9 +93,7 @@ async function withViews(
     }
     const store = await ViewStore.open(dir, 1 << 20);
     try {
-      const limit = new WaitLimit(100);
-      const loaded = await store.loadShards(TEST_LOG_ID, 0, PARTITIONS);
-      const shards = loaded.map((record, partition) => new Shard(partition, record, limit));
+      const shards = await openShards(store, log.info);
       for (const shard of shards) {
         for (;;) {
           const from = shard.applied + 1;

@@ -1,13 +1,14 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { firstHlcOf } from '@memplane/clock';
-import type { LogAdmin, LogInfo } from '@memplane/event-log';
+import type { LogAdmin, LogReadOptions, LogRecord } from '@memplane/event-log';
 import type { Logger } from '@memplane/runtime';
-import { inSnapshot, type Plane, shardAt } from '../reads/plane.ts';
+import { inSnapshot, type Plane } from '../reads/plane.ts';
+import type { Shard } from '../shard.ts';
 import { Archive } from './archive.ts';
 import { Archiver, type ArchiverSettings } from './archiver.ts';
-import { OWNER_EPOCH, type RecordArchive } from './feed-sources.ts';
+import type { RecordArchive } from './feed-sources.ts';
 import { ShardSnapshots } from './shard-snapshots.ts';
-import { shardKey, type ViewStore } from './view-store.ts';
+import type { ViewStore } from './view-store.ts';
 
 export interface ArchiveServiceSettings extends ArchiverSettings {
   /** A snapshot of a shard is published once this many events came since the last one … */
@@ -30,54 +31,37 @@ interface LastSnapshot {
 
 /** Everything that leaves the shards for the blob store, and lets the log forget. */
 export class ArchiveService {
+  /** What is archived of the partitions whose shards are here. */
   readonly archive: RecordArchive;
+  readonly #archive: Archive;
   readonly #archiver: Archiver;
   readonly #snapshots: ShardSnapshots;
   readonly #ports: ArchiveServicePorts;
   readonly #settings: ArchiveServiceSettings;
-  readonly #last: LastSnapshot[];
+  readonly #last = new Map<number, LastSnapshot>();
 
-  private constructor(
-    ports: ArchiveServicePorts,
-    settings: ArchiveServiceSettings,
-    found: { archive: Archive; snapshots: ShardSnapshots; last: LastSnapshot[] },
-  ) {
+  constructor(ports: ArchiveServicePorts, settings: ArchiveServiceSettings) {
+    const { plane, blobs, admin, logger } = ports;
+    const { info } = plane.log;
     this.#ports = ports;
     this.#settings = settings;
-    this.archive = found.archive;
-    this.#snapshots = found.snapshots;
-    this.#last = found.last;
-    const { plane, admin, logger } = ports;
+    this.#archive = new Archive(blobs, info);
+    this.#snapshots = new ShardSnapshots(blobs, info);
+    this.archive = { read: (partition, from, options) => this.#read(partition, from, options) };
     this.#archiver = new Archiver(
       {
         log: plane.log,
         admin,
-        archive: found.archive,
+        archive: this.#archive,
         logger,
+        partitions: () => this.#openAll(),
         firstOffsetSince: (partition, timeMs) => this.#firstOffsetSince(partition, timeMs),
         snapshotIfDue: (partition) => this.#snapshotIfDue(partition),
-        snapshotOffset: (partition) => this.#last[partition]?.offset ?? -1,
+        snapshotOffset: (partition) => this.#last.get(partition)?.offset ?? -1,
         now: plane.now,
       },
       settings,
     );
-  }
-
-  /** @throws MemplaneError what the blob store throws; `storage_damaged` */
-  static async open(
-    ports: ArchiveServicePorts,
-    settings: ArchiveServiceSettings,
-  ): Promise<ArchiveService> {
-    const { plane, blobs } = ports;
-    const { info } = plane.log;
-    const archive = await Archive.open(blobs, info, OWNER_EPOCH);
-    const snapshots = new ShardSnapshots(blobs, info, OWNER_EPOCH);
-    const last: LastSnapshot[] = [];
-    for (const { partition } of plane.shards) {
-      const newest = await snapshots.newest(partition);
-      last.push({ offset: newest?.offset ?? -1, atMs: plane.now() });
-    }
-    return new ArchiveService(ports, settings, { archive, snapshots, last });
   }
 
   start(): void {
@@ -95,14 +79,43 @@ export class ArchiveService {
 
   /** Archives all there is, and publishes snapshots of all shards: for operators and tests. */
   async flush(): Promise<void> {
-    for (const { partition } of this.#ports.plane.shards) await this.#publish(partition);
+    for (const partition of await this.#openAll()) await this.#publish(partition);
     await this.#archiver.tick(true);
   }
 
+  /** Opens the archive of what has come, and closes that of what has gone. */
+  async #openAll(): Promise<readonly number[]> {
+    const { shards } = this.#ports.plane;
+    const open: number[] = [];
+    for (let partition = 0; partition < shards.partitions; partition++) {
+      const shard = shards.get(partition);
+      if (shard === undefined) {
+        this.#archive.close(partition);
+        this.#last.delete(partition);
+      } else {
+        await this.#open(shard);
+        open.push(partition);
+      }
+    }
+    return open;
+  }
+
+  async #open({ partition, ownerEpoch }: Shard): Promise<void> {
+    if (this.#archive.openedFor(partition) === ownerEpoch) return;
+    const newest = await this.#snapshots.newest(partition);
+    this.#last.set(partition, { offset: newest?.offset ?? -1, atMs: this.#ports.plane.now() });
+    await this.#archive.open(partition, ownerEpoch);
+  }
+
+  async #read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
+    await this.#open(this.#ports.plane.shards.at(partition));
+    return await this.#archive.read(partition, from, options);
+  }
+
   async #snapshotIfDue(partition: number): Promise<void> {
-    const last = this.#last[partition];
+    const last = this.#last.get(partition);
     if (last === undefined) return;
-    const { applied } = shardAt(this.#ports.plane, partition);
+    const { applied } = this.#ports.plane.shards.at(partition);
     if (applied - last.offset < this.#settings.shard_snapshot_events_min) return;
     const ageMs = this.#ports.plane.now() - last.atMs;
     if (ageMs < this.#settings.shardSnapshotIntervalMs) return;
@@ -111,11 +124,12 @@ export class ArchiveService {
 
   async #publish(partition: number): Promise<void> {
     const { plane } = this.#ports;
+    const shard = plane.shards.at(partition);
     const manifest = await plane.store.read((rocks, snapshot) =>
-      this.#snapshots.publish(partition, rocks, snapshot),
+      this.#snapshots.publish(shard, rocks, snapshot),
     );
     if (manifest !== undefined) {
-      this.#last[partition] = { offset: manifest.offset, atMs: plane.now() };
+      this.#last.set(partition, { offset: manifest.offset, atMs: plane.now() });
     }
   }
 
@@ -131,20 +145,18 @@ export class ArchiveService {
 }
 
 /**
- * Fills shards that have nothing from their published snapshots, before the store is used.
- * @returns partition → offset restored
+ * Fills a shard from its newest published snapshot where the store has nothing of it, or so little
+ * that reading on from there would take longer.
+ * @param eventsMin as many events further the snapshot has to be than what the store has
+ * @returns the offset restored; undefined when nothing was
  */
-export async function restoreEmptyShards(
+export async function restoreShard(
   store: ViewStore,
-  blobs: BlobStore,
-  info: LogInfo,
-): Promise<ReadonlyMap<number, number>> {
-  const snapshots = new ShardSnapshots(blobs, info, OWNER_EPOCH);
-  const restored = new Map<number, number>();
-  for (let partition = 0; partition < info.partitions; partition++) {
-    if ((await store.rocks.get(shardKey(partition))) !== null) continue;
-    const offset = await snapshots.restore(partition, store.rocks);
-    if (offset !== undefined) restored.set(partition, offset);
-  }
-  return restored;
+  snapshots: ShardSnapshots,
+  applied: number,
+  { partition, eventsMin }: { readonly partition: number; readonly eventsMin: number },
+): Promise<number | undefined> {
+  const newest = await snapshots.newestOffset(partition);
+  if (newest < 0 || (applied >= 0 && newest - applied < eventsMin)) return undefined;
+  return await snapshots.restore(partition, store.rocks, applied);
 }

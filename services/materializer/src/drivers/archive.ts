@@ -8,6 +8,7 @@ import {
   segmentFolder,
   segmentName,
 } from '../domain/archive-names.ts';
+import { ownerMoving } from '../shard.ts';
 import type { RecordArchive } from './feed-sources.ts';
 import { listManifests, type ManifestBase, writeManifest } from './manifests.ts';
 
@@ -15,28 +16,32 @@ import { listManifests, type ManifestBase, writeManifest } from './manifests.ts'
 const SEGMENTS_KEPT_MAX = 2;
 const MANIFESTS_KEPT = 2;
 
+/** What is known of a partition's archive while its shard is open. */
+interface ArchivedPartition {
+  readonly ownerEpoch: number;
+  /** Verified, in order, without gaps. */
+  readonly segments: SegmentName[];
+}
+
 /** The archive of one log: verified segments of each partition, without gaps, and their reader. */
 export class Archive implements RecordArchive {
   readonly #blobs: BlobStore;
   readonly #log: LogInfo;
-  readonly #ownerEpoch: number;
-  readonly #partitions: SegmentName[][];
+  readonly #partitions = new Map<number, ArchivedPartition>();
   readonly #kept = new Map<string, LogRecord[]>();
 
-  private constructor(blobs: BlobStore, log: LogInfo, ownerEpoch: number) {
+  constructor(blobs: BlobStore, log: LogInfo) {
     this.#blobs = blobs;
     this.#log = log;
-    this.#ownerEpoch = ownerEpoch;
-    this.#partitions = Array.from({ length: log.partitions }, () => []);
   }
 
-  /** Finds what earlier owners have archived and verified. */
-  static async open(blobs: BlobStore, log: LogInfo, ownerEpoch: number): Promise<Archive> {
-    const archive = new Archive(blobs, log, ownerEpoch);
-    for (const [partition, segments] of archive.#partitions.entries()) {
-      const [newest] = await listManifests(blobs, 'archive', log.logId, partition);
-      if (newest === undefined) continue;
-      for await (const { name } of blobs.list(segmentFolder(log.logId, partition))) {
+  /** Finds what earlier owners of a partition have archived and verified, and goes on from there. */
+  async open(partition: number, ownerEpoch: number): Promise<void> {
+    const { logId } = this.#log;
+    const segments: SegmentName[] = [];
+    const [newest] = await listManifests(this.#blobs, 'archive', logId, partition);
+    if (newest !== undefined) {
+      for await (const { name } of this.#blobs.list(segmentFolder(logId, partition))) {
         const segment = parseSegmentName(name);
         // What lies beyond the manifest was never verified; it is written again.
         if (segment !== undefined && segment.lastOffset <= newest.offset) {
@@ -44,12 +49,21 @@ export class Archive implements RecordArchive {
         }
       }
     }
-    return archive;
+    this.#partitions.set(partition, { ownerEpoch, segments });
+  }
+
+  /** The epoch of the ownership under which a partition is open here; undefined: it is not. */
+  openedFor(partition: number): number | undefined {
+    return this.#partitions.get(partition)?.ownerEpoch;
+  }
+
+  close(partition: number): void {
+    this.#partitions.delete(partition);
   }
 
   /** The first offset that is archived, and the one after the last; undefined when there is none. */
   bounds(partition: number): { readonly start: number; readonly end: number } | undefined {
-    const segments = this.#partitions[partition] ?? [];
+    const segments = this.#partitions.get(partition)?.segments ?? [];
     const [first] = segments;
     const last = segments.at(-1);
     if (first === undefined || last === undefined) return undefined;
@@ -57,7 +71,7 @@ export class Archive implements RecordArchive {
   }
 
   async read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
-    const segment = (this.#partitions[partition] ?? []).find(
+    const segment = (this.#partitions.get(partition)?.segments ?? []).find(
       ({ firstOffset, lastOffset }) => firstOffset <= from && from <= lastOffset,
     );
     if (segment === undefined) return [];
@@ -83,24 +97,27 @@ export class Archive implements RecordArchive {
     const { logId, epoch } = this.#log;
     const { header, blob } = await encodeSegment(this.#log, records);
     const { partition, firstOffset, lastOffset } = header;
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    const { ownerEpoch, segments } = opened;
     const end = this.bounds(partition)?.end;
     if (end !== undefined && end !== firstOffset) {
       throw new MemplaneError('internal', `The archive ends at ${end}, not at ${firstOffset}.`);
     }
-    const name = segmentName(logId, partition, header, this.#ownerEpoch);
+    const name = segmentName(logId, partition, header, ownerEpoch);
     await this.#blobs.put(name, blob);
     await this.#verify(name, records);
     const manifest: ManifestBase & { readonly firstOffset: number; readonly segment: string } = {
       logId,
       epoch,
       partition,
-      ownerEpoch: this.#ownerEpoch,
+      ownerEpoch,
       offset: lastOffset,
       firstOffset: this.bounds(partition)?.start ?? firstOffset,
       segment: name,
     };
     await writeManifest(this.#blobs, 'archive', manifest);
-    insert(this.#partitions[partition] ?? [], { name, firstOffset, lastOffset });
+    insert(segments, { name, firstOffset, lastOffset });
     const manifests = await listManifests(this.#blobs, 'archive', logId, partition);
     for (const old of manifests.slice(MANIFESTS_KEPT)) await this.#blobs.delete(old.name);
     return blob.length;

@@ -19,6 +19,8 @@ export interface ArchiverPorts {
   readonly admin?: LogAdmin | undefined;
   readonly archive: Archive;
   readonly logger: Logger;
+  /** The partitions whose shards are here, ready to be archived. */
+  readonly partitions: () => Promise<readonly number[]>;
   /** The first offset of a partition whose stamp is at or after a time, in ms since 1970. */
   readonly firstOffsetSince: (partition: number, timeMs: number) => Promise<number>;
   /** Publishes a snapshot of a shard if it is time for one. */
@@ -47,7 +49,7 @@ interface Progress {
 export class Archiver {
   readonly #ports: ArchiverPorts;
   readonly #settings: ArchiverSettings;
-  readonly #progress: Progress[];
+  readonly #progress = new Map<number, Progress>();
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #failing = false;
@@ -55,11 +57,6 @@ export class Archiver {
   constructor(ports: ArchiverPorts, settings: ArchiverSettings) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#progress = Array.from({ length: ports.log.info.partitions }, () => ({
-      eventBytes: FIRST_GUESS_BYTES,
-      archivedAtMs: ports.now(),
-      end: 0,
-    }));
   }
 
   start(): void {
@@ -75,18 +72,22 @@ export class Archiver {
   /** Estimated bytes of events in the log that are not archived yet, over all partitions. */
   get lagBytes(): number {
     let bytes = 0;
-    for (const [partition, { eventBytes, end }] of this.#progress.entries()) {
+    for (const [partition, { eventBytes, end }] of this.#progress) {
       bytes += Math.max(0, end - this.#archivedEnd(partition)) * eventBytes;
     }
     return bytes;
   }
 
   /**
-   * One look at all partitions.
+   * One look at all partitions that are here.
    * @param force archive also what is less than a segment and has not waited long
    */
   async tick(force = false): Promise<void> {
-    for (let partition = 0; partition < this.#progress.length; partition++) {
+    const partitions = await this.#ports.partitions();
+    for (const partition of this.#progress.keys()) {
+      if (!partitions.includes(partition)) this.#progress.delete(partition);
+    }
+    for (const partition of partitions) {
       if (this.#stopping.signal.aborted) return;
       while (await this.#archiveNext(partition, force)) {
         if (this.#stopping.signal.aborted) return;
@@ -111,6 +112,15 @@ export class Archiver {
     }
   }
 
+  #progressOf(partition: number): Progress {
+    let progress = this.#progress.get(partition);
+    if (progress === undefined) {
+      progress = { eventBytes: FIRST_GUESS_BYTES, archivedAtMs: this.#ports.now(), end: 0 };
+      this.#progress.set(partition, progress);
+    }
+    return progress;
+  }
+
   #archivedEnd(partition: number): number {
     return this.#ports.archive.bounds(partition)?.end ?? 0;
   }
@@ -118,7 +128,7 @@ export class Archiver {
   /** @returns whether a full segment was archived, so that there may be more */
   async #archiveNext(partition: number, force: boolean): Promise<boolean> {
     const { log, archive, now } = this.#ports;
-    const progress = this.#progress[partition] as Progress;
+    const progress = this.#progressOf(partition);
     const { start, end } = await log.bounds(partition);
     progress.end = end;
     const from = Math.max(start, this.#archivedEnd(partition));

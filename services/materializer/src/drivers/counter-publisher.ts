@@ -2,6 +2,7 @@ import { MemplaneError } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 import type { Counter } from '@opentelemetry/api';
 import type { Shard } from '../shard.ts';
+import type { ShardSet } from '../shard-set.ts';
 
 export interface CounterPublisherOptions {
   readonly invoker: Invoker;
@@ -19,6 +20,7 @@ interface Sent {
 }
 
 const CALLS_AT_ONCE_MAX = 4;
+const COUNTERS = ['events_total', 'active_sessions'] as const;
 
 /**
  * Sends the derived counters, a part a partition, to crdt-sync, whenever a value has changed. Any
@@ -27,14 +29,14 @@ const CALLS_AT_ONCE_MAX = 4;
  */
 export class CounterPublisher {
   readonly #options: CounterPublisherOptions;
-  readonly #shards: readonly Shard[];
+  readonly #shards: ShardSet;
   readonly #sent = new Map<string, Sent>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #failures = 0;
 
-  constructor(shards: readonly Shard[], options: CounterPublisherOptions) {
+  constructor(shards: ShardSet, options: CounterPublisherOptions) {
     this.#shards = shards;
     this.#options = options;
   }
@@ -54,6 +56,12 @@ export class CounterPublisher {
       });
     }, pauseMs);
     this.#timer.unref();
+  }
+
+  /** A shard has come: what was sent earlier may have been overtaken by other owners since. */
+  opened({ partition }: Shard): void {
+    for (const name of COUNTERS) this.#sent.delete(`${name}/${partition}`);
+    this.notify();
   }
 
   async stop(): Promise<void> {
@@ -88,8 +96,8 @@ export class CounterPublisher {
   #due(): { name: string; shard: Shard }[] {
     const due: { name: string; shard: Shard }[] = [];
     for (const shard of this.#shards) {
-      if (shard.applied < 0) continue;
-      for (const name of ['events_total', 'active_sessions']) {
+      if (shard.applied < 0 || !this.#shards.owns(shard)) continue;
+      for (const name of COUNTERS) {
         const sent = this.#sent.get(`${name}/${shard.partition}`);
         if (sent === undefined || sent.value !== counterValue(name, shard))
           due.push({ name, shard });

@@ -5,7 +5,7 @@ import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/key
 import { decodeHead, type Head } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
 import { readTimeline } from '../domain/timeline.ts';
-import { inSnapshot, keysOf, type Plane, shardAt } from '../reads/plane.ts';
+import { inSnapshot, keysOf, type Plane } from '../reads/plane.ts';
 import type { ViewReader } from './view-reader.ts';
 
 /** Records that the log no longer has. */
@@ -42,7 +42,7 @@ async function readEvents(
   from: number,
   maxBytes: number,
 ): Promise<FeedStep> {
-  const shard = shardAt(plane, partition);
+  const shard = plane.shards.at(partition);
   const { applied } = shard;
   if (from > applied) return { lines: [], next: from };
   const options = { maxBytes, maxRecords: Math.min(applied - from + 1, 4096) };
@@ -176,6 +176,7 @@ async function lineOf(
   const { logId, epoch } = plane.log.info;
   const { tenant = DEFAULT_TENANT, entity } = splitPartitionKey(key);
   const now = plane.now();
+  const { ownerEpoch } = plane.shards.at(partition);
   const rows =
     head.memoryCount === 0
       ? []
@@ -184,7 +185,7 @@ async function lineOf(
   return viewLine({
     logId,
     epoch,
-    ownerEpoch: OWNER_EPOCH,
+    ownerEpoch,
     partition,
     offset: head.offset,
     key,
@@ -196,6 +197,3 @@ async function lineOf(
     hlc: head.hlc,
   });
 }
-
-/** One process owns every shard of the embedded log for good. */
-export const OWNER_EPOCH = 1;

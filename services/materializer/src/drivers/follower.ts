@@ -35,52 +35,69 @@ export interface FollowerPorts {
   readonly readArchive?: (partition: number, from: number) => Promise<LogRecord[]>;
 }
 
+/** One shard that is followed. */
+interface Following {
+  readonly shard: Shard;
+  readonly known: WorkingSet;
+  readonly ending: AbortController;
+  ahead?: ReadAhead | undefined;
+  loop: Promise<void>;
+}
+
 /** Follows the log, each shard by itself; a few batches of different shards at a time. */
 export class Follower {
   readonly #ports: FollowerPorts;
   readonly #settings: FollowerSettings;
   readonly #slots: Slots;
-  readonly #stopping = new AbortController();
-  readonly #known = new Map<Shard, WorkingSet>();
-  readonly #ahead = new Map<Shard, ReadAhead>();
-  #loops: Promise<void>[] = [];
+  readonly #learner: KeyLearner;
+  readonly #followed = new Map<Shard, Following>();
 
   constructor(ports: FollowerPorts, settings: FollowerSettings) {
     this.#ports = ports;
     this.#settings = settings;
     this.#slots = new Slots(settings.apply_batches_at_once_max);
+    this.#learner = new KeyLearner(ports.store, ports.logger, settings);
   }
 
-  start(shards: readonly Shard[]): void {
+  /** Follows a shard from what it has applied on, until it is removed. */
+  add(shard: Shard): void {
     const { entity_cache_bytes_max: entityBytes, key_filter_bytes: keyBytes } = this.#settings;
-    for (const shard of shards) {
-      const known = new WorkingSet(shard.applied, {
-        entity_cache_bytes_max: Math.floor(entityBytes / shards.length),
-        key_filter_bytes: Math.floor(keyBytes / shards.length),
-      });
-      this.#known.set(shard, known);
-    }
-    const { store, logger } = this.#ports;
-    const learner = new KeyLearner(store, logger, this.#settings);
-    const pairs = Array.from(this.#known, ([shard, known]) => ({ shard, known }));
-    this.#loops = shards.map((shard) => this.#follow(shard));
-    this.#loops.push(learner.run(pairs, this.#stopping.signal));
+    const { partitions } = this.#ports.log.info;
+    const known = new WorkingSet(shard.applied, {
+      entity_cache_bytes_max: Math.floor(entityBytes / partitions),
+      key_filter_bytes: Math.floor(keyBytes / partitions),
+    });
+    const ending = new AbortController();
+    const following: Following = { shard, known, ending, loop: Promise.resolve() };
+    this.#followed.set(shard, following);
+    following.loop = this.#follow(following);
+    this.#learner.add({ shard, known, signal: ending.signal });
   }
 
-  /** Finishes the batches under way. */
+  /** Finishes the batch under way; a shard that is closed already begins no write any more. */
+  async remove(shard: Shard): Promise<void> {
+    const following = this.#followed.get(shard);
+    if (following === undefined) return;
+    following.ending.abort();
+    await following.loop;
+    await following.ahead?.records;
+    this.#followed.delete(shard);
+  }
+
+  /** Removes all. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await Promise.all(this.#loops);
-    await Promise.all([...this.#ahead.values()].map(({ records }) => records));
+    await Promise.all([...this.#followed.keys()].map((shard) => this.remove(shard)));
+    await this.#learner.stop();
   }
 
-  async #follow(shard: Shard): Promise<void> {
+  async #follow(following: Following): Promise<void> {
     const { log, logger, onDamaged } = this.#ports;
-    const { signal } = this.#stopping;
+    const { shard } = following;
+    const { signal } = following.ending;
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const worked = await this.#slots.use(() => this.#step(shard));
+        const worked = await this.#slots.use(() => this.#step(following));
         failures = 0;
         if (!worked) await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
       } catch (error) {
@@ -103,21 +120,22 @@ export class Follower {
   }
 
   /** @returns false at the end of the log */
-  async #step(shard: Shard): Promise<boolean> {
-    if (this.#stopping.signal.aborted) return true;
+  async #step(following: Following): Promise<boolean> {
+    const { shard, known, ending } = following;
+    if (ending.signal.aborted) return true;
     const { store, onApplied } = this.#ports;
-    const records = await this.#next(shard);
+    const records = await this.#next(following);
     if (records.length === 0) return false;
     const startedAt = performance.now();
     const { rocks } = store;
     const { record, partition } = shard;
-    const known = this.#known.get(shard);
     const batch = await foldRecords(rocks, record, partition, records, this.#settings, known);
     // There is more, and nobody else to use the time: read on while the store writes.
     if (shard.logEnd - 1 > batch.shard.applied && !this.#slots.isContended) {
       const from = batch.shard.applied + 1;
-      this.#ahead.set(shard, { from, records: this.#read(shard, from).catch(() => undefined) });
+      following.ahead = { from, records: this.#read(shard, from).catch(() => undefined) };
     }
+    if (shard.state === 'closed') return true;
     await rocks.write(batch.writes);
     batch.written();
     shard.advance(batch.shard);
@@ -126,9 +144,9 @@ export class Follower {
   }
 
   /** What comes next in the log; often it was read while the batch before was written. */
-  async #next(shard: Shard): Promise<readonly LogRecord[]> {
-    const ahead = this.#ahead.get(shard);
-    this.#ahead.delete(shard);
+  async #next(following: Following): Promise<readonly LogRecord[]> {
+    const { ahead, shard } = following;
+    following.ahead = undefined;
     const from = shard.applied + 1;
     const records = ahead?.from === from ? await ahead.records : undefined;
     return records ?? (await this.#read(shard, from));

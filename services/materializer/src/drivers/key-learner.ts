@@ -15,14 +15,24 @@ export interface KeyLearnerSettings {
   readonly keyLearnDelayMs: number;
 }
 
+/** A shard whose filter is to learn, until the signal. */
+export interface Pupil {
+  readonly shard: Shard;
+  readonly known: WorkingSet;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Tells the key filters what was in the store when it was opened, one shard after the other and a
- * little at a time. Until a shard is done, its batches look for every row.
+ * Tells the key filters what was in the store when a shard was opened, one shard after the other and
+ * a little at a time. Until a shard is done, its batches look for every row.
  */
 export class KeyLearner {
   readonly #store: ViewStore;
   readonly #logger: Logger;
   readonly #settings: KeyLearnerSettings;
+  readonly #waiting: Pupil[] = [];
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
 
   constructor(store: ViewStore, logger: Logger, settings: KeyLearnerSettings) {
     this.#store = store;
@@ -30,23 +40,38 @@ export class KeyLearner {
     this.#settings = settings;
   }
 
-  async run(
-    shards: Iterable<{ readonly shard: Shard; readonly known: WorkingSet }>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    try {
-      await pause(this.#settings.keyLearnDelayMs, signal);
-      for (const { shard, known } of shards) {
-        if (signal.aborted) return;
-        if (known.keys.isComplete) continue;
-        if (await this.#learn(shard, known, signal)) known.keys.learned();
+  add(pupil: Pupil): void {
+    if (pupil.known.keys.isComplete) return;
+    this.#waiting.push(pupil);
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    await pause(this.#settings.keyLearnDelayMs, signal);
+    for (;;) {
+      const pupil = this.#waiting.shift();
+      if (pupil === undefined || signal.aborted) {
+        this.#running = undefined;
+        return;
       }
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#logger.warn(
-        { err: error },
-        'the filter of stored keys stays incomplete until a restart',
-      );
+      const { shard, known } = pupil;
+      const either = AbortSignal.any([signal, pupil.signal]);
+      if (either.aborted) continue;
+      try {
+        if (await this.#learn(shard, known, either)) known.keys.learned();
+      } catch (error) {
+        if (either.aborted) continue;
+        this.#logger.warn(
+          { err: error, partition: shard.partition },
+          'the filter of stored keys stays incomplete until a restart',
+        );
+      }
     }
   }
 

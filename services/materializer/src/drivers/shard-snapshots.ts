@@ -32,12 +32,16 @@ const RESTORE_BATCH_BYTES = 1024 * 1024;
 export class ShardSnapshots {
   readonly #blobs: BlobStore;
   readonly #log: LogInfo;
-  readonly #ownerEpoch: number;
 
-  constructor(blobs: BlobStore, log: LogInfo, ownerEpoch: number) {
+  constructor(blobs: BlobStore, log: LogInfo) {
     this.#blobs = blobs;
     this.#log = log;
-    this.#ownerEpoch = ownerEpoch;
+  }
+
+  /** The offset of the newest one that was published; -1: there is none. */
+  async newestOffset(partition: number): Promise<number> {
+    const [name] = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    return name?.offset ?? -1;
   }
 
   /** The newest one that was published; undefined when there is none. */
@@ -51,7 +55,7 @@ export class ShardSnapshots {
    * publishes the manifest. Nothing when the shard has applied nothing.
    */
   async publish(
-    partition: number,
+    { partition, ownerEpoch }: { readonly partition: number; readonly ownerEpoch: number },
     rocks: RocksStore,
     snapshot: RocksSnapshot,
   ): Promise<SnapshotManifest | undefined> {
@@ -59,7 +63,7 @@ export class ShardSnapshots {
     if (row === null) return undefined;
     const { applied, tenants } = decodeShard(row);
     const { logId, epoch } = this.#log;
-    const position = { ownerEpoch: this.#ownerEpoch, offset: applied };
+    const position = { ownerEpoch, offset: applied };
     const blob = snapshotName(logId, partition, position);
     const told = { entries: 0, bytes: 0, sha256: '' };
     const rows = rowsOf(rocks, snapshot, partition, tenants);
@@ -76,20 +80,27 @@ export class ShardSnapshots {
   }
 
   /**
-   * Fills an empty shard from the newest snapshot that can be read. The shard's own record comes
-   * last: until then, after a crash too, the shard counts as empty.
+   * Fills a shard from the newest snapshot that can be read. The shard's own record comes last:
+   * until then, after a crash too, the shard counts as empty, whatever it was before.
+   * @param applied what the shard has; snapshots that are not further are no help, unless one that
+   * was had to be given up half-way
    * @returns the offset restored; undefined when there is no readable snapshot
    */
-  async restore(partition: number, rocks: RocksStore): Promise<number | undefined> {
+  async restore(partition: number, rocks: RocksStore, applied = -1): Promise<number | undefined> {
     const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
-    for (const { name } of names) {
+    let beyond = applied;
+    for (const { name, offset } of names) {
+      if (offset <= beyond) continue;
       let manifest: SnapshotManifest | undefined;
       try {
         manifest = await readManifest<SnapshotManifest>(this.#blobs, name);
         await this.#load(manifest, rocks);
         return manifest.offset;
       } catch (error) {
-        if (manifest !== undefined) await clear(rocks, manifest);
+        if (manifest !== undefined) {
+          await clear(rocks, manifest);
+          beyond = -1;
+        }
         const code = error instanceof MemplaneError ? error.code : undefined;
         if (code !== 'storage_damaged' && code !== 'not_found') throw error;
       }

@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { LogInfo } from '@memplane/event-log';
 import { type RocksSnapshot, RocksStore, reopenStore } from '@memplane/rocks';
 import { FORMAT_KEY, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeShard, emptyShard, type ShardRecord } from '../domain/shard-record.ts';
@@ -60,21 +61,29 @@ export class ViewStore {
     }
   }
 
-  /** @throws MemplaneError `token_of_another_log` when the views are of another log. */
-  async loadShards(logId: string, epoch: number, partitions: number): Promise<ShardRecord[]> {
-    const keys = Array.from({ length: partitions }, (_, p) => shardKey(p));
-    const rows = await this.#rocks.getMany(keys);
-    return rows.map((row) => {
-      if (row === null) return emptyShard(logId, epoch);
-      const record = decodeShard(row);
-      if (record.logId !== logId) {
-        throw new MemplaneError(
-          'token_of_another_log',
-          `The views in ${this.dir} are of the log ${record.logId}, not of ${logId}. Delete that folder to build them anew.`,
-        );
-      }
-      return record;
-    });
+  /**
+   * What the store has of a partition: all of it, or a beginning, if others have owned the partition
+   * since. Empty when there is nothing.
+   * @throws MemplaneError `token_of_another_log` when the views are of another log.
+   */
+  async loadShard(info: LogInfo, partition: number): Promise<ShardRecord> {
+    return this.#recordOf(info, await this.#rocks.get(shardKey(partition)));
+  }
+
+  /** {@link loadShard} of all partitions. */
+  async loadShards(info: LogInfo): Promise<ShardRecord[]> {
+    const keys = Array.from({ length: info.partitions }, (_, p) => shardKey(p));
+    return (await this.#rocks.getMany(keys)).map((row) => this.#recordOf(info, row));
+  }
+
+  #recordOf({ logId, epoch }: LogInfo, row: Buffer | null): ShardRecord {
+    if (row === null) return emptyShard(logId, epoch);
+    const record = decodeShard(row);
+    if (record.logId === logId) return record;
+    throw new MemplaneError(
+      'token_of_another_log',
+      `The views in ${this.dir} are of the log ${record.logId}, not of ${logId}. Delete that folder to build them anew.`,
+    );
   }
 
   /**

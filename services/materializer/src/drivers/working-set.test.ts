@@ -71,7 +71,7 @@ test('what is remembered between batches changes nothing of what is written', as
             key_filter_bytes: given.filterBytes,
           };
           let set = new WorkingSet(-1, settings);
-          let [before] = await plain.loadShards(TEST_LOG_ID, 0, 1);
+          let [before] = await plain.loadShards({ logId: TEST_LOG_ID, epoch: 0, partitions: 1 });
           for (let at = 0, n = 0; at < records.length; n++) {
             const size = given.batches[n % given.batches.length] as number;
             const batch = records.slice(at, at + size);

@@ -10,7 +10,7 @@ import {
 import { type AsOf, parseAsOf } from '../domain/as-of.ts';
 import { decodeId } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
-import { inSnapshot, keysOf, type Plane, shardAt, type Waiting } from './plane.ts';
+import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 /** The last time that can be written as a date. */
 const TIME_MS_MAX = 8.64e15;
@@ -34,7 +34,7 @@ export function tokenOf(plane: Plane, cut: ResolvedCut): string {
 
 /** Everything that is applied in a snapshot, at a time. */
 export async function latestCut(plane: Plane, reader: ViewReader): Promise<ResolvedCut> {
-  const records = await reader.shards(plane.shards.length);
+  const records = await reader.shards(plane.shards.partitions);
   const offsets = new Map(records.map((record, p) => [p, record?.applied ?? -1]));
   return { offsets, timeMs: plane.now() };
 }
@@ -89,7 +89,7 @@ export async function waitForOffsets(
 ): Promise<void> {
   for (const [partition, offset] of offsets) {
     if (only !== undefined && only !== partition) continue;
-    const shard = shardAt(plane, partition);
+    const shard = plane.shards.at(partition);
     if (shard.applied >= offset) continue;
     if (!(await shard.waitFor(offset, wait.deadline, wait.signal))) {
       throw notYetVisible(plane, partition, offset);
@@ -98,7 +98,7 @@ export async function waitForOffsets(
 }
 
 export function notYetVisible(plane: Plane, partition: number, offset: number): MemplaneError {
-  const shard = shardAt(plane, partition);
+  const shard = plane.shards.at(partition);
   const why = shard.problem === undefined ? '' : ` Applying pauses: ${shard.problem.message}`;
   return new MemplaneError(
     'not_yet_visible',
@@ -132,7 +132,7 @@ export async function resolveAsOf(plane: Plane, request: CutRequest): Promise<Re
 /** @throws MemplaneError `history_expired` for a cut before the history that is kept */
 export function checkHistoryOf(plane: Plane, cut: ResolvedCut, field: string): void {
   for (const [partition, offset] of cut.offsets) {
-    const { historyStart } = shardAt(plane, partition).record;
+    const { historyStart } = plane.shards.at(partition).record;
     if (offset < 0 || offset >= historyStart - 1) continue;
     throw new MemplaneError(
       'history_expired',
@@ -218,7 +218,7 @@ async function newestMs(plane: Plane, offsets: ReadonlyMap<number, number>): Pro
   return inSnapshot(plane, async (reader) => {
     const stamps = await Promise.all(
       [...offsets].map(([partition, offset]) =>
-        reader.stampAt(shardAt(plane, partition).record, partition, offset),
+        reader.stampAt(plane.shards.at(partition).record, partition, offset),
       ),
     );
     return Math.max(0, ...stamps.map(hlcToMs));
@@ -239,7 +239,7 @@ async function eventCut(
   if (row === null) {
     // It may be in the log and not applied yet.
     const { end } = await plane.log.bounds(partition);
-    if (end - 1 > shardAt(plane, partition).applied) {
+    if (end - 1 > plane.shards.at(partition).applied) {
       await waitForOffsets(plane, new Map([[partition, end - 1]]), request.wait);
       row = await find();
     }
@@ -257,11 +257,11 @@ async function eventCut(
 async function timeCut(plane: Plane, timeMs: number, wait: Waiting): Promise<ResolvedCut> {
   const limit = lastHlcOf(timeMs);
   await Promise.all(
-    plane.shards.map((shard) => settle(plane, shard.partition, timeMs, limit, wait)),
+    plane.shards.all().map((shard) => settle(plane, shard.partition, timeMs, limit, wait)),
   );
   return inSnapshot(plane, async (reader) => {
     const offsets = await Promise.all(
-      plane.shards.map(({ record, partition }) => reader.offsetAt(record, partition, limit)),
+      plane.shards.all().map(({ record, partition }) => reader.offsetAt(record, partition, limit)),
     );
     return { offsets: new Map(offsets.entries()), timeMs };
   });
@@ -274,7 +274,7 @@ async function settle(
   limit: bigint,
   wait: Waiting,
 ): Promise<void> {
-  const shard = shardAt(plane, partition);
+  const shard = plane.shards.at(partition);
   const settledAt = timeMs + plane.settings.time_cut_settle_ms;
   for (;;) {
     if (shard.record.maxHlc > limit) return;

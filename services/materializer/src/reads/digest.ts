@@ -15,7 +15,7 @@ interface ShardDigest {
 export function digestViews(plane: Plane, only: number | undefined): Promise<unknown> {
   return inSnapshot(plane, async (reader) => {
     const shards: ShardDigest[] = [];
-    for (const { partition } of plane.shards) {
+    for (const { partition } of plane.shards.all()) {
       if (only !== undefined && only !== partition) continue;
       shards.push(await digestShard(reader, partition));
     }

@@ -5,7 +5,7 @@ import { decodeId, type MemoryRow } from '../domain/rows.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import { type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
-import { inSnapshot, keysOf, type Plane, shardAt, type Waiting } from './plane.ts';
+import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 export interface EntityRequest {
   readonly tenant: string;
@@ -44,7 +44,7 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
     const timeMs = plane.now();
-    const offsets = new Map(plane.shards.map((other) => [other.partition, other.applied]));
+    const offsets = new Map([...plane.shards].map((other) => [other.partition, other.applied]));
     offsets.set(partition, shard.applied);
     const memories = head.memoryCount === 0 ? [] : await reader.memories(keys, entity);
     const parts: EntityParts = {
@@ -71,7 +71,7 @@ async function readOwnPast(
   const isOwn = asOf.kind === 'event' || (asOf.kind === 'offset' && asOf.epoch === undefined);
   if (!isOwn) return undefined;
   const keys = keysOf(plane.log.info, tenant, entity);
-  const { applied, historyStart } = shardAt(plane, keys.partition).record;
+  const { applied, historyStart } = plane.shards.at(keys.partition).record;
   return inSnapshot(plane, async (reader) => {
     let offset: number;
     if (asOf.kind === 'offset') offset = asOf.offset;

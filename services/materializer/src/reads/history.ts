@@ -103,7 +103,7 @@ export async function findEvents(
     return row === null ? [] : [{ keys, entity, offset: decodeId(row).offset }];
   }
   const found = await Promise.all(
-    plane.shards.map(async ({ partition }) => {
+    plane.shards.all().map(async ({ partition }) => {
       const keys = new ShardKeys(tenant, partition);
       const prefix = keys.ids(id);
       const rows = await reader.rocks.scanAll({

@@ -60,7 +60,7 @@ function filterOf(json: unknown): Matcher | undefined {
 
 function checkHistory(plane: Plane, candidates: readonly Candidate[]): void {
   for (const { keys, cutOffset } of candidates) {
-    const historyStart = plane.shards[keys.partition]?.record.historyStart ?? 0;
+    const historyStart = plane.shards.at(keys.partition).record.historyStart;
     if (cutOffset >= 0 && cutOffset < historyStart - 1) {
       throw new MemplaneError('history_expired', `The history begins at offset ${historyStart}.`, {
         field: 'body.cut',

@@ -3,7 +3,7 @@ import { type LogInfo, type LogReader, partitionOf } from '@memplane/event-log';
 import { ShardKeys } from '../domain/keys.ts';
 import { ViewReader } from '../drivers/view-reader.ts';
 import type { ViewStore } from '../drivers/view-store.ts';
-import type { Shard } from '../shard.ts';
+import type { ShardSet } from '../shard-set.ts';
 
 export interface ReadSettings {
   readonly time_cut_settle_ms: number;
@@ -15,7 +15,7 @@ export interface ReadSettings {
 export interface Plane {
   readonly log: LogReader;
   readonly store: ViewStore;
-  readonly shards: readonly Shard[];
+  readonly shards: ShardSet;
   readonly settings: ReadSettings;
   /** Wall clock, ms since 1970. */
   readonly now: () => number;
@@ -36,10 +36,4 @@ export interface Waiting {
   /** On the clock of `performance.now()`. */
   readonly deadline: number;
   readonly signal: AbortSignal;
-}
-
-export function shardAt(plane: Plane, partition: number): Shard {
-  const shard = plane.shards[partition];
-  if (shard === undefined) throw new Error(`there is no shard ${partition}`);
-  return shard;
 }

@@ -146,7 +146,11 @@ class QueryRun {
   /** @returns where the next page begins; nothing after the last */
   async page(from: QueryCursor | undefined): Promise<Omit<QueryCursor, 'token'> | undefined> {
     const steps = this.#steps();
-    for (let partition = from?.partition ?? 0; partition < this.#plane.shards.length; partition++) {
+    for (
+      let partition = from?.partition ?? 0;
+      partition < this.#plane.shards.partitions;
+      partition++
+    ) {
       const isFirst = partition === from?.partition;
       for (let step = isFirst ? (from?.step ?? 0) : 0; step < steps.length; step++) {
         const key = isFirst && step === from?.step ? from.key : '';
@@ -195,7 +199,7 @@ class QueryRun {
   }
 
   async #applied(partition: number): Promise<number> {
-    this.#records ??= await this.#reader.shards(this.#plane.shards.length);
+    this.#records ??= await this.#reader.shards(this.#plane.shards.partitions);
     return this.#records[partition]?.applied ?? -1;
   }
 

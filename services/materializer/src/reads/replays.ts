@@ -32,7 +32,7 @@ export async function planReplay(
   const cut = await endOf(plane, request.to, { tenant, only, wait });
   const firsts = await beginningOf(plane, request.from, { tenant, only, wait });
   const ranges: ReplayRange[] = [];
-  for (const { partition, record } of plane.shards) {
+  for (const { partition, record } of plane.shards.all()) {
     const mine = entities
       ?.filter((entity) => keysOf(plane.log.info, tenant, entity).partition === partition)
       .sort();
@@ -92,9 +92,11 @@ async function endOf(plane: Plane, to: Bound | undefined, scope: Scope): Promise
   );
   const newest = await inSnapshot(plane, (reader) =>
     Promise.all(
-      plane.shards.map(({ record, partition }) =>
-        reader.stampAt(record, partition, offsets.get(partition) ?? -1),
-      ),
+      plane.shards
+        .all()
+        .map(({ record, partition }) =>
+          reader.stampAt(record, partition, offsets.get(partition) ?? -1),
+        ),
     ),
   );
   return { offsets, timeMs: Math.max(0, ...newest.map(hlcToMs)) };

@@ -9,7 +9,7 @@ const TENANTS_SIZED_MAX = 64;
 /** Every shard of this instance: how far it is, how it does, how large it is. */
 export async function listShards(plane: Plane, owner: string): Promise<unknown> {
   const { logId, epoch } = plane.log.info;
-  const shards = await Promise.all(plane.shards.map((shard) => describe(plane, shard, owner)));
+  const shards = await Promise.all([...plane.shards].map((shard) => describe(plane, shard, owner)));
   return { logId, epoch, shards };
 }
 

@@ -122,7 +122,7 @@ class Tracer {
 
   async #effectsOf(cause: Found): Promise<{ place: EventPlace; id: string }[]> {
     const found = await Promise.all(
-      this.#plane.shards.map(async ({ partition }) => {
+      this.#plane.shards.all().map(async ({ partition }) => {
         const keys = new ShardKeys(this.#tenant, partition);
         const prefix = keys.effects(cause.event.id);
         const limit = this.#plane.settings.trace_nodes_max + 1;

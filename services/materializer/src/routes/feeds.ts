@@ -13,13 +13,13 @@ export function getFeedRoute(
 ): Route {
   return route(getFeed, async ({ params, query, headers, signal }) => {
     const partition = query.partition ?? 0;
-    const shard = plane.shards[partition];
-    if (shard === undefined) {
+    if (partition >= plane.shards.partitions) {
       throw new MemplaneError('not_found', `There is no partition ${partition}.`, {
         field: 'query.partition',
-        extra: { partitions: plane.shards.length },
+        extra: { partitions: plane.shards.partitions },
       });
     }
+    const shard = plane.shards.at(partition);
     const format = formatOf(headers.accept);
     const lastEventId = headers['last-event-id'];
     const stream = await openFeed(

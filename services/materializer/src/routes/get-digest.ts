@@ -6,7 +6,7 @@ import type { Plane } from '../reads/plane.ts';
 /** `GET /v1/digest` */
 export function getDigestRoute(plane: Plane): Route {
   return route(getDigest, async ({ query: { partition } }) => {
-    if (partition !== undefined && partition >= plane.shards.length) {
+    if (partition !== undefined && partition >= plane.shards.partitions) {
       throw new MemplaneError('not_found', `There is no partition ${partition}.`, {
         field: 'query.partition',
       });
