@@ -10,8 +10,7 @@ const PREFIX = /^(?:[A-Za-z0-9_=~@][A-Za-z0-9._=~@-]*\/)*(?:[A-Za-z0-9_=~@][A-Za
  * joined by single slashes; so it can leave no folder, and is an object key anywhere.
  */
 export function checkBlobName(name: string): string {
-  const segments = name.length <= BLOB_NAME_CHARS_MAX ? name.split('/') : [];
-  if (segments.length === 0 || !segments.every((segment) => SEGMENT.test(segment))) {
+  if (!isBlobName(name)) {
     throw new MemplaneError('invalid_request', `Not a name of a blob: ${name.slice(0, 80)}`, {
       field: 'name',
     });
@@ -27,4 +26,9 @@ export function checkBlobPrefix(prefix: string): string {
     });
   }
   return prefix;
+}
+
+export function isBlobName(name: string): boolean {
+  if (name.length > BLOB_NAME_CHARS_MAX) return false;
+  return name.split('/').every((segment) => SEGMENT.test(segment));
 }

@@ -13,4 +13,5 @@ export * from './process-memory.ts';
 export * from './proxy.ts';
 export * from './scale.ts';
 export * from './seeded.ts';
+export * from './tearing-proxy.ts';
 export * from './vectors.ts';

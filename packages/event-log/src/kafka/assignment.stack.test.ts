@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type KafkaPlan, type ServerProcess, startKafka } from '@memplane/stack';
-import { freePorts } from '@memplane/testkit';
+import { freePorts, TearingProxy } from '@memplane/testkit';
 import type { Ownership } from '../assignment.ts';
 import { type KafkaGroupAssignment, openKafkaAssignment, openKafkaLog } from './index.ts';
 import { Closers } from './testing.ts';
-import { TearingProxy } from './testing-proxy.ts';
 
 const PARTITIONS = 6;
 const SESSION_MS = 4_000;

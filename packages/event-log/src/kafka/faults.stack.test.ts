@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { firstHlcOf } from '@memplane/clock';
 import { type KafkaPlan, type ServerProcess, startKafka } from '@memplane/stack';
-import { freePorts } from '@memplane/testkit';
+import { freePorts, TearingProxy } from '@memplane/testkit';
 import { newRecord } from '../contract.ts';
 import { follow } from '../follow.ts';
 import type { LogReader, LogRecord } from '../port.ts';
@@ -17,7 +17,6 @@ import {
   openKafkaReader,
 } from './index.ts';
 import { Closers, removeTopic } from './testing.ts';
-import { TearingProxy } from './testing-proxy.ts';
 
 const PARTITIONS = 4;
 const ALL = { maxBytes: 64 * 1024 * 1024 };
