@@ -95,3 +95,10 @@ export function readConfig<S extends Readonly<Record<string, Setting<unknown>>>>
   if (wrong.length > 0) throw new ConfigError(`wrong settings:\n  ${wrong.join('\n  ')}`);
   return values as Config<S>;
 }
+
+/** Of every service that runs beside a sidecar: see `HttpOptions.appToken`. */
+export const APP_TOKEN_SETTING = text(
+  'APP_API_TOKEN',
+  undefined,
+  'What the sidecar proves itself by; then only its calls, and those with the bearer token, are served.',
+);

@@ -30,6 +30,12 @@ export interface HttpOptions {
   readonly logger: Logger;
   /** Bearer token that every call but the probes needs. */
   readonly token: string | undefined;
+  /**
+   * What the service's own sidecar proves itself by (header `dapr-api-token`). Where there is one,
+   * only calls by the sidecar, or with the bearer token, are served; where there is none, no call
+   * is held for one by a sidecar.
+   */
+  readonly appToken?: string | undefined;
   /** Requests under way at once; more are answered 429 `overloaded`. */
   readonly inflight_requests_max: number;
   /** Bytes of bodies being held at once; more are answered 429. Default: 64 MiB. */
@@ -52,6 +58,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #duration: Histogram;
   readonly #check: TokenCheck | undefined;
+  readonly #appCheck: TokenCheck | undefined;
   readonly #ending = new AbortController();
   readonly #bodies: BodyReader;
   #inflight = 0;
@@ -64,6 +71,7 @@ export class HttpServer {
       options.inflight_body_bytes_max ?? BODY_BYTES_DEFAULT,
     );
     this.#check = options.token ? new TokenCheck(options.token) : undefined;
+    this.#appCheck = options.appToken ? new TokenCheck(options.appToken) : undefined;
     this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
       unit: 's',
       advice: {
@@ -132,9 +140,7 @@ export class HttpServer {
       response.status(state.ready ? 200 : 503).json(state);
     });
     app.use((request, _response, next) => {
-      if (this.#check && !this.#check.allows(request.headers.authorization)) {
-        throw new MemplaneError('unauthorized', 'Send the token as `Authorization: Bearer …`.');
-      }
+      this.#authenticate(request);
       next();
     });
     app.get('/metrics', async (_request, response) => {
@@ -144,8 +150,8 @@ export class HttpServer {
     app.get('/openapi.json', (_request, response) => {
       document ??= JSON.stringify(
         openApiDocument(
-          routes.map((route) => route.operation),
-          { title: `Memplane ${name}`, version, description, secured: this.#check !== undefined },
+          routes.filter((route) => !route.isForSidecar).map((route) => route.operation),
+          { title: `Memplane ${name}`, version, description, secured: this.#isSecured },
         ),
       );
       response.type('application/json').send(document);
@@ -183,6 +189,26 @@ export class HttpServer {
     }
   }
 
+  get #isSecured(): boolean {
+    return this.#check !== undefined || this.#appCheck !== undefined;
+  }
+
+  #authenticate(request: Request): void {
+    if (!this.#isSecured || this.#isBySidecar(request)) return;
+    if (this.#check?.allows(request.headers.authorization)) return;
+    throw new MemplaneError(
+      'unauthorized',
+      this.#check
+        ? 'Send the token as `Authorization: Bearer …`.'
+        : 'Only calls through the sidecar are served.',
+    );
+  }
+
+  #isBySidecar(request: Request): boolean {
+    const token = singleHeader(request, 'dapr-api-token');
+    return token !== undefined && this.#appCheck?.matches(token) === true;
+  }
+
   async #serve(route: Route, request: Request, response: Response): Promise<void> {
     const started = performance.now();
     const { operation } = route;
@@ -199,9 +225,13 @@ export class HttpServer {
             attributes: { 'http.route': operation.path },
           },
           async (trace) => {
+            const bySidecar = this.#isBySidecar(request);
+            if (route.isForSidecar && !bySidecar) {
+              throw new MemplaneError('forbidden', 'This is for the sidecar alone.');
+            }
             const caller = {
               tenant: DEFAULT_TENANT,
-              callerAppId: singleHeader(request, 'dapr-caller-app-id'),
+              callerAppId: bySidecar ? singleHeader(request, 'dapr-caller-app-id') : undefined,
               trace,
             };
             const parsed = await this.#parse(route, request, caller);
@@ -256,7 +286,7 @@ export class HttpServer {
         field: 'content-type',
       });
     }
-    const bytes = await this.#bodies.read(request);
+    const bytes = await this.#bodies.read(request, route.body_bytes_max);
     const body = route.parseBody
       ? await route.parseBody(bytes, caller)
       : validate(operation.body, parseJson(bytes), 'body');

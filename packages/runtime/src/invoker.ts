@@ -1,7 +1,7 @@
 import type { ServiceName } from '@memplane/contracts';
 import { MemplaneError } from '@memplane/contracts';
 import { context, propagation, type Context as TraceContext } from '@opentelemetry/api';
-import { fromProblem } from './problem.ts';
+import { fromProblem, jsonOf } from './problem.ts';
 
 export interface InvokeOptions {
   readonly body?: unknown;
@@ -29,11 +29,20 @@ export interface Invoker {
   ): Promise<AsyncIterable<Uint8Array>>;
 }
 
+export interface HttpInvokerOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The form of a path that goes on the wire. */
+  readonly pathOf?: (path: string) => string;
+  /** What an answer that is no success means; `what` names the service. */
+  readonly errorOf?: (status: number, body: string, what: string) => MemplaneError;
+}
+
 /** @param baseUrls where each service answers: itself, or `…/v1.0/invoke/<app>/method` */
 export function createHttpInvoker(
   baseUrls: Readonly<Record<ServiceName, string>>,
-  headers: Readonly<Record<string, string>> = {},
+  how: HttpInvokerOptions = {},
 ): Invoker {
+  const { headers = {}, pathOf = (path) => path, errorOf = problemOf } = how;
   const call = async (
     service: ServiceName,
     method: string,
@@ -45,9 +54,10 @@ export function createHttpInvoker(
     propagation.inject(options.trace ?? context.active(), carried);
     const deadline = AbortSignal.timeout(options.timeoutMs);
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    const url = `${baseUrls[service]}${pathOf(path)}${queryText(options.query)}`;
     let response: Response;
     try {
-      response = await fetch(`${baseUrls[service]}${path}${queryText(options.query)}`, {
+      response = await fetch(url, {
         method,
         headers: {
           ...headers,
@@ -66,8 +76,7 @@ export function createHttpInvoker(
       });
     }
     if (response.ok) return response;
-    const body: unknown = await response.json().catch(() => undefined);
-    throw fromProblem(response.status, body);
+    throw errorOf(response.status, await response.text().catch(() => ''), service);
   };
   return {
     async invoke(service, method, path, options) {
@@ -80,6 +89,10 @@ export function createHttpInvoker(
       return response.body as AsyncIterable<Uint8Array>;
     },
   };
+}
+
+function problemOf(status: number, body: string): MemplaneError {
+  return fromProblem(status, jsonOf(body));
 }
 
 function queryText(query: InvokeOptions['query']): string {

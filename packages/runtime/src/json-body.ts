@@ -18,11 +18,12 @@ export class BodyReader {
   }
 
   /**
+   * @param bytesMax for this body, where it is another one
    * @throws MemplaneError `body_too_large` or `overloaded`, as soon as it is known; what is left of
    * the body is then unread. `invalid_request` when the body ends before its declared length.
    */
-  async read(request: IncomingMessage): Promise<Buffer> {
-    const hold = { bytes: 0 };
+  async read(request: IncomingMessage, bytesMax = this.#bytesMax): Promise<Buffer> {
+    const hold: Hold = { bytes: 0, bytesMax };
     try {
       this.#grow(hold, Number(request.headers['content-length'] ?? 0));
       return await this.#collect(request, hold);
@@ -31,9 +32,9 @@ export class BodyReader {
     }
   }
 
-  #grow(hold: { bytes: number }, bytes: number): void {
+  #grow(hold: Hold, bytes: number): void {
     if (bytes <= hold.bytes) return;
-    if (bytes > this.#bytesMax) throw tooLarge(this.#bytesMax);
+    if (bytes > hold.bytesMax) throw tooLarge(hold.bytesMax);
     const more = bytes - hold.bytes;
     if (this.#held > 0 && this.#held + more > this.#heldMax) {
       throw new MemplaneError('overloaded', 'Too many bytes of bodies are coming in.', {
@@ -45,7 +46,7 @@ export class BodyReader {
     this.#held += more;
   }
 
-  #collect(request: IncomingMessage, hold: { bytes: number }): Promise<Buffer> {
+  #collect(request: IncomingMessage, hold: Hold): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -74,6 +75,12 @@ export class BodyReader {
       request.on('data', onData).on('end', onEnd).on('close', onCut).on('error', onCut);
     });
   }
+}
+
+/** What one body takes, of what it may. */
+interface Hold {
+  bytes: number;
+  readonly bytesMax: number;
 }
 
 function tooLarge(bytesMax: number): MemplaneError {

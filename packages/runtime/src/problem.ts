@@ -56,3 +56,12 @@ export function fromProblem(status: number, body: unknown): MemplaneError {
     extra,
   });
 }
+
+/** The value of a JSON text; undefined where it is none. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

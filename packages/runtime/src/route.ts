@@ -10,7 +10,7 @@ export interface RouteRequest<P, Q, B> {
   readonly body: B;
   readonly headers: IncomingHttpHeaders;
   readonly tenant: string;
-  /** The caller's Dapr app id, where a sidecar tells it. */
+  /** The caller's Dapr app id, where the service's own sidecar tells it and has proven itself. */
   readonly callerAppId: string | undefined;
   /** Aborted when the caller goes away or the service ends. */
   readonly signal: AbortSignal;
@@ -39,6 +39,13 @@ export type BodyContext = Pick<
 
 export interface Route {
   readonly operation: Operation;
+  /**
+   * For the service's own sidecar alone, which proves itself by the application's token: deliveries
+   * and timers. Not part of the API.
+   */
+  readonly isForSidecar?: boolean;
+  /** Of a body, where more than a request's limit is needed. */
+  readonly body_bytes_max?: number;
   /**
    * Parses and checks the bytes of a body in place of `parseJson` and the operation's schema, where
    * part by part, or in another thread, is better: it must use the schemas that the operation

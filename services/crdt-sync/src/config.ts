@@ -1,5 +1,12 @@
 import { SERVICES } from '@memplane/contracts';
-import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+import {
+  APP_TOKEN_SETTING,
+  type Config,
+  type Env,
+  integer,
+  readConfig,
+  text,
+} from '@memplane/runtime';
 
 const MIB = 1024 * 1024;
 
@@ -14,6 +21,7 @@ export const SETTINGS = {
   }),
   dataDir: text('MEMPLANE_DATA_DIR', undefined, 'folder of the data; crdt-sync uses `crdt` in it'),
   token: text('MEMPLANE_TOKEN', undefined, 'token that HTTP (Bearer) and RESP (AUTH) callers need'),
+  appToken: APP_TOKEN_SETTING,
   operatorToken: text(
     'MEMPLANE_OPERATOR_TOKEN',
     undefined,

@@ -1,5 +1,12 @@
 import { LIMITS, SERVICES } from '@memplane/contracts';
-import { type Config, type Env, integer, readConfig, text } from '@memplane/runtime';
+import {
+  APP_TOKEN_SETTING,
+  type Config,
+  type Env,
+  integer,
+  readConfig,
+  text,
+} from '@memplane/runtime';
 
 /** Every setting of event-ingest. Names end in their unit. */
 export const INGEST_SETTINGS = {
@@ -11,6 +18,7 @@ export const INGEST_SETTINGS = {
     { max: 65_535 },
   ),
   token: text('MEMPLANE_TOKEN', undefined, 'Bearer token that every call but the probes needs.'),
+  appToken: APP_TOKEN_SETTING,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'Level of the logs: debug, info, warn or error.'),
   otlpEndpoint: text(
     'OTEL_EXPORTER_OTLP_ENDPOINT',

@@ -126,10 +126,15 @@ const event = (id: string, entity = 'user/42', more: object = {}) => ({
 
 test('what is answered is in the log, at that position, and the token covers it', () =>
   withDir(async (dir) => {
-    const plane = await start(dir);
+    const proof = { 'dapr-api-token': 'app-token' };
+    const plane = await start(dir, { APP_API_TOKEN: 'app-token' });
     const { status, body } = await plane.post(
       [event('a'), event('b', 'user/43', { data: { n: 1 } }), { type: 'T', entity: 'user/42' }],
-      { 'dapr-caller-app-id': 'agent-7', traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
+      {
+        ...proof,
+        'dapr-caller-app-id': 'agent-7',
+        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+      },
     );
     assert.equal(status, 201);
     assert.match(body.accepted[2]?.id ?? '', /^[0-9a-f-]{36}$/);
@@ -148,7 +153,8 @@ test('what is answered is in the log, at that position, and the token covers it'
       assert.equal(formatHlc(record?.hlc ?? 0n), hlc);
       assert.ok((cut.offsets.get(partition) ?? -1) >= offset);
     }
-    assert.deepEqual((await plane.post([])).body.accepted, []);
+    assert.deepEqual((await plane.post([], proof)).body.accepted, []);
+    assert.equal((await plane.post([])).status, 401);
     await reader.close();
     await plane.stop();
   }));

@@ -1,5 +1,13 @@
 import { SERVICES, type ServiceName } from '@memplane/contracts';
-import { type Config, type Env, flag, integer, readConfig, text } from '@memplane/runtime';
+import {
+  APP_TOKEN_SETTING,
+  type Config,
+  type Env,
+  flag,
+  integer,
+  readConfig,
+  text,
+} from '@memplane/runtime';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -9,6 +17,7 @@ export const MATERIALIZER_SETTINGS = {
   host: text('MEMPLANE_HOST', '127.0.0.1', 'address to listen on'),
   port: integer('MEMPLANE_MATERIALIZER_PORT', SERVICES.materializer.port, 'port', { max: 65_535 }),
   token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
+  appToken: APP_TOKEN_SETTING,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
   dir: text('MEMPLANE_MATERIALIZER_DIR', './data/materializer', 'folder of the views'),

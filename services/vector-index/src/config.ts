@@ -1,5 +1,13 @@
 import { LIMITS, SERVICES } from '@memplane/contracts';
-import { type Config, ConfigError, type Env, integer, readConfig, text } from '@memplane/runtime';
+import {
+  APP_TOKEN_SETTING,
+  type Config,
+  ConfigError,
+  type Env,
+  integer,
+  readConfig,
+  text,
+} from '@memplane/runtime';
 
 const MIB = 1024 * 1024;
 
@@ -10,6 +18,7 @@ export const VECTOR_INDEX_SETTINGS = {
     max: 65_535,
   }),
   token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
+  appToken: APP_TOKEN_SETTING,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
   dir: text('MEMPLANE_VECTOR_INDEX_DIR', './data/vectors', 'folder of the index'),

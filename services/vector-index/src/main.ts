@@ -12,7 +12,7 @@ const invoker = createHttpInvoker(
     'crdt-sync': at(SERVICES['crdt-sync'].port),
     'vector-index': at(config.port),
   },
-  config.token ? { authorization: `Bearer ${config.token}` } : {},
+  config.token ? { headers: { authorization: `Bearer ${config.token}` } } : {},
 );
 const service = await createVectorIndex(config, { invoker });
 await service.start();

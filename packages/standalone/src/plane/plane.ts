@@ -101,7 +101,7 @@ async function within(timeoutMs: number, work: () => Promise<void>): Promise<voi
 
 function createIngest(config: StandaloneConfig, env: Env, log: EmbeddedLog): Promise<Service> {
   const headers = config.token ? { authorization: `Bearer ${config.token}` } : {};
-  const invoker = createHttpInvoker(config.urls, headers);
+  const invoker = createHttpInvoker(config.urls, { headers });
   const settings = readIngestConfig({ ...env, MEMPLANE_LOG_LEVEL: config.logLevel });
   return createEventIngest(settings, { logWriter: log.writer, invoker });
 }

@@ -67,7 +67,7 @@ class Host {
     const headers = setup.token ? { authorization: `Bearer ${setup.token}` } : {};
     return {
       setup,
-      invoker: createHttpInvoker(setup.urls, headers),
+      invoker: createHttpInvoker(setup.urls, { headers }),
       logAdmin: this.#admin,
       openLog: async () => {
         const reader = await openEmbeddedReader({ dir: logDirOf(setup.dataDir), shared: log });
