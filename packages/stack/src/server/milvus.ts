@@ -10,6 +10,8 @@ const PORTS = [
   ...['proxy_port', 'proxy_internal_port', 'etcd_port', 'root_coord_port', 'query_coord_port'],
   ...['query_node_port', 'index_coord_port', 'index_node_port', 'data_coord_port'],
   'data_node_port',
+  // Not a setting of Milvus: see `etcdSettings`.
+  'etcd_peer_port',
 ];
 
 export interface MilvusOptions {
@@ -19,7 +21,7 @@ export interface MilvusOptions {
   readonly port?: number;
   /** Of health and metrics. */
   readonly metricsPort?: number;
-  /** The first of nine ports in a row that its parts talk to each other by. */
+  /** The first of ten ports in a row that its parts talk to each other by. */
   readonly internalPortBase?: number;
 }
 
@@ -81,6 +83,27 @@ function prepare(dir: string, folder: string, ports: Readonly<Record<string, num
     /\{\{\s*(\w+)(?:\(\w+\))?(?::\s*(.*?))?\s*\}\}/g,
     (_, name: string, fallback: string | undefined) => String(values[name] ?? fallback ?? ''),
   );
-  writeFileSync(join(dir, 'configs', 'milvus.yaml'), settings);
+  const etcdFile = join(dir, 'configs', 'etcd.yaml');
+  writeFileSync(etcdFile, etcdSettings(ports));
+  const withEtcd = settings.replace(/^etcd:\n/m, `etcd:\n  config:\n    path: ${etcdFile}\n`);
+  writeFileSync(join(dir, 'configs', 'milvus.yaml'), withEtcd);
   copyFileSync(join(folder, 'glog.conf'), join(dir, 'configs', 'glog.conf'));
+}
+
+/**
+ * The etcd inside Milvus takes its ports from a file of its own: without one it listens on 2379 and
+ * 2380, and a second Milvus on the machine does not start.
+ */
+function etcdSettings(ports: Readonly<Record<string, number>>): string {
+  const client = `http://127.0.0.1:${ports['etcd_port']}`;
+  const peer = `http://127.0.0.1:${ports['etcd_peer_port']}`;
+  return [
+    'name: default',
+    `listen-client-urls: ${client}`,
+    `advertise-client-urls: ${client}`,
+    `listen-peer-urls: ${peer}`,
+    `initial-advertise-peer-urls: ${peer}`,
+    `initial-cluster: default=${peer}`,
+    '',
+  ].join('\n');
 }
