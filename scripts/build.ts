@@ -2,6 +2,8 @@
  * Builds `dist/`:
  * - `memplane.js` and the worker threads of the standalone plane, with shared chunks, so that
  *   starting it reads a few files instead of a thousand;
+ * - `services/`: each service of the distributed plane, and its worker threads, bundled apart, so
+ *   that the standalone plane carries no client of a server that it does not need;
  * - `client/`: the publishable client, self-contained, with its types.
  *
  * Usage: node scripts/build.ts
@@ -9,6 +11,7 @@
 import { spawn } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { SERVICES } from '@memplane/contracts';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -17,7 +20,7 @@ const standalone = `${root}packages/standalone/src`;
 
 const started = performance.now();
 await removeOldOutput();
-await Promise.all([buildPlane(), buildClient(), buildClientTypes()]);
+await Promise.all([buildPlane(), buildServices(), buildClient(), buildClientTypes()]);
 await writeClientManifest();
 console.log(`built dist/ in ${Math.round(performance.now() - started)} ms`);
 
@@ -29,16 +32,32 @@ async function removeOldOutput(): Promise<void> {
   }
 }
 
-async function buildPlane(): Promise<void> {
+function buildPlane(): Promise<void> {
+  return buildPrograms(dist, {
+    memplane: `${standalone}/memplane.ts`,
+    'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
+    'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
+  });
+}
+
+function buildServices(): Promise<void> {
+  return buildPrograms(
+    `${dist}/services`,
+    Object.fromEntries(
+      Object.keys(SERVICES).map((name) => [name, `${root}services/${name}/src/main.ts`]),
+    ),
+  );
+}
+
+/** Programs, with the worker threads that services start by name beside them. */
+async function buildPrograms(outdir: string, programs: Record<string, string>): Promise<void> {
   await build({
     entryPoints: {
-      memplane: `${standalone}/memplane.ts`,
+      ...programs,
       'event-ingest-worker': `${root}services/event-ingest/src/prepare-thread/event-ingest-worker.ts`,
-      'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
       'onnx-worker': `${root}services/vector-index/src/drivers/onnx/onnx-worker.ts`,
-      'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
     },
-    outdir: dist,
+    outdir,
     chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
     splitting: true,
