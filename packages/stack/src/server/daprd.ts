@@ -36,6 +36,8 @@ export interface DaprdOptions {
   /** Resources beside those of `components/` and `dapr/`, e.g. a test's subscriptions. */
   readonly resources?: readonly string[];
   readonly traceSamplingRate?: number;
+  /** Where spans are sent (OTLP over HTTP), e.g. `http://127.0.0.1:4318`. */
+  readonly otlpEndpoint?: string;
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -67,7 +69,7 @@ export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
     command,
     args: [
       ...['--app-id', appId, '--mode', 'standalone', '--log-level', options.logLevel ?? 'info'],
-      ...(appPort === undefined ? [] : ['--app-port', String(appPort), '--app-protocol', 'http']),
+      ...(appPort === undefined ? [] : appArgs(appPort)),
       ...['--dapr-http-port', String(httpPort), '--dapr-grpc-port', String(grpcPort)],
       ...['--dapr-listen-addresses', '127.0.0.1'],
       ...['--dapr-internal-grpc-port', String(internalPort)],
@@ -90,15 +92,28 @@ export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
       mkdirSync(dir, { recursive: true });
     },
     check: () =>
-      checkHttp(
-        `http://127.0.0.1:${httpPort}/v1.0/healthz${appPort === undefined ? '' : '/outbound'}`,
-        { 'dapr-api-token': options.apiToken },
-      ),
+      checkHttp(`http://127.0.0.1:${httpPort}/v1.0/healthz`, {
+        'dapr-api-token': options.apiToken,
+      }),
     readyTimeoutMs: 90_000,
     stopTimeoutMs: 15_000,
     httpPort,
     grpcPort,
   };
+}
+
+/**
+ * A sidecar that knows that its application is gone stops taking messages for it. Otherwise it would
+ * go on, and what it could not deliver would end among the dead letters, while another instance
+ * could have taken it.
+ */
+function appArgs(appPort: number): string[] {
+  return [
+    ...['--app-port', String(appPort), '--app-protocol', 'http'],
+    ...['--enable-app-health-check', '--app-health-check-path', '/healthz'],
+    ...['--app-health-probe-interval', '1', '--app-health-probe-timeout', '900'],
+    ...['--app-health-threshold', '4'],
+  ];
 }
 
 /** Read at each start: the certificate authority's root is there only once that has started. */
@@ -115,6 +130,13 @@ function daprdEnv(options: DaprdOptions): Record<string, string> {
     MEMPLANE_SECRETS_FILE: servers.secretsFile,
     MEMPLANE_NAMES_FILE: servers.namesFile,
     MEMPLANE_TRACE_SAMPLING_RATE: String(options.traceSamplingRate ?? 1),
+    ...(options.otlpEndpoint === undefined
+      ? {}
+      : {
+          OTEL_EXPORTER_OTLP_ENDPOINT: options.otlpEndpoint,
+          OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+          OTEL_EXPORTER_OTLP_INSECURE: 'true',
+        }),
     ...options.env,
   };
 }
