@@ -15,10 +15,12 @@ import {
   partitionOf,
 } from '@memplane/event-log';
 import { createLogger } from '@memplane/runtime';
+import type { ApplySettings } from './domain/apply-batch.ts';
 import { decodeSegment, encodeSegment } from './domain/archive-format.ts';
 import { foldRecords } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { feedSource, type RecordArchive, readRecords } from './drivers/feed-sources.ts';
+import { HistoryPruner } from './drivers/history-pruner.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { digestViews } from './reads/digest.ts';
@@ -79,7 +81,11 @@ async function restoreAll(store: ViewStore, blobs: BlobStore, info: LogInfo) {
   return restored;
 }
 
-async function catchUp(plane: Plane, archive?: RecordArchive): Promise<void> {
+async function catchUp(
+  plane: Plane,
+  archive?: RecordArchive,
+  settings: ApplySettings = TEST_SETTINGS,
+): Promise<void> {
   for (const shard of plane.shards) {
     for (;;) {
       const { partition, applied } = shard;
@@ -87,7 +93,7 @@ async function catchUp(plane: Plane, archive?: RecordArchive): Promise<void> {
       const next = await readRecords(plane, archive, partition, applied + 1, options);
       if (next.length === 0) break;
       const { rocks } = plane.store;
-      const fold = await foldRecords(rocks, shard.record, partition, next, TEST_SETTINGS);
+      const fold = await foldRecords(rocks, shard.record, partition, next, settings);
       await rocks.write(fold.writes);
       shard.advance(fold.shard);
     }
@@ -166,6 +172,85 @@ test('the log forgets, the plane does not: archive, trim, and views that come ba
     assert.deepEqual(await digestViews(third, undefined), digest);
 
     for (const it of [plane, second, third]) await it.store.close();
+    await reader.close();
+    await log.writer.close();
+  });
+});
+
+test('history that is too old leaves views, archive and log, and what is left is enough', async () => {
+  await withFolder(async (dir) => {
+    const options = { dir: join(dir, 'log'), partitions: PARTITIONS, segmentBytes: 8192 };
+    const log = await openEmbeddedLog(options);
+    const reader = await openEmbeddedReader({ dir: options.dir, shared: log.shared });
+    const blobs = await FileBlobStore.open(join(dir, 'blobs'));
+    let refusals = 1;
+    const remove = blobs.delete.bind(blobs);
+    blobs.delete = async (name) => {
+      if (name.includes('/segments/') && refusals-- > 0) {
+        throw new MemplaneError('storage_unavailable', 'not now');
+      }
+      await remove(name);
+    };
+    const now = () => START_MS + 400;
+    const historyRetentionMs = 60;
+    const settings = { ...TEST_SETTINGS, historyRetentionMs };
+    const plane = await openPlane(join(dir, 'views'), reader, now);
+    const ports = { plane, blobs, admin: log.admin, logger };
+    const service = new ArchiveService(ports, SETTINGS);
+    const { store, shards } = plane;
+    const pruner = new HistoryPruner(
+      { store, shards, logger, onPruned: () => {} },
+      { ...SETTINGS, historyRetentionMs },
+    );
+    const prune = async () => {
+      for (const shard of shards) for await (const _ of pruner.prune(shard));
+    };
+    const segments = async () => {
+      const names: string[] = [];
+      for await (const { name } of blobs.list('archive/')) {
+        if (name.includes('/segments/')) names.push(name);
+      }
+      return names.length;
+    };
+    await append(log, 0, 200);
+    await catchUp(plane, undefined, settings);
+    await service.flush();
+    await prune();
+    const before = await segments();
+    await service.flush();
+    assert.equal(await segments(), before, 'one snapshot more is needed');
+    await append(log, 200, 100);
+    await catchUp(plane, service.archive, settings);
+    await prune();
+    // A removal that fails half way is finished later, also by the next owner.
+    await assert.rejects(service.flush(), { code: 'storage_unavailable' });
+    await service.flush();
+    assert.ok((await segments()) < before, 'nothing left the archive');
+    const starts = [...shards].map(({ record }) => record.historyStart);
+    assert.ok(starts.every((start) => start > 50));
+    const source = feedSource(TOPICS.events, plane, service.archive);
+    for (const [partition, start] of starts.entries()) {
+      assert.throws(() => source(partition, start - 1, 1), { code: 'history_expired' });
+      const { lines } = await source(partition, start, 1);
+      assert.equal(lines[0]?.offset, start);
+    }
+    await append(log, 300, 20);
+    await catchUp(plane, service.archive, settings);
+    const digest = await digestViews(plane, undefined);
+    // What is built anew, from snapshot, archive and log, is equal; and goes on pruning.
+    const rebuilt = await openPlane(join(dir, 'views-2'), reader, now);
+    assert.equal((await restoreAll(rebuilt.store, blobs, reader.info)).size, 2);
+    await rebuilt.store.close();
+    const second = await openPlane(join(dir, 'views-2'), reader, now);
+    const again = new ArchiveService({ ...ports, plane: second }, SETTINGS);
+    await catchUp(second, again.archive, settings);
+    assert.deepEqual(await digestViews(second, undefined), digest);
+    await again.flush();
+    for (const { partition, record } of second.shards) {
+      const [first] = await again.archive.read(partition, record.historyStart, { maxBytes: 1 });
+      assert.equal(first?.offset, record.historyStart, 'the archive has what is readable');
+    }
+    for (const it of [plane, second]) await it.store.close();
     await reader.close();
     await log.writer.close();
   });

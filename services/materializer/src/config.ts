@@ -218,6 +218,30 @@ export const MATERIALIZER_SETTINGS = {
     'how long events stay in the log; then only where archive and snapshots cover them',
     { unit: 'ms' },
   ),
+  historyRetentionMs: integer(
+    'MEMPLANE_HISTORY_RETENTION_MS',
+    0,
+    'how long history stays readable, by the stamps of its partition; 0: for ever',
+    { max: 100 * 365 * 24 * 60 * 60_000, unit: 'ms' },
+  ),
+  historyPruneTickMs: integer(
+    'MEMPLANE_HISTORY_PRUNE_TICK_MS',
+    1_000,
+    'how often it is looked for history that is too old',
+    { min: 1, unit: 'ms' },
+  ),
+  history_prune_rows_max: integer(
+    'MEMPLANE_HISTORY_PRUNE_ROWS_MAX',
+    256,
+    'rows that one step of removing old history takes; between steps it rests',
+    { min: 1, max: 16_384 },
+  ),
+  history_prune_bytes_max: integer(
+    'MEMPLANE_HISTORY_PRUNE_BYTES_MAX',
+    MIB,
+    'bytes of rows that one such step reads; one larger row still fits',
+    { min: KIB, unit: 'bytes' },
+  ),
   shard_snapshot_events_min: integer(
     'MEMPLANE_SHARD_SNAPSHOT_EVENTS_MIN',
     50_000,

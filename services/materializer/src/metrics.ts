@@ -12,6 +12,8 @@ export interface Metrics {
   readonly visibleAfter: Histogram;
   /** Calls to crdt-sync by `outcome`. */
   readonly counterCalls: Counter;
+  /** Events of the history that were removed, since they were too old. */
+  readonly pruned: Counter;
 }
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
@@ -35,6 +37,12 @@ export function createMetrics(meter: Meter, shards: Iterable<Shard>): Metrics {
     'Reused ids that got past ingest: an alert.',
     (s) => s.record.rejected,
   );
+  perShard(
+    'memplane.view.history_start',
+    '{offset}',
+    'The first offset whose history can be read.',
+    (s) => s.record.historyStart,
+  );
   perShard('memplane.view.lag', '{event}', 'Events in the log and not in the view.', (s) => s.lag);
   const histogram = (name: string, unit: string, bounds: number[]) =>
     meter.createHistogram(name, { unit, advice: { explicitBucketBoundaries: bounds } });
@@ -43,6 +51,7 @@ export function createMetrics(meter: Meter, shards: Iterable<Shard>): Metrics {
     batchRecords: histogram('memplane.view.batch.records', '{event}', [1, 4, 16, 64, 256, 1024]),
     applyDuration: histogram('memplane.view.apply.duration', 's', SECONDS),
     visibleAfter: histogram('memplane.view.visible_after', 's', SECONDS),
+    pruned: meter.createCounter('memplane.view.history.pruned', { unit: '{event}' }),
     counterCalls: meter.createCounter('memplane.view.counter.calls', { unit: '{call}' }),
   };
 }

@@ -24,6 +24,7 @@ import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
 import { Follower } from './drivers/follower.ts';
+import { HistoryPruner } from './drivers/history-pruner.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
@@ -119,6 +120,7 @@ class MaterializerService implements Materializer {
   readonly #follower: Follower;
   readonly #counters: CounterPublisher | undefined;
   readonly #archive: ArchiveService | undefined;
+  readonly #pruner: HistoryPruner;
   readonly #replays: ReplayJobs;
   readonly #server: HttpServer;
   readonly #now: () => number;
@@ -139,6 +141,15 @@ class MaterializerService implements Materializer {
     this.#counters = this.#createCounters(config, context.invoker);
     this.#follower = this.#createFollower(config, context);
     this.#host = this.#createHost(config, context);
+    this.#pruner = new HistoryPruner(
+      {
+        store: plane.store,
+        shards: plane.shards,
+        logger: parts.logger,
+        onPruned: (events) => this.#metrics.pruned.add(events),
+      },
+      config,
+    );
     this.#server = this.#createServer(config, [
       ...routesOf(plane, config.owner),
       getFeedRoute(plane, config, archive?.archive),
@@ -155,6 +166,7 @@ class MaterializerService implements Materializer {
     await this.#ownership.start(this.#host);
     await this.#host.opened();
     this.#archive?.start();
+    this.#pruner.start();
     this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
   }
@@ -167,6 +179,7 @@ class MaterializerService implements Materializer {
     await this.#server.stop();
     await this.#replays.stop();
     await this.#archive?.stop();
+    await this.#pruner.stop();
     await this.#ownership.close();
     await this.#follower.stop();
     await this.#counters?.stop();

@@ -8,6 +8,8 @@ interface Waiter {
   readonly wake: () => void;
 }
 
+function nothing(): void {}
+
 /** One partition's shard while this instance owns it: how far it is, how it does, and who waits for it. */
 export class Shard {
   readonly partition: number;
@@ -17,6 +19,7 @@ export class Shard {
   #state: ShardState = 'running';
   #problem: MemplaneError | undefined;
   #logEnd = 0;
+  #writing: Promise<unknown> = Promise.resolve();
   readonly #waiters = new Set<Waiter>();
   readonly #limit: WaitLimit;
 
@@ -57,6 +60,21 @@ export class Shard {
   /** The log was seen to end at this offset. */
   sawLogEnd(end: number): void {
     this.#logEnd = Math.max(this.#logEnd, end);
+  }
+
+  /**
+   * Runs what reads and writes the shard's record: one after the other, in the order of asking.
+   * Applying is one such work a batch; removing old history fits between.
+   */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#writing.then(work);
+    this.#writing = result.then(nothing, nothing);
+    return result;
+  }
+
+  /** The start of the history has moved; nothing before it has been removed yet. */
+  moveHistoryStart(historyStart: number): void {
+    this.#record = { ...this.#record, historyStart };
   }
 
   /** A batch is in the store. */

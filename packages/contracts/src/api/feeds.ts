@@ -47,9 +47,21 @@ export const getFeed = operation({
   params: z.strictObject({ topic: z.enum([TOPICS.events, TOPICS.views]) }),
   query: z.strictObject({
     partition: digits(0, 4095).optional().meta({ description: 'Default 0.' }),
-    from: digits(0, Number.MAX_SAFE_INTEGER).optional().meta({
-      description: 'The first offset, default 0; `Last-Event-ID` of server-sent events wins.',
-    }),
+    from: digits(0, Number.MAX_SAFE_INTEGER)
+      .optional()
+      .meta({
+        description:
+          'The first offset; default: 0, of `agent-events` where the history begins. ' +
+          '`Last-Event-ID` of server-sent events wins.',
+      }),
+    retained: z
+      .enum(['true', 'false'])
+      .optional()
+      .meta({
+        description:
+          'Of `agent-events` from before the start of the history: begin with the events that ' +
+          'brought memories which can still be shown, instead of 410.',
+      }),
     limit: digits(1, FEED_RECORDS_MAX).optional().meta({ description: 'Records at most.' }),
     waitMs: waitMs.optional(),
   }),

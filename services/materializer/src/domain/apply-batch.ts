@@ -2,7 +2,9 @@ import { type MemoryChange, partitionKey } from '@memplane/contracts';
 import { parseCause } from './causation.ts';
 import { PLANE, ShardKeys } from './keys.ts';
 import type { ParsedRecord } from './parse-record.ts';
+import { expiryLimit } from './retention.ts';
 import {
+  decodeHistory,
   decodeId,
   decodeMemory,
   encodeHistory,
@@ -32,6 +34,8 @@ export interface ApplySettings {
    * where there are memories), or its own size if that is more.
    */
   readonly snapshot_bytes_min: number;
+  /** How long an id counts as known, see {@link expiryLimit}; 0 or absent: for ever. */
+  readonly historyRetentionMs?: number;
 }
 
 export interface ApplyCounts {
@@ -77,6 +81,8 @@ interface Item {
 interface IdSlot extends LoadedRow {
   readonly slot: EntitySlot;
   next: IdSlot | undefined;
+  /** The running stamp of the event that it names, where ids expire; 0n: its history is gone. */
+  hlc: bigint | undefined;
 }
 
 /**
@@ -101,6 +107,8 @@ export class BatchFold {
   readonly #timeline = new TimelineWriter();
   readonly #tenants: Set<string>;
   readonly #counts: ApplyCounts = { applied: 0, duplicates: 0, rejected: 0 };
+  readonly #retentionMs: number;
+  #ages: { readonly id: IdSlot; readonly row: LoadedRow }[] = [];
   #needed: LoadedRow[] = [];
   #items: readonly Item[] = [];
   #firstOffset: number | undefined;
@@ -118,6 +126,7 @@ export class BatchFold {
     this.#partition = partition;
     this.#before = before;
     this.#settings = settings;
+    this.#retentionMs = settings.historyRetentionMs ?? 0;
     this.#sink = sink;
     this.#known = known;
     this.#tenantKeys = new TenantKeys(partition);
@@ -166,8 +175,9 @@ export class BatchFold {
     for (let found = first; found !== undefined; found = found.next) {
       if (found.slot === slot) return found;
     }
-    const made = { key: slot.keys.id(id, slot.name), value: null, slot, next: undefined };
-    const added: IdSlot = this.#need(made);
+    const key = slot.keys.id(id, slot.name);
+    const made: IdSlot = { key, value: null, slot, next: undefined, hlc: undefined };
+    const added = this.#need(made);
     if (first === undefined) this.#ids.set(id, added);
     else {
       added.next = first.next;
@@ -207,16 +217,40 @@ export class BatchFold {
     return needed;
   }
 
+  /**
+   * Where ids expire: the history rows of those that are known, which tell how old they are. To be
+   * filled in before going on; of repetitions there are few.
+   */
+  agesNeeded(): readonly LoadedRow[] {
+    if (this.#retentionMs === 0) return NO_ROWS;
+    this.#ages = [];
+    for (const { id, slot } of this.#items) {
+      if (id.value === null || id.hlc !== undefined) continue;
+      const key = slot.keys.event(slot.name, decodeId(id.value).offset);
+      id.hlc = 0n;
+      this.#ages.push({ id, row: { key, value: null } });
+    }
+    return this.#ages.map(({ row }) => row);
+  }
+
+  #takeAges(): void {
+    for (const { id, row } of this.#ages) {
+      if (row.value !== null) id.hlc = decodeHistory(row.value).maxHlc;
+    }
+    this.#ages = [];
+  }
+
   /** Folds the records that were taken. */
   fold(): void {
     const sink = this.#sink;
+    this.#takeAges();
     for (const item of this.#items) {
       const { record, slot } = item;
       const { offset, tenant, bytes } = record;
       if (record.hlc > this.#maxHlc) this.#maxHlc = record.hlc;
       this.#applied = offset;
       this.#tenants.add(tenant);
-      const verdict = judge(item, sink);
+      const verdict = this.#judge(item, sink);
       this.#counts[verdict]++;
       if (verdict === 'duplicates') {
         this.#timeline.add(offset, this.#maxHlc, '');
@@ -235,6 +269,24 @@ export class BatchFold {
       this.#storeState(entity, offset, sink);
     }
     this.#items = [];
+  }
+
+  /** The duplicate filter: the first event of an id counts, until its history is too old. */
+  #judge({ record, id }: Item, sink: RowSink): keyof ApplyCounts {
+    const mine = encodeId(record.offset, record.event.digest ?? '');
+    if (id.value === null || this.#isExpired(id)) {
+      id.value = mine;
+      id.hlc = this.#maxHlc;
+      sink.put(id.key, mine);
+      return 'applied';
+    }
+    return decodeId(id.value).digest.equals(decodeId(mine).digest) ? 'duplicates' : 'rejected';
+  }
+
+  /** A function of the log alone, however far removing old history has come. */
+  #isExpired({ hlc }: IdSlot): boolean {
+    if (this.#retentionMs === 0 || hlc === undefined) return false;
+    return hlc < expiryLimit(this.#maxHlc, this.#retentionMs);
   }
 
   /** Writes what the batch leaves. */
@@ -381,19 +433,9 @@ export class BatchFold {
 }
 
 const EMPTY = Buffer.alloc(0);
+const NO_ROWS: readonly LoadedRow[] = [];
 
 function entityOf(slot: EntitySlot): WorkingEntity {
   slot.entity ??= new WorkingEntity(slot.keys, slot.name, slot.head?.value ?? null);
   return slot.entity;
-}
-
-/** The duplicate filter: the first event of an id counts, for as long as history is kept. */
-function judge({ record, id }: Item, sink: RowSink): keyof ApplyCounts {
-  const mine = encodeId(record.offset, record.event.digest ?? '');
-  if (id.value === null) {
-    id.value = mine;
-    sink.put(id.key, mine);
-    return 'applied';
-  }
-  return decodeId(id.value).digest.equals(decodeId(mine).digest) ? 'duplicates' : 'rejected';
 }

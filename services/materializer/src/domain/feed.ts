@@ -18,7 +18,11 @@ const CLOSE = Buffer.from('}');
  * that the views left out (a second copy, a reused id). The event is copied as the log has it,
  * unparsed; only one with line breaks in it (none of ours has) is written anew.
  */
-export function eventLine(epoch: number, record: LogRecord, isApplied: boolean): FeedLine {
+export function eventLine(
+  epoch: number,
+  record: Pick<LogRecord, 'partition' | 'offset' | 'value'>,
+  isApplied: boolean,
+): FeedLine {
   const { partition, offset, value } = record;
   const mark = isApplied ? '' : '"applied":false,';
   const head = `{"partition":${partition},"offset":${offset},"epoch":${epoch},${mark}"event":`;

@@ -21,13 +21,14 @@ import { DEFAULT_TENANT } from '@memplane/contracts';
  * | `b` | offset (last of a batch) | its records: offset, running stamp, entity (also the outbox) |
  * | `t` | stamp, offset | nothing: finds a batch by its newest stamp |
  * | `s` | | the shard's record: applied offset, newest stamp, derived counters |
+ * | `p` | | how far removing the history before the start has come; gone when it is done |
  *
  * Keys are built as Latin-1 texts, one character a byte: they serve as map keys as they are, and
  * turning one into bytes is a single call.
  */
 export const PLANE = '_plane';
 
-export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 's';
+export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 's' | 'p';
 
 /** History rows: the event itself, and, after it in key order, the state that it led to. */
 export const EVENT_KIND = '\x00';
@@ -208,6 +209,10 @@ export class ShardKeys {
 
   shard(): string {
     return this.table('s');
+  }
+
+  pruning(): string {
+    return this.table('p');
   }
 }
 

@@ -55,6 +55,8 @@ export async function foldRecords(
     const part = records.slice(at, at + step).map(parseRecord);
     const needed = fold.take(part).filter((row) => known?.mayBeStored(row.key) ?? true);
     if (needed.length > 0) await load(rocks, needed);
+    const ages = fold.agesNeeded();
+    if (ages.length > 0) await load(rocks, ages);
     const memories = fold.memoriesNeeded();
     if (memories.length > 0) await Promise.all(memories.map((of) => loadMemories(rocks, of)));
     fold.fold();

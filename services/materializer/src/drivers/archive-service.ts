@@ -26,6 +26,8 @@ export interface ArchiveServicePorts {
 
 interface LastSnapshot {
   offset: number;
+  /** Every kept snapshot goes at least up to here. */
+  covered: number;
   atMs: number;
 }
 
@@ -58,6 +60,7 @@ export class ArchiveService {
         firstOffsetSince: (partition, timeMs) => this.#firstOffsetSince(partition, timeMs),
         snapshotIfDue: (partition) => this.#snapshotIfDue(partition),
         snapshotOffset: (partition) => this.#last.get(partition)?.offset ?? -1,
+        unneededBefore: (partition) => this.#unneededBefore(partition),
         now: plane.now,
       },
       settings,
@@ -103,7 +106,9 @@ export class ArchiveService {
   async #open({ partition, ownerEpoch }: Shard): Promise<void> {
     if (this.#archive.openedFor(partition) === ownerEpoch) return;
     const newest = await this.#snapshots.newest(partition);
-    this.#last.set(partition, { offset: newest?.offset ?? -1, atMs: this.#ports.plane.now() });
+    const covered = await this.#snapshots.coveredOffset(partition);
+    const atMs = this.#ports.plane.now();
+    this.#last.set(partition, { offset: newest?.offset ?? -1, covered, atMs });
     await this.#archive.open(partition, ownerEpoch);
   }
 
@@ -129,24 +134,34 @@ export class ArchiveService {
       this.#snapshots.publish(shard, rocks, snapshot),
     );
     if (manifest !== undefined) {
-      this.#last.set(partition, { offset: manifest.offset, atMs: plane.now() });
+      const covered = await this.#snapshots.coveredOffset(partition);
+      this.#last.set(partition, { offset: manifest.offset, covered, atMs: plane.now() });
     }
   }
 
-  #firstOffsetSince(partition: number, timeMs: number): Promise<number> {
+  /** No reader and no rebuild asks for records before this offset. */
+  #unneededBefore(partition: number): number {
+    const { historyStart } = this.#ports.plane.shards.at(partition).record;
+    return Math.min(historyStart, (this.#last.get(partition)?.covered ?? -1) + 1);
+  }
+
+  async #firstOffsetSince(partition: number, timeMs: number): Promise<number> {
     const { plane } = this.#ports;
-    if (timeMs <= 0) return Promise.resolve(0);
+    if (timeMs <= 0) return 0;
     const before = firstHlcOf(Math.trunc(timeMs)) - 1n;
-    return inSnapshot(plane, async (reader) => {
+    const found = await inSnapshot(plane, async (reader) => {
       const shard = (await reader.shards(partition + 1))[partition];
       return shard === undefined ? 0 : (await reader.offsetAt(shard, partition, before)) + 1;
     });
+    const { historyStart } = plane.shards.at(partition).record;
+    // The views no longer know the times of what is before the history: the log does.
+    return found < historyStart ? await plane.log.offsetSince(partition, timeMs) : found;
   }
 }
 
 /**
  * Fills a shard from its newest published snapshot where the store has nothing of it, or so little
- * that reading on from there would take longer.
+ * that reading on from there would take longer, or is no longer possible.
  * @param eventsMin as many events further the snapshot has to be than what the store has
  * @returns the offset restored; undefined when nothing was
  */
@@ -157,6 +172,9 @@ export async function restoreShard(
   { partition, eventsMin }: { readonly partition: number; readonly eventsMin: number },
 ): Promise<number | undefined> {
   const newest = await snapshots.newestOffset(partition);
-  if (newest < 0 || (applied >= 0 && newest - applied < eventsMin)) return undefined;
+  if (newest < 0) return undefined;
+  // What every kept snapshot covers may have left the archive.
+  const isNear = applied >= (await snapshots.coveredOffset(partition));
+  if (applied >= 0 && isNear && newest - applied < eventsMin) return undefined;
   return await snapshots.restore(partition, store.rocks, applied);
 }

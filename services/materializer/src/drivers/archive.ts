@@ -10,17 +10,25 @@ import {
 } from '../domain/archive-names.ts';
 import { ownerMoving } from '../shard.ts';
 import type { RecordArchive } from './feed-sources.ts';
-import { listManifests, type ManifestBase, writeManifest } from './manifests.ts';
+import { listManifests, type ManifestBase, readManifest, writeManifest } from './manifests.ts';
 
 /** Decoded segments that are kept, since readers go on where they were. */
 const SEGMENTS_KEPT_MAX = 2;
 const MANIFESTS_KEPT = 2;
+
+interface ArchiveManifest extends ManifestBase {
+  readonly firstOffset: number;
+  /** The last segment. */
+  readonly segment: string;
+}
 
 /** What is known of a partition's archive while its shard is open. */
 interface ArchivedPartition {
   readonly ownerEpoch: number;
   /** Verified, in order, without gaps. */
   readonly segments: SegmentName[];
+  /** Segments that the manifest counts no more. */
+  readonly leftovers: Set<string>;
 }
 
 /** The archive of one log: verified segments of each partition, without gaps, and their reader. */
@@ -39,17 +47,19 @@ export class Archive implements RecordArchive {
   async open(partition: number, ownerEpoch: number): Promise<void> {
     const { logId } = this.#log;
     const segments: SegmentName[] = [];
+    const leftovers = new Set<string>();
     const [newest] = await listManifests(this.#blobs, 'archive', logId, partition);
     if (newest !== undefined) {
+      const { firstOffset } = await readManifest<ArchiveManifest>(this.#blobs, newest.name);
       for await (const { name } of this.#blobs.list(segmentFolder(logId, partition))) {
         const segment = parseSegmentName(name);
-        // What lies beyond the manifest was never verified; it is written again.
-        if (segment !== undefined && segment.lastOffset <= newest.offset) {
-          insert(segments, segment);
-        }
+        if (segment === undefined) continue;
+        // Before it there are leftovers of a removal; what lies beyond it was never verified.
+        if (segment.lastOffset < firstOffset) leftovers.add(segment.name);
+        else if (segment.lastOffset <= newest.offset) insert(segments, segment);
       }
     }
-    this.#partitions.set(partition, { ownerEpoch, segments });
+    this.#partitions.set(partition, { ownerEpoch, segments, leftovers });
   }
 
   /** The epoch of the ownership under which a partition is open here; undefined: it is not. */
@@ -75,7 +85,7 @@ export class Archive implements RecordArchive {
       ({ firstOffset, lastOffset }) => firstOffset <= from && from <= lastOffset,
     );
     if (segment === undefined) return [];
-    const records = await this.#load(segment.name);
+    const records = await this.#load(partition, segment);
     const found: LogRecord[] = [];
     let bytes = 0;
     for (const record of records) {
@@ -107,7 +117,7 @@ export class Archive implements RecordArchive {
     const name = segmentName(logId, partition, header, ownerEpoch);
     await this.#blobs.put(name, blob);
     await this.#verify(name, records);
-    const manifest: ManifestBase & { readonly firstOffset: number; readonly segment: string } = {
+    const manifest: ArchiveManifest = {
       logId,
       epoch,
       partition,
@@ -121,6 +131,42 @@ export class Archive implements RecordArchive {
     const manifests = await listManifests(this.#blobs, 'archive', logId, partition);
     for (const old of manifests.slice(MANIFESTS_KEPT)) await this.#blobs.delete(old.name);
     return blob.length;
+  }
+
+  /**
+   * Removes whole segments that lie before an offset; the newest one stays. The manifest promises
+   * less first, so that a crash leaves segments too many, which the next removal takes.
+   * @returns how many went
+   */
+  async removeBefore(partition: number, offset: number): Promise<number> {
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    const { ownerEpoch, segments, leftovers } = opened;
+    const gone = segments.slice(0, -1).filter(({ lastOffset }) => lastOffset < offset);
+    const last = segments.at(-1);
+    const first = segments[gone.length];
+    if (gone.length > 0 && last !== undefined && first !== undefined) {
+      const { logId, epoch } = this.#log;
+      const manifest: ArchiveManifest = {
+        logId,
+        epoch,
+        partition,
+        ownerEpoch,
+        offset: last.lastOffset,
+        firstOffset: first.firstOffset,
+        segment: last.name,
+      };
+      await writeManifest(this.#blobs, 'archive', manifest);
+      segments.splice(0, gone.length);
+      for (const { name } of gone) leftovers.add(name);
+    }
+    const count = leftovers.size;
+    for (const name of leftovers) {
+      await this.#blobs.delete(name);
+      this.#kept.delete(name);
+      leftovers.delete(name);
+    }
+    return count;
   }
 
   async #verify(name: string, expected: readonly LogRecord[]): Promise<void> {
@@ -140,10 +186,17 @@ export class Archive implements RecordArchive {
     });
   }
 
-  async #load(name: string): Promise<LogRecord[]> {
+  /** Empty for a segment that was removed meanwhile. */
+  async #load(partition: number, segment: SegmentName): Promise<LogRecord[]> {
+    const { name } = segment;
     let records = this.#kept.get(name);
     if (records === undefined) {
-      ({ records } = await decodeSegment(await this.#blobs.get(name), name));
+      try {
+        ({ records } = await decodeSegment(await this.#blobs.get(name), name));
+      } catch (error) {
+        if (this.#partitions.get(partition)?.segments.includes(segment)) throw error;
+        return [];
+      }
       for (const old of [...this.#kept.keys()].slice(0, this.#kept.size + 1 - SEGMENTS_KEPT_MAX)) {
         this.#kept.delete(old);
       }

@@ -27,6 +27,8 @@ export interface ArchiverPorts {
   readonly snapshotIfDue: (partition: number) => Promise<void>;
   /** The offset of the newest published snapshot of a shard, inclusive; -1: none. */
   readonly snapshotOffset: (partition: number) => number;
+  /** Archived records before this offset of a partition are needed by nobody. */
+  readonly unneededBefore: (partition: number) => number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -94,6 +96,7 @@ export class Archiver {
       }
       await this.#ports.snapshotIfDue(partition);
       await this.#trim(partition);
+      await this.#ports.archive.removeBefore(partition, this.#ports.unneededBefore(partition));
     }
   }
 

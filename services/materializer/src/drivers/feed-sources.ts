@@ -1,11 +1,13 @@
-import { DEFAULT_TENANT, MemplaneError, TOPICS } from '@memplane/contracts';
+import { DEFAULT_TENANT, MemplaneError, partitionKey, TOPICS } from '@memplane/contracts';
 import type { LogReadOptions, LogRecord } from '@memplane/event-log';
 import { eventLine, type FeedLine, viewLine } from '../domain/feed.ts';
 import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
 import { decodeHead, type Head } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
 import { readTimeline } from '../domain/timeline.ts';
+import { historyExpired } from '../reads/cuts.ts';
 import { inSnapshot, keysOf, type Plane } from '../reads/plane.ts';
+import { FeedBeforeStart } from './feed-before-start.ts';
 import type { ViewReader } from './view-reader.ts';
 
 /** Records that the log no longer has. */
@@ -22,13 +24,42 @@ export interface FeedStep {
 
 /** Batches of the timeline that are read at once. */
 const TIMELINE_STEP_BATCHES = 16;
+/** Views that are made at once; those beyond the bytes of a step are made again. */
+const VIEWS_PER_READ = 16;
 
 /** One step of a feed: some lines from an offset on, none at the end of what is applied. */
 export type FeedSource = (partition: number, from: number, bytesMax: number) => Promise<FeedStep>;
 
-export function feedSource(topic: string, plane: Plane, archive?: RecordArchive): FeedSource {
-  if (topic === TOPICS.events) return (...step) => readEvents(plane, archive, ...step);
-  return (partition, from, bytesMax) => readViews(plane, partition, from, bytesMax);
+/**
+ * @param retained whether a feed of events from before the start of the history begins with what is
+ * kept of it, instead of being refused
+ */
+export function feedSource(
+  topic: string,
+  plane: Plane,
+  archive?: RecordArchive,
+  retained = false,
+): FeedSource {
+  const before = new FeedBeforeStart(plane);
+  const startOf = (partition: number) => plane.shards.at(partition).record.historyStart;
+  if (topic === TOPICS.events) {
+    return (partition, from, bytesMax) => {
+      const start = startOf(partition);
+      if (from >= start) return readEvents(plane, archive, partition, from, bytesMax);
+      if (!retained) throw historyExpired(partition, start, 'query.from');
+      return before.events(partition, from, bytesMax);
+    };
+  }
+  return (partition, from, bytesMax) => {
+    if (from >= startOf(partition)) return readViews(plane, partition, from, bytesMax);
+    return before.views(partition, from, bytesMax, (reader, rows) => {
+      const changes = rows.map(({ keys, entity, offset }): [string, number] => [
+        partitionKey(keys.tenant, entity),
+        offset,
+      ]);
+      return changedLines(plane, reader, partition, changes);
+    });
+  };
 }
 
 /**
@@ -145,6 +176,26 @@ async function linesOf(
   step: { newest: ReadonlyMap<string, number>; next: number; bytesMax: number },
 ): Promise<FeedStep> {
   const changes = [...step.newest].sort((a, b) => a[1] - b[1]);
+  const lines: FeedLine[] = [];
+  let bytes = 0;
+  for (let at = 0; at < changes.length; at += VIEWS_PER_READ) {
+    const part = changes.slice(at, at + VIEWS_PER_READ);
+    for (const line of await changedLines(plane, reader, partition, part)) {
+      lines.push(line);
+      bytes += line.json.length;
+      if (bytes >= step.bytesMax) return { lines, next: line.offset + 1 };
+    }
+  }
+  return { lines, next: step.next };
+}
+
+/** The views of entities whose newest change is still the one at an offset. */
+async function changedLines(
+  plane: Plane,
+  reader: ViewReader,
+  partition: number,
+  changes: readonly (readonly [key: string, offset: number])[],
+): Promise<FeedLine[]> {
   const heads = await reader.getMany(
     changes.map(([key]) => {
       const { tenant, entity } = splitPartitionKey(key);
@@ -152,18 +203,13 @@ async function linesOf(
     }),
   );
   const lines: FeedLine[] = [];
-  let bytes = 0;
   for (const [i, [key, offset]] of changes.entries()) {
     const row = heads[i];
     if (!row) continue;
     const head = decodeHead(row);
-    if (head.offset !== offset) continue;
-    const line = await lineOf(plane, reader, partition, key, head);
-    lines.push(line);
-    bytes += line.json.length;
-    if (bytes >= step.bytesMax) return { lines, next: offset + 1 };
+    if (head.offset === offset) lines.push(await lineOf(plane, reader, partition, key, head));
   }
-  return { lines, next: step.next };
+  return lines;
 }
 
 async function lineOf(

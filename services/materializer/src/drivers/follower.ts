@@ -81,6 +81,8 @@ export class Follower {
     following.ending.abort();
     await following.loop;
     await following.ahead?.records;
+    // Whoever else was writing sees that the shard is closed.
+    await shard.exclusively(async () => {});
     this.#followed.delete(shard);
   }
 
@@ -121,13 +123,23 @@ export class Follower {
 
   /** @returns false at the end of the log */
   async #step(following: Following): Promise<boolean> {
-    const { shard, known, ending } = following;
+    const { shard, ending } = following;
     if (ending.signal.aborted) return true;
-    const { store, onApplied } = this.#ports;
     const records = await this.#next(following);
     if (records.length === 0) return false;
     const startedAt = performance.now();
-    const { rocks } = store;
+    const batch = await shard.exclusively(() => this.#apply(following, records));
+    if (batch !== undefined) this.#ports.onApplied(shard, batch, startedAt);
+    return true;
+  }
+
+  /** @returns undefined when the shard was closed before anything was written */
+  async #apply(
+    following: Following,
+    records: readonly LogRecord[],
+  ): Promise<FoldedBatch | undefined> {
+    const { shard, known } = following;
+    const { rocks } = this.#ports.store;
     const { record, partition } = shard;
     const batch = await foldRecords(rocks, record, partition, records, this.#settings, known);
     // There is more, and nobody else to use the time: read on while the store writes.
@@ -135,12 +147,11 @@ export class Follower {
       const from = batch.shard.applied + 1;
       following.ahead = { from, records: this.#read(shard, from).catch(() => undefined) };
     }
-    if (shard.state === 'closed') return true;
+    if (shard.state === 'closed') return undefined;
     await rocks.write(batch.writes);
     batch.written();
     shard.advance(batch.shard);
-    onApplied(shard, batch, startedAt);
-    return true;
+    return batch;
   }
 
   /** What comes next in the log; often it was read while the batch before was written. */

@@ -26,6 +26,8 @@ export interface ReplaySettings {
 /** A range of one partition, both ends inclusive. */
 export interface ReplayRange {
   readonly keys: ShardKeys;
+  /** Events before it are still there only for the memories that they brought. */
+  readonly historyStart: number;
   readonly first: number;
   readonly last: number;
   /** Only these entities, in order; absent: all. */
@@ -87,7 +89,7 @@ export class ReplayRun {
   }
 
   async #scan(range: ReplayRange, bounds: { gte: Buffer; lt: Buffer }): Promise<void> {
-    const { keys, first, last } = range;
+    const { keys, historyStart, first, last } = range;
     const start = keys.table('v').length;
     let current:
       | { entity: string; fold: EntityFold; whole: EntityFold; folded: number }
@@ -99,6 +101,8 @@ export class ReplayRun {
       this.#signal.throwIfAborted();
       for (const { key, value } of rows) {
         if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+        const offset = key.readUIntBE(key.length - 7, 6);
+        if (offset < historyStart) continue;
         const entity = key.toString('latin1', start, key.length - 8);
         if (current?.entity !== entity) {
           if (current) await this.#finish(keys, current);
@@ -109,7 +113,6 @@ export class ReplayRun {
         const { rejected, event: json } = decodeHistory(value);
         if (rejected) continue;
         const event = JSON.parse(json.toString()) as CloudEvent;
-        const offset = key.readUIntBE(key.length - 7, 6);
         const logEvent = { offset, hlc: parseHlc(event.hlc), event };
         if (this.#plan.projection.name !== 'view') current.whole.apply(logEvent);
         if (offset < first || offset > last) continue;

@@ -51,6 +51,15 @@ export class ShardSnapshots {
   }
 
   /**
+   * The offset up to which any kept snapshot goes, once there are as many as are kept: what is
+   * before it is needed by none, not even if the newest can't be read. −1: no such.
+   */
+  async coveredOffset(partition: number): Promise<number> {
+    const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    return names[SNAPSHOTS_KEPT - 1]?.offset ?? -1;
+  }
+
+  /**
    * Writes all rows of a shard, as they are in a snapshot of the store; reads them back, and then
    * publishes the manifest. Nothing when the shard has applied nothing.
    */

@@ -23,7 +23,10 @@ const PAST_ROWS_MAX = 256;
 /** A state of the past, with the newest stamp of the partition where its last event tells it. */
 export interface PastState {
   readonly state: EntityState;
-  /** The offset of the newest row of the entity within the cut, rejected ones included. */
+  /**
+   * The offset of the newest event of the entity within the cut, rejected ones included; −1 where
+   * the history begins later and the stored state is all there is.
+   */
   readonly rowOffset: number;
   readonly rowMaxHlc: bigint;
 }
@@ -108,7 +111,7 @@ export class ViewReader {
       lt = rows.at(-1)?.key ?? lt;
     }
     const newest = events[0];
-    if (newest === undefined) return undefined;
+    if (newest === undefined && base === undefined) return undefined;
     const state = base ?? emptyState();
     for (let i = events.length - 1; i >= 0; i--) {
       const { offset: at, row } = events[i] as (typeof events)[number];
@@ -118,7 +121,7 @@ export class ViewReader {
     }
     return state.sequence === 0
       ? undefined
-      : { state, rowOffset: newest.offset, rowMaxHlc: newest.row.maxHlc };
+      : { state, rowOffset: newest?.offset ?? -1, rowMaxHlc: newest?.row.maxHlc ?? 0n };
   }
 
   /** The newest stamp of a partition up to an offset; 0n when there is none. */

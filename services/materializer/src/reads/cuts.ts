@@ -129,17 +129,33 @@ export async function resolveAsOf(plane: Plane, request: CutRequest): Promise<Re
   return cut;
 }
 
-/** @throws MemplaneError `history_expired` for a cut before the history that is kept */
-export function checkHistoryOf(plane: Plane, cut: ResolvedCut, field: string): void {
-  for (const [partition, offset] of cut.offsets) {
+/**
+ * Call it also within the snapshot that is read: whatever has been removed there, the start had moved
+ * before.
+ * @throws MemplaneError `history_expired` for a cut before the history that is kept
+ */
+export function checkHistoryOf(
+  plane: Plane,
+  { offsets }: Pick<ResolvedCut, 'offsets'>,
+  field: string,
+): void {
+  for (const [partition, offset] of offsets) {
     const { historyStart } = plane.shards.at(partition).record;
     if (offset < 0 || offset >= historyStart - 1) continue;
-    throw new MemplaneError(
-      'history_expired',
-      `The history of partition ${partition} begins at offset ${historyStart}.`,
-      { field, extra: { partition, historyStart } },
-    );
+    throw historyExpired(partition, historyStart, field);
   }
+}
+
+export function historyExpired(
+  partition: number,
+  historyStart: number,
+  field: string,
+): MemplaneError {
+  return new MemplaneError(
+    'history_expired',
+    `The history of partition ${partition} begins at offset ${historyStart}.`,
+    { field, extra: { partition, historyStart } },
+  );
 }
 
 async function resolve(

@@ -4,7 +4,7 @@ import { parseAsOf } from '../domain/as-of.ts';
 import { decodeId, type MemoryRow } from '../domain/rows.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
-import { type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
+import { checkHistoryOf, type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 export interface EntityRequest {
@@ -36,7 +36,10 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
     const own = await readOwnPast(plane, request, asOf);
     if (own !== undefined) return own;
     const cut = await resolveAsOf(plane, { asOf, tenant, entity, wait });
-    const parts = await inSnapshot(plane, (reader) => partsAt(plane, reader, request, cut));
+    const parts = await inSnapshot(plane, (reader) => {
+      checkHistoryOf(plane, cut, 'query.asOf');
+      return partsAt(plane, reader, request, cut);
+    });
     return answer(plane, entity, parts, cut, partition);
   }
   return inSnapshot(plane, async (reader) => {
@@ -71,8 +74,9 @@ async function readOwnPast(
   const isOwn = asOf.kind === 'event' || (asOf.kind === 'offset' && asOf.epoch === undefined);
   if (!isOwn) return undefined;
   const keys = keysOf(plane.log.info, tenant, entity);
-  const { applied, historyStart } = plane.shards.at(keys.partition).record;
+  const { applied } = plane.shards.at(keys.partition);
   return inSnapshot(plane, async (reader) => {
+    const { historyStart } = plane.shards.at(keys.partition).record;
     let offset: number;
     if (asOf.kind === 'offset') offset = asOf.offset;
     else {

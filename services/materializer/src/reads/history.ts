@@ -2,13 +2,14 @@ import { type CloudEvent, MemplaneError } from '@memplane/contracts';
 import { after, EVENT_KIND, offsetText, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeHistory, decodeId } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
+import { historyExpired } from './cuts.ts';
 import { notFound } from './entity.ts';
 import { inSnapshot, keysOf, type Plane } from './plane.ts';
 
 export interface HistoryRequest {
   readonly tenant: string;
   readonly entity: string;
-  /** The first offset. */
+  /** The first offset; 0: where the history begins. */
   readonly from: number;
   readonly limit: number;
 }
@@ -23,14 +24,12 @@ export async function readHistory(plane: Plane, request: HistoryRequest): Promis
   return inSnapshot(plane, async (reader) => {
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
-    if (from > 0 && from < shard.historyStart) {
-      throw new MemplaneError(
-        'history_expired',
-        `The history begins at offset ${shard.historyStart}.`,
-        { field: 'query.from', extra: { historyStart: shard.historyStart } },
-      );
+    const { historyStart } = shard;
+    if (from > 0 && from < historyStart) {
+      throw historyExpired(keys.partition, historyStart, 'query.from');
     }
-    const rows = await eventRows(reader, keys, entity, from, limit + 1);
+    const first = Math.max(from, historyStart);
+    const rows = await eventRows(reader, keys, entity, first, limit + 1);
     const next = rows[limit];
     const events = rows
       .slice(0, limit)
@@ -100,7 +99,7 @@ export async function findEvents(
   if (entity !== undefined) {
     const keys = keysOf(info, tenant, entity);
     const row = await reader.get(keys.id(id, entity));
-    return row === null ? [] : [{ keys, entity, offset: decodeId(row).offset }];
+    return row === null ? [] : kept(plane, [{ keys, entity, offset: decodeId(row).offset }]);
   }
   const found = await Promise.all(
     plane.shards.all().map(async ({ partition }) => {
@@ -120,7 +119,14 @@ export async function findEvents(
       }));
     }),
   );
-  return found.flat().slice(0, limit);
+  return kept(plane, found.flat()).slice(0, limit);
+}
+
+/** What is before the history's start is gone, whether or not it has been removed yet. */
+function kept(plane: Plane, places: readonly EventPlace[]): EventPlace[] {
+  return places.filter(
+    ({ keys, offset }) => offset >= plane.shards.at(keys.partition).record.historyStart,
+  );
 }
 
 export interface EventRequest {

@@ -3,14 +3,20 @@ import {
   type Json,
   type LivenessItem,
   type LivenessRequest,
-  MemplaneError,
 } from '@memplane/contracts';
 import { compileFilter, type Matcher, parseFilter } from '@memplane/filter';
 import { type ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeHead, decodeId, decodeMemory, decodeUntil } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
-import { checkCut, cutOfToken, type ResolvedCut, tokenOf, waiting } from './cuts.ts';
+import {
+  checkCut,
+  checkHistoryOf,
+  cutOfToken,
+  type ResolvedCut,
+  tokenOf,
+  waiting,
+} from './cuts.ts';
 import { inSnapshot, keysOf, type Plane } from './plane.ts';
 
 interface Candidate {
@@ -35,8 +41,8 @@ export async function checkItems(
     const keys = keysOf(plane.log.info, tenant, item.entity);
     return { item, keys, cutOffset: cut.offsets.get(keys.partition) ?? -1 };
   });
-  checkHistory(plane, candidates);
   const live = await inSnapshot(plane, async (reader) => {
+    checkHistoryOf(plane, cut, 'body.cut');
     const shown = await versionsShown(reader, candidates, cut.timeMs);
     if (matches === undefined) return shown;
     const matching = await entitiesMatching(
@@ -56,17 +62,6 @@ export async function checkItems(
 function filterOf(json: unknown): Matcher | undefined {
   if (json === undefined) return undefined;
   return compileFilter(parseFilter(json, { field: 'body.entityFilter' }));
-}
-
-function checkHistory(plane: Plane, candidates: readonly Candidate[]): void {
-  for (const { keys, cutOffset } of candidates) {
-    const historyStart = plane.shards.at(keys.partition).record.historyStart;
-    if (cutOffset >= 0 && cutOffset < historyStart - 1) {
-      throw new MemplaneError('history_expired', `The history begins at offset ${historyStart}.`, {
-        field: 'body.cut',
-      });
-    }
-  }
 }
 
 /**

@@ -61,6 +61,7 @@ export async function queryEntities(
   const past = await pastCut(plane, tenant, request, from, wait);
   const ranges = rangesOf(planFilter(filter));
   return inSnapshot(plane, async (reader) => {
+    if (past) checkHistoryOf(plane, past, from === undefined ? 'body.asOf' : 'body.cursor');
     const cut = past ?? (await latestCut(plane, reader));
     const run = new QueryRun(plane, reader, {
       tenant,

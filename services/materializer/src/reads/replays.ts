@@ -1,5 +1,5 @@
 import { hlcToMs } from '@memplane/clock';
-import { MemplaneError, type ReplayRequest } from '@memplane/contracts';
+import type { ReplayRequest } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
 import { ShardKeys } from '../domain/keys.ts';
 import { projectionOf } from '../domain/replay.ts';
@@ -10,7 +10,7 @@ import {
   ReplayRun,
   type ReplaySettings,
 } from '../drivers/replay-run.ts';
-import { latestCut, type ResolvedCut, resolveAsOf, tokenOf } from './cuts.ts';
+import { historyExpired, latestCut, type ResolvedCut, resolveAsOf, tokenOf } from './cuts.ts';
 import { liveViews } from './entity.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
@@ -32,21 +32,23 @@ export async function planReplay(
   const cut = await endOf(plane, request.to, { tenant, only, wait });
   const firsts = await beginningOf(plane, request.from, { tenant, only, wait });
   const ranges: ReplayRange[] = [];
-  for (const { partition, record } of plane.shards.all()) {
+  for (const { partition } of plane.shards.all()) {
     const mine = entities
       ?.filter((entity) => keysOf(plane.log.info, tenant, entity).partition === partition)
       .sort();
     if (mine?.length === 0) continue;
     const first = firsts(partition);
     const last = cut.offsets.get(partition) ?? -1;
-    if (first < record.historyStart && last >= 0 && record.historyStart > 0) {
-      throw new MemplaneError('history_expired', 'The history no longer goes back that far.', {
-        field: 'body.from',
-        extra: { partition, historyStart: record.historyStart },
-      });
-    }
+    if (last >= 0) checkFirst(plane, partition, first);
     const keys = new ShardKeys(tenant, partition);
-    ranges.push({ keys, first, last, ...(mine === undefined ? {} : { entities: mine }) });
+    const { historyStart } = plane.shards.at(partition).record;
+    ranges.push({
+      keys,
+      historyStart,
+      first,
+      last,
+      ...(mine === undefined ? {} : { entities: mine }),
+    });
   }
   const plan: ReplayPlan = {
     projection: projectionOf(request.projection, liveViews),
@@ -55,6 +57,12 @@ export async function planReplay(
     timeMs: cut.timeMs,
   };
   return workOf(plane, plan, settings, tokenOf(plane, cut));
+}
+
+/** @throws MemplaneError `history_expired` */
+function checkFirst(plane: Plane, partition: number, first: number): void {
+  const { historyStart } = plane.shards.at(partition).record;
+  if (first < historyStart) throw historyExpired(partition, historyStart, 'body.from');
 }
 
 function workOf(
@@ -70,6 +78,9 @@ function workOf(
     counts: () => ({ read: run?.read ?? 0, folded: run?.folded ?? 0 }),
     run: (signal) =>
       inSnapshot(plane, (reader) => {
+        for (const { keys, first, last } of plan.ranges) {
+          if (last >= 0) checkFirst(plane, keys.partition, first);
+        }
         run = new ReplayRun(plan, settings, reader, signal);
         return run.run();
       }),

@@ -1,4 +1,4 @@
-import type { CloudEvent, TraceNode } from '@memplane/contracts';
+import { type CloudEvent, MemplaneError, type TraceNode } from '@memplane/contracts';
 import { parseCause } from '../domain/causation.ts';
 import { after, ShardKeys, toKey } from '../domain/keys.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
@@ -60,7 +60,11 @@ class Tracer {
 
   async run(place: EventPlace): Promise<Trace> {
     const [root] = await this.#load([place], 0);
-    if (root === undefined) throw new Error('the event that was found has no history row');
+    if (root === undefined) {
+      throw new MemplaneError('history_expired', 'The event is older than the history kept.', {
+        field: 'query.id',
+      });
+    }
     await this.#causes(root);
     await this.#effects(root);
     const nodes = [...this.#nodes.values()].sort((a, b) => a.distance - b.distance);
@@ -143,6 +147,8 @@ class Tracer {
     );
     const effects: { place: EventPlace; id: string }[] = [];
     for (const { place, id, named } of found.flat()) {
+      const { historyStart } = this.#plane.shards.at(place.keys.partition).record;
+      if (place.offset < historyStart) continue;
       if (await this.#isOf(cause, place, named)) effects.push({ place, id });
     }
     return effects;

@@ -1,4 +1,4 @@
-import { FEED_RECORDS_MAX, getFeed, MemplaneError } from '@memplane/contracts';
+import { FEED_RECORDS_MAX, getFeed, MemplaneError, TOPICS } from '@memplane/contracts';
 import { type Route, route } from '@memplane/runtime';
 import { formatOf, resumeFrom } from '../domain/feed.ts';
 import { feedSource, type RecordArchive } from '../drivers/feed-sources.ts';
@@ -23,14 +23,14 @@ export function getFeedRoute(
     const format = formatOf(headers.accept);
     const lastEventId = headers['last-event-id'];
     const stream = await openFeed(
-      feedSource(params.topic, plane, archive),
+      feedSource(params.topic, plane, archive, query.retained === 'true'),
       {
         topic: params.topic,
         format,
         shard,
         from: resumeFrom(
           typeof lastEventId === 'string' ? lastEventId : undefined,
-          query.from ?? 0,
+          query.from ?? (params.topic === TOPICS.events ? shard.record.historyStart : 0),
         ),
         limit: query.limit ?? FEED_RECORDS_MAX,
         waitMs: query.waitMs ?? (format === 'sse' ? settings.feedWaitMs : 0),

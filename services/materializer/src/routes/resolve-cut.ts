@@ -12,6 +12,9 @@ export function resolveCutRoute(plane: Plane): Route {
       asOf === undefined
         ? await inSnapshot(plane, (reader) => latestCut(plane, reader))
         : await resolveAsOf(plane, { asOf, tenant, entity, wait, field: 'body.asOf' });
-    return ok({ token: tokenOf(plane, cut), timeMs: cut.timeMs });
+    const historyStarts = Object.fromEntries(
+      Array.from(plane.shards, ({ partition, record }) => [partition, record.historyStart]),
+    );
+    return ok({ token: tokenOf(plane, cut), timeMs: cut.timeMs, historyStarts });
   });
 }
