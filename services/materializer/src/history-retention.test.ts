@@ -301,9 +301,12 @@ test('whatever is removed: every cut that is kept answers as if nothing had been
           for (let more = true; more; round++) {
             more = false;
             for (const shard of pruned.shards) {
-              more = (await applyNext(pruned, shard, batch)) || more;
-              await applyNext(whole, whole.shards.at(shard.partition), batch);
-              await prune(pruned, shard, rowsMax, cuts[round % cuts.length] ?? 0);
+              const [applied] = await Promise.all([
+                applyNext(pruned, shard, batch),
+                applyNext(whole, whole.shards.at(shard.partition), batch),
+                prune(pruned, shard, rowsMax, cuts[round % cuts.length] ?? 0),
+              ]);
+              more ||= applied;
             }
             if (round % 4 === 0) await compare({ pruned, whole });
           }

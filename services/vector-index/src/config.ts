@@ -75,6 +75,18 @@ export const VECTOR_INDEX_SETTINGS = {
     3,
     'times that an index found damaged is built anew from the log before the next start',
   ),
+  index_ended_rows_max: integer(
+    'MEMPLANE_INDEX_ENDED_ROWS_MAX',
+    10_000,
+    'rows whose history is gone after which, if they are a quarter of all, the index is built anew without them',
+    { min: 1 },
+  ),
+  historyCheckMs: integer(
+    'MEMPLANE_INDEX_HISTORY_CHECK_MS',
+    60_000,
+    'how often the views are asked where their history begins',
+    { min: 10, unit: 'ms' },
+  ),
   embedderUrl: text(
     'MEMPLANE_EMBEDDER_URL',
     undefined,

@@ -28,11 +28,12 @@ export interface NumberedGeneration {
 }
 
 /**
- * The index that answers, and, after a change of the model or the dimensions, the one that is built
- * beside it from the log until it has all that the first has. `CURRENT` names the one that answers.
+ * The index that answers, and, after a change of the model or the dimensions, or when much of it can no
+ * longer be shown, the one that is built beside it from the log until it has all that the first has. `CURRENT` names the one that answers.
  */
 export class Generations {
   readonly #folder: string;
+  readonly #options: GenerationOptions;
   readonly #retireMs: number;
   #live: NumberedGeneration;
   #building: NumberedGeneration | undefined;
@@ -41,6 +42,7 @@ export class Generations {
   /** @param retireMs how long searches under way may go on with a generation that was replaced */
   constructor(folder: string, options: GenerationOptions, retireMs: number) {
     this.#folder = folder;
+    this.#options = options;
     this.#retireMs = retireMs;
     mkdirSync(folder, { recursive: true });
     const current = this.#readCurrent();
@@ -75,6 +77,18 @@ export class Generations {
 
   get all(): readonly NumberedGeneration[] {
     return this.#building ? [this.#live, this.#building] : [this.#live];
+  }
+
+  /**
+   * Begins the same index once more, to be filled with what can still be shown.
+   * @returns the new one; undefined while another is being built
+   */
+  beginAnew(): Generation | undefined {
+    if (this.#building) return undefined;
+    const number = this.#live.number + 1;
+    rmSync(this.#place(number), { recursive: true, force: true });
+    this.#building = this.#open(number, this.#options);
+    return this.#building.index;
   }
 
   /** Switches once the new generation has all that the live one has; true when it did. */

@@ -64,7 +64,10 @@ export async function search(
   const snapshot = past
     ? generation.snapshot(tenant, cut, cut.timeMs, rank)
     : generation.latest(tenant, cut, cut.timeMs, rank);
-  const hits = await confirmed(parts, { tenant, request, cut, filter, snapshot }, signal);
+  const check = { tenant, request, cut, filter, snapshot };
+  const hits = await confirmed(parts, check, signal).catch((error: unknown) => {
+    throw past ? error : notCaughtUp(error);
+  });
   const { vectorsPending } = generation.status(tenant);
   return {
     results: hits.map(toHit),
@@ -78,6 +81,15 @@ export async function search(
     ...(vectorsPending > 0 ? { vectorsPending } : {}),
     ...(computes && !rank.vector ? { lexicalOnly: true as const } : {}),
   };
+}
+
+/** An index that is being filled has what is applied of before the history: that is no past asked for. */
+function notCaughtUp(error: unknown): unknown {
+  if (!(error instanceof MemplaneError) || error.code !== 'history_expired') return error;
+  return new MemplaneError('not_yet_visible', 'The index is being built.', {
+    retryAfterMs: 500,
+    cause: error,
+  });
 }
 
 function rankRequest(parts: SearchParts, request: Request, filter: SplitFilter): RankRequest {

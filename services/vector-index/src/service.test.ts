@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,12 @@ function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'recall-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+function folderBytes(folder: string): number {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => statSync(join(folder, name)))
+    .reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0);
 }
 
 const WORDS = 'harbour violin orchard lantern glacier pepper saddle ribbon compass walnut'.split(
@@ -78,6 +84,59 @@ test('a search repeated as of its token finds the same, after changes and a rebu
   index = await start(twin, dir);
   await same('after a rebuild');
   assert.deepEqual((await index.status()).generations[0]!.partitions, before);
+  await index.stop();
+});
+
+test('what ended before the history goes from the index, and what is left is found as before', async (t) => {
+  const random = seededRandom(11);
+  const dir = folderOf(t);
+  const twin = new Twin();
+  someEvents(twin, random, 400, 'a');
+  const env = { MEMPLANE_INDEX_ENDED_ROWS_MAX: '20', MEMPLANE_INDEX_HISTORY_CHECK_MS: '10' };
+  let index = await start(twin, dir, env);
+  t.after(() => index.stop().catch(() => {}));
+  const starts = twin.log.map((events) => events.length);
+  someEvents(twin, random, 100, 'b');
+  // Turns of before the start are gone by intent, so memories alone are compared.
+  const bodies = Array.from({ length: 20 }, (_, i) => ({
+    topK: 10,
+    filter: { n: { $gte: i % 2 } },
+    ...(i % 2 === 0
+      ? { vector: Array.from({ length: DIMENSIONS }, () => random() - 0.5) }
+      : { text: WORDS[i % 10], entity: `user/${i % 9}` }),
+  }));
+  const ids = ({ results }: { results: readonly { eventId: string }[] }) =>
+    results.map(({ eventId }) => eventId).sort();
+  const found = await Promise.all(bodies.map((body) => index.search(body)));
+  const tokens = found.map(({ token }) => token);
+  someEvents(twin, random, 50, 'c');
+  await index.search({ text: 'harbour' });
+  const [before] = (await index.status()).generations;
+  const size = folderBytes(join(dir, 'index'));
+  twin.historyStarts = Object.fromEntries(starts.entries());
+  const compared = async () => {
+    for (const [i, body] of bodies.entries()) {
+      const again = await index.search({ ...body, asOf: `token:${tokens[i]}` });
+      assert.deepEqual(ids(again), ids(found[i]!), JSON.stringify(body));
+    }
+  };
+  for (let generation = 1; generation < 2; ) {
+    const { generations } = await index.status();
+    generation = generations.length === 1 ? generations[0]!.generation : 1;
+    // Whichever answers, it answers.
+    await compared();
+  }
+  const [after] = (await index.status()).generations;
+  assert.ok(after!.rows < before!.rows * 0.75, `${after!.rows} of ${before!.rows} rows`);
+  await index.stop();
+  assert.ok(folderBytes(join(dir, 'index')) < size);
+  index = await start(twin, dir, env);
+  await compared();
+  await index.stop();
+  rmSync(join(dir, 'index'), { recursive: true });
+  index = await start(twin, dir, env);
+  await compared();
+  assert.equal((await index.status()).generations[0]!.rows, after!.rows);
   await index.stop();
 });
 

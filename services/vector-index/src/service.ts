@@ -31,6 +31,8 @@ import { searchRoute } from './routes/search.ts';
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
 const EMBED_RETRY_MS = 200;
+/** Of all rows: building anew costs as much as what stays. */
+const ENDED_PART_MIN = 0.25;
 const REBUILT = 'the index does not fit together: it is built anew from the log';
 
 /** What vector-index is given by its host. */
@@ -78,6 +80,9 @@ class VectorIndexService implements VectorIndex {
   #partitions = 0;
   #logId = '';
   #rebuilds = 0;
+  #historyCheckedAt = performance.now();
+  /** Those that were looked at last. */
+  #historyStarts = '';
   #rebuilding: Promise<void> | undefined;
   #connecting: Promise<void> | undefined;
   #maintenance: NodeJS.Timeout | undefined;
@@ -163,6 +168,7 @@ class VectorIndexService implements VectorIndex {
           return;
         }
       }
+      void this.#checkHistory();
       const old = this.#generations.live;
       if (!this.#generations.switchIfReady()) return;
       this.#logger.info(
@@ -174,6 +180,33 @@ class VectorIndexService implements VectorIndex {
       this.#gate.wake();
     } catch (error) {
       this.#logger.warn({ err: error }, 'keeping the index in order has failed');
+    }
+  }
+
+  /** Builds the index anew when too much of it is of before the history of the views. */
+  async #checkHistory(): Promise<void> {
+    const { historyCheckMs, index_ended_rows_max } = this.#config;
+    const now = performance.now();
+    if (this.#partitions === 0 || now - this.#historyCheckedAt < historyCheckMs) return;
+    this.#historyCheckedAt = now;
+    if (this.#generations.building) return;
+    try {
+      const { signal } = this.#stopping;
+      const { historyStarts } = await this.#views.resolveCut({ waitMs: 0 }, signal);
+      const starts = JSON.stringify([...historyStarts]);
+      if (signal.aborted || this.#rebuilding || starts === this.#historyStarts) return;
+      this.#historyStarts = starts;
+      const { rows, ended } = this.#generations.live.rowsEndedBefore(historyStarts);
+      if (ended < index_ended_rows_max || ended < rows * ENDED_PART_MIN) return;
+      const index = this.#generations.beginAnew();
+      if (!index) return;
+      this.#logger.info({ rows, ended }, 'the index is built anew without what has ended');
+      index.setLogId(this.#logId);
+      const pipeline = new Pipeline(index, this.#parts);
+      this.#pipelines.set(index, pipeline);
+      pipeline.start(this.#partitions);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'the views do not tell their history');
     }
   }
 

@@ -29,12 +29,20 @@ export interface LivenessQuestion {
   readonly waitMs: number;
 }
 
+export interface ResolvedCut extends Cut {
+  readonly timeMs: number;
+  /** By partition: the first offset whose history can be read. Cuts before the one before it can't. */
+  readonly historyStarts: HistoryStarts;
+}
+
+export type HistoryStarts = ReadonlyMap<number, number>;
+
 /** What the views are asked. */
 export interface Views {
   /** For each item, whether the view shows it at the cut. @throws MemplaneError as `/v1/liveness` */
   liveness(question: LivenessQuestion, signal: AbortSignal): Promise<readonly boolean[]>;
   /** The cut that a point in time means, with its time. @throws MemplaneError as `/v1/cuts` */
-  resolveCut(request: CutRequest, signal: AbortSignal): Promise<Cut & { readonly timeMs: number }>;
+  resolveCut(request: CutRequest, signal: AbortSignal): Promise<ResolvedCut>;
 }
 
 /** Makes vectors of texts. */

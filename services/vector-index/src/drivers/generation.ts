@@ -5,6 +5,7 @@ import { type Cut, MemplaneError } from '@memplane/contracts';
 import { type MemoryRow, memoryRow } from '../domain/memory-row.ts';
 import type {
   FeedLine,
+  HistoryStarts,
   RankRequest,
   RecallSnapshot,
   RecallStore,
@@ -116,7 +117,7 @@ export class Generation implements RecallStore {
         const memory = line.applied === false ? undefined : memoryRow(line.event);
         if (!memory) continue;
         const index = this.#tenant(memory.tenant);
-        if (!index.add(line, memory)) continue;
+        index.add(line, memory);
         touched.add(index);
         rows++;
         digest = BigInt.asUintN(64, digest + rowDigest(line, memory));
@@ -159,6 +160,17 @@ export class Generation implements RecallStore {
 
   status(tenant: string): TenantStatus {
     return this.#tenant(tenant).status();
+  }
+
+  /** The rows of all tenants, and how many of them ended before the history begins. */
+  rowsEndedBefore(starts: HistoryStarts): { readonly rows: number; readonly ended: number } {
+    let rows = 0;
+    let ended = 0;
+    for (const index of this.#tenants.values()) {
+      rows += index.columns.count;
+      ended += index.endedBefore(starts);
+    }
+    return { rows, ended };
   }
 
   /** A bounded step of background work; false when there is none. */

@@ -17,7 +17,8 @@ export function createHttpFeed(invoker: Invoker, options: HttpFeedOptions): Even
     async *read(partition, from, signal) {
       const { feedWaitMs, feed_batch_lines_max } = options;
       const chunks = await invoker.stream('materializer', `/v1/feeds/${TOPICS.events}`, {
-        query: { partition, from, waitMs: feedWaitMs },
+        // From before the history's start: what an index needs of it, to be built anew.
+        query: { partition, from, waitMs: feedWaitMs, retained: 'true' },
         timeoutMs: 10 * 60_000,
         signal,
       });

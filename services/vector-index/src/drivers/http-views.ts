@@ -27,7 +27,13 @@ export function createHttpViews(invoker: Invoker, timeoutMs: number): Views {
         timeoutMs: timeoutMs + (request.waitMs ?? 0),
         signal,
       })) as CutResponse;
-      return { ...decodeToken(answer.token), timeMs: answer.timeMs };
+      const historyStarts = new Map(
+        Object.entries(answer.historyStarts).map(([partition, start]) => [
+          Number(partition),
+          start,
+        ]),
+      );
+      return { ...decodeToken(answer.token), timeMs: answer.timeMs, historyStarts };
     },
   };
 }

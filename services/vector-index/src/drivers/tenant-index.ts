@@ -7,7 +7,7 @@ import { readVector } from '../domain/embedding.ts';
 import { ExpiryQueue } from '../domain/expiry-queue.ts';
 import { fieldEntries } from '../domain/field-entries.ts';
 import type { MemoryRow } from '../domain/memory-row.ts';
-import type { FeedLine, RowDetails, TenantStatus } from '../domain/ports.ts';
+import type { FeedLine, HistoryStarts, RowDetails, TenantStatus } from '../domain/ports.ts';
 import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import { ChunkChecks } from './chunk-checks.ts';
@@ -94,13 +94,12 @@ export class TenantIndex implements TextSource {
     this.#loadMemory();
   }
 
-  /** Adds a row; false when its event is known already. */
-  add(line: FeedLine, memory: MemoryRow): boolean {
+  /**
+   * Adds a row. The views have applied its event: an id that is known here is one whose first event
+   * is older than the history, so that this one counts instead.
+   */
+  add(line: FeedLine, memory: MemoryRow): void {
     const entity = this.#entity(memory.entity);
-    const known = this.#db
-      .sql('SELECT row FROM events WHERE tenant = ? AND entity_ref = ? AND event_id = ?')
-      .get(this.#tenant, entity.ref, memory.eventId);
-    if (known) return false;
     const counts = frequencies(memory.text === undefined ? [] : termsOf(memory.text));
     let textLength = 0;
     for (const count of counts.values()) textLength += count;
@@ -120,7 +119,6 @@ export class TenantIndex implements TextSource {
       this.fields.add(row, fieldEntries(memory.metadata, this.#options.fields_per_row_max));
     }
     if (memory.kind !== 'forgotten') this.#addLive(row, memory);
-    return true;
   }
 
   /** Adds a vector that was computed for a row. */
@@ -196,6 +194,19 @@ export class TenantIndex implements TextSource {
     return { ...live, rows: live.rows.clone() };
   }
 
+  /** Rows that no cut can show any more: they ended before the history begins. */
+  endedBefore(starts: HistoryStarts): number {
+    const { columns } = this;
+    let ended = 0;
+    for (let row = 0; row < columns.count; row++) {
+      const start = starts.get(columns.partition(row)) ?? 0;
+      // A turn is shown for as long as its event is kept; a mark is of no use without what it ended.
+      const isOfItsTime = columns.kind(row) !== 'memory' && columns.offset(row) < start;
+      if (isOfItsTime || columns.supersededAt(row) < start) ended++;
+    }
+    return ended;
+  }
+
   /** All rows of an entity, of whatever time. */
   entityRows(entity: string): Bitmap {
     const found = this.#db
@@ -249,7 +260,7 @@ export class TenantIndex implements TextSource {
         metadata === undefined ? null : JSON.stringify(metadata),
       );
     this.#db
-      .sql('INSERT INTO events VALUES (?, ?, ?, ?)')
+      .sql('INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)')
       .run(this.#tenant, ref, memory.eventId, row);
     this.#db.sql('INSERT INTO entity_rows VALUES (?, ?, ?)').run(this.#tenant, ref, row);
   }

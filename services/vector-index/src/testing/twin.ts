@@ -22,6 +22,8 @@ export const DIMENSIONS = 16;
 /** A log and its views in memory: each answer is worked out from the whole log, naively. */
 export class Twin implements Invoker {
   readonly log: CloudEvent[][] = Array.from({ length: PARTITIONS }, () => []);
+  /** By partition. Events of before it are given only where a memory of theirs may still be shown. */
+  historyStarts: Record<string, number> = {};
   readonly #changed = new Set<() => void>();
   #clock = START_MS;
 
@@ -38,7 +40,8 @@ export class Twin implements Invoker {
       const offsets = new Map(this.log.map((events, p) => [p, events.length - 1]));
       const token =
         asOf?.replace('token:', '') ?? encodeToken({ logId: LOG_ID, epoch: 0, offsets });
-      return { token, timeMs: decodeToken(token).timeMs ?? Date.now() };
+      const timeMs = decodeToken(token).timeMs ?? Date.now();
+      return { token, timeMs, historyStarts: this.historyStarts };
     }
     const { cut, items, atMs } = options.body as LivenessRequest;
     const { offsets } = decodeToken(cut);
@@ -69,6 +72,25 @@ export class Twin implements Invoker {
     return false;
   }
 
+  /** Whether an earlier event of the entity has the id. */
+  #isCopy(partition: number, at: number): boolean {
+    const events = this.log[partition] ?? [];
+    const own = events[at];
+    return events.slice(0, at).some(({ id, subject }) => id === own?.id && subject === own.subject);
+  }
+
+  /** Whether a memory that an event brought is not ended before the history begins. */
+  #isShownLater(partition: number, at: number): boolean {
+    const events = this.log[partition] ?? [];
+    const memory = events[at]?.data.memory;
+    if (memory === undefined || 'forgotten' in memory || this.#isCopy(partition, at)) return false;
+    const start = this.historyStarts[partition] ?? 0;
+    return !events.slice(at + 1, start).some((event, i) => {
+      const same = event.subject === events[at]?.subject && event.data.memory?.id === memory.id;
+      return same && !this.#isCopy(partition, at + 1 + i);
+    });
+  }
+
   async stream(
     _service: string,
     _path: string,
@@ -79,13 +101,24 @@ export class Twin implements Invoker {
     const { log } = this;
     const changed = this.#changed;
     const { signal } = options;
+    const start = () => this.historyStarts[partition] ?? 0;
+    const kept = (p: number, at: number) => this.#isShownLater(p, at);
+    const mark = (p: number, at: number) => (this.#isCopy(p, at) ? { applied: false } : {});
     return (async function* () {
       for (;;) {
         const { promise, resolve } = Promise.withResolvers<void>();
         changed.add(resolve);
         signal?.addEventListener('abort', () => resolve(), { once: true });
-        for (const event of (log[partition] ?? []).slice(offset)) {
-          const line = JSON.stringify({ partition, offset: offset++, epoch: 0, event });
+        for (; offset < (log[partition]?.length ?? 0); offset++) {
+          const event = log[partition]?.[offset];
+          if (offset < start() && !kept(partition, offset)) continue;
+          const line = JSON.stringify({
+            partition,
+            offset,
+            epoch: 0,
+            ...mark(partition, offset),
+            event,
+          });
           yield Buffer.from(`${line}\n`);
         }
         if (signal?.aborted) return;
