@@ -5,6 +5,13 @@ export {
   Register,
   ReplicatedSet,
 } from './crdts.ts';
+export type {
+  DeadLetter,
+  DeadLetterOptions,
+  DeadLetterPage,
+  Redrive,
+  RedriveResult,
+} from './dead-letters.ts';
 export { MemplaneError, type MemplaneErrorDetails } from './errors.ts';
 export type { FeedOptions, FeedRecord } from './feed.ts';
 export type { CallOptions } from './http.ts';

@@ -1,6 +1,7 @@
 import { Appender } from './append.ts';
 import { Core } from './core.ts';
 import { Counter, type ListedCounter, listCounters, Register, ReplicatedSet } from './crdts.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { type FeedOptions, type FeedRecord, readFeed } from './feed.ts';
 import type { CallOptions } from './http.ts';
 import { Memories } from './memories.ts';
@@ -44,12 +45,15 @@ export class Memplane {
   readonly #appender: Appender;
   readonly #views: Views;
   readonly #memories: Memories;
+  /** Messages of `agent-inbox` that could never be appended; for operators. */
+  readonly deadLetters: DeadLetters;
 
   constructor(options: MemplaneOptions = {}) {
     this.#core = new Core(resolveOptions(options));
     this.#appender = new Appender(this.#core);
     this.#views = new Views(this.#core);
     this.#memories = new Memories(this.#core, this.#appender, this.#views);
+    this.deadLetters = new DeadLetters(this.#core);
   }
 
   /**

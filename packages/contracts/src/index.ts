@@ -1,4 +1,5 @@
 export * from './api/crdt-sync.ts';
+export * from './api/dead-letters.ts';
 export * from './api/event-ingest.ts';
 export * from './api/feeds.ts';
 export * from './api/liveness.ts';

@@ -2,6 +2,7 @@ import { PLANE_VERSION } from '@memplane/contracts';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
+import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
@@ -37,6 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addDemoCommand(program);
   addDataCommands(program);
   addReadCommands(program);
+  addDeadLetterCommands(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

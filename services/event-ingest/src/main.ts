@@ -1,25 +1,36 @@
 import path from 'node:path';
 import { openEmbeddedLog } from '@memplane/event-log';
-import { stopOnSignals } from '@memplane/runtime';
-import { readIngestConfig } from './config.ts';
-import { createEventIngest } from './service.ts';
+import { ConfigError, type Env, stopOnSignals } from '@memplane/runtime';
+import { readSidecarConfig } from '@memplane/runtime/dapr';
+import { type IngestConfig, readIngestConfig } from './config.ts';
+import { openDistributed } from './distributed.ts';
+import { createEventIngest, type IngestContext } from './service.ts';
 
-const dataDir = process.env['MEMPLANE_DATA_DIR'];
-if (!dataDir) throw new Error('MEMPLANE_DATA_DIR must name the folder of the log');
 const config = readIngestConfig(process.env);
-const log = await openEmbeddedLog({
-  dir: path.join(dataDir, 'log'),
-  produceDeadlineMs: config.produceDeadlineMs,
-});
-const service = await createEventIngest(config, { logWriter: log.writer });
+const context = await openContext(config, process.env);
+const service = await createEventIngest(config, context);
 await service.start();
 stopOnSignals(
   {
     drain: () => service.drain(),
     async stop() {
       await service.stop();
-      await log.writer.close();
+      await context.logWriter.close();
     },
   },
   { drainTimeoutMs: config.drainTimeoutMs + 5_000 },
 );
+
+async function openContext(config: IngestConfig, env: Env): Promise<IngestContext> {
+  if (config.kafkaBrokers === undefined) return openFolder(config, env['MEMPLANE_DATA_DIR']);
+  const sidecar = readSidecarConfig(env);
+  if (!sidecar) throw new ConfigError('with MEMPLANE_KAFKA_BROKERS, DAPR_HTTP_PORT is needed too');
+  return openDistributed(config, sidecar);
+}
+
+async function openFolder(config: IngestConfig, dir: string | undefined): Promise<IngestContext> {
+  if (!dir) throw new ConfigError('MEMPLANE_DATA_DIR must name the folder of the log');
+  const { produceDeadlineMs } = config;
+  const { writer } = await openEmbeddedLog({ dir: path.join(dir, 'log'), produceDeadlineMs });
+  return { logWriter: writer };
+}

@@ -7,6 +7,7 @@ import {
   HttpServer,
   type Invoker,
   type Logger,
+  type Route,
   type Service,
   type Telemetry,
 } from '@memplane/runtime';
@@ -15,17 +16,34 @@ import { Appender } from './appender.ts';
 import { ArchiveGauge } from './archive-gauge.ts';
 import type { IngestConfig } from './config.ts';
 import { Admission } from './domain/admission.ts';
+import type { DeadLetterLog } from './domain/dead-letter.ts';
+import type { DuplicateRecord } from './domain/duplicate-record.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
+import { Inbox } from './inbox/inbox.ts';
+import { createInboxMetrics } from './inbox/inbox-metrics.ts';
+import type { RedriveRecord } from './inbox/redrive-record.ts';
+import { inboxRoutes } from './inbox/routes.ts';
 import { Ingest } from './ingest.ts';
 import { createIngestMetrics } from './metrics.ts';
 import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { StorageState } from './storage-state.ts';
 
+export type SharedDuplicates = DuplicateRecord & { close(): Promise<void> };
+/** Told of identities that a shared record could not find or keep. */
+export type OnUnknownIds = (operation: 'find' | 'remember', ids: number, cause?: unknown) => void;
+
 /** What event-ingest is given by its host. The host opens and closes the log. */
 export interface IngestContext {
   readonly logWriter: LogWriter;
+  /** A record of recent ids that instances share; without it there is one in memory. */
+  readonly createDuplicates?: (onUnknown: OnUnknownIds) => SharedDuplicates;
+  /** Takes messages of `agent-inbox`. */
+  readonly inbox?: {
+    readonly deadLetters: DeadLetterLog;
+    readonly redriven: RedriveRecord;
+  };
   /** For `archive_behind`; without it appends never wait for the archive. */
   readonly invoker?: Invoker;
   readonly logger?: Logger;
@@ -58,7 +76,11 @@ class EventIngestService implements EventIngest {
   readonly #log: LogWriter;
   readonly #logger: Logger;
   readonly #telemetry: Telemetry;
-  readonly #duplicates: EmbeddedDuplicates;
+  readonly #duplicates: DuplicateRecord;
+  /** Fills the record at the start. */
+  readonly #load: () => Promise<void>;
+  readonly #shared: SharedDuplicates | undefined;
+  readonly #inbox: IngestContext['inbox'];
   readonly #admission: Admission;
   readonly #stamps: Stamps;
   readonly #archive: ArchiveGauge | undefined;
@@ -75,7 +97,13 @@ class EventIngestService implements EventIngest {
     this.#log = context.logWriter;
     this.#telemetry = telemetry;
     this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
-    this.#duplicates = new EmbeddedDuplicates(config.recent_ids_max);
+    this.#inbox = context.inbox;
+    this.#shared = context.createDuplicates?.(this.#countUnknown());
+    const embedded = new EmbeddedDuplicates(config.recent_ids_max);
+    this.#duplicates = this.#shared ?? embedded;
+    this.#load = this.#shared
+      ? async () => {}
+      : () => embedded.load(this.#log, config.recent_ids_max);
     this.#admission = new Admission(config);
     this.#storage = new StorageState(config.storageRetryMs);
     const driftMaxMs = config.clockDriftMs;
@@ -97,7 +125,7 @@ class EventIngestService implements EventIngest {
   async start(): Promise<void> {
     this.#port = await this.#server.listen();
     this.#archive?.start();
-    this.#duplicates.load(this.#log, this.#config.recent_ids_max).then(
+    this.#load().then(
       () => {
         this.#isLoaded = true;
         this.#loaded.resolve();
@@ -122,6 +150,8 @@ class EventIngestService implements EventIngest {
     this.#archive?.stop();
     await this.#server.stop();
     await this.#thread?.stop();
+    await this.#shared?.close();
+    await this.#inbox?.deadLetters.close();
     await this.#telemetry.stop();
   }
 
@@ -163,9 +193,37 @@ class EventIngestService implements EventIngest {
       description: 'The one writer of the log: validation, identity, stamps, idempotency.',
       telemetry: this.#telemetry,
       logger: this.#logger,
-      routes: [appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min })],
+      routes: [
+        appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
+        ...this.#inboxRoutes(ingest, now),
+      ],
       readiness: () => this.#readiness(),
     });
+  }
+
+  #inboxRoutes(ingest: Ingest, now: () => number): Route[] {
+    if (!this.#inbox) return [];
+    const { deadLetters, redriven } = this.#inbox;
+    const inbox = new Inbox({
+      ingest,
+      deadLetters,
+      dimensions: this.#config.embeddingDimensions,
+      now,
+      metrics: createInboxMetrics(this.#telemetry.meter),
+      logger: this.#logger,
+    });
+    return inboxRoutes({ ...this.#config, inbox, deadLetters, redriven });
+  }
+
+  #countUnknown(): OnUnknownIds {
+    const unknown = this.#telemetry.meter.createCounter('memplane.ingest.recent_ids.unknown', {
+      unit: '{id}',
+    });
+    return (operation, ids, cause) => {
+      unknown.add(ids, { operation });
+      if (cause === undefined) return;
+      this.#logger.warn({ err: cause, operation, ids }, 'the record of recent ids does not answer');
+    };
   }
 
   #readiness(): { ready: boolean; [detail: string]: unknown } {

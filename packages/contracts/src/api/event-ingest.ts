@@ -140,5 +140,3 @@ export const appendEvents = operation({
     'dependency_unavailable',
   ],
 });
-
-export const EVENT_INGEST_OPERATIONS = [appendEvents] as const;

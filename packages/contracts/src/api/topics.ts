@@ -10,6 +10,7 @@ import {
 } from '../event.ts';
 import { TOPICS } from '../names.ts';
 import { crdtAlertSchema } from './crdt-sync.ts';
+import { storedDeadLetterSchema } from './dead-letters.ts';
 import { viewFeedLineSchema } from './feeds.ts';
 
 const shape = shortEventSchema.shape;
@@ -61,8 +62,10 @@ export const TOPIC_MESSAGES = {
     contentType: 'application/json',
   },
   [TOPICS.inboxDead]: {
-    description: 'What could not be appended for good. A re-driven one takes a new position.',
-    schema: shortEventSchema,
+    description:
+      'Messages of agent-inbox that could not be appended for good, with the reason. A re-driven ' +
+      'one takes a new position.',
+    schema: storedDeadLetterSchema,
     contentType: 'application/json',
   },
   [TOPICS.views]: {

@@ -140,6 +140,18 @@ test('a delivery ends in time, and the next one of the key waits for what it lef
   );
 });
 
+test('what is refused to the service, or damaged, is not held against the message', async () => {
+  for (const code of ['forbidden', 'unauthorized', 'storage_damaged'] as const) {
+    const { handler, dropped } = ordered({
+      handle: async () => {
+        throw new MemplaneError(code, 'x');
+      },
+    });
+    assert.deepEqual(await handler([message(0, 'a')], context()), ['RETRY'], code);
+    assert.deepEqual(dropped, []);
+  }
+});
+
 test('no more keys are at work than allowed', async () => {
   let now = 0;
   let most = 0;

@@ -4,7 +4,10 @@ import type { InboundMessage } from './delivery.ts';
 import type { DeliveryContext, DeliveryHandler, DeliveryStatus } from './subscription.ts';
 
 export interface KeyOrderedOptions {
-  /** Handles one message. What it throws decides: transient → RETRY, permanent → DROP. */
+  /**
+   * Handles one message. What it throws decides: DROP for what is permanent and about the message
+   * (4xx, but not what the service itself was refused), else RETRY.
+   */
   readonly handle: (message: InboundMessage, context: DeliveryContext) => Promise<void>;
   /**
    * Keeps a message that can never be handled, with the reason, before it is dropped. When this
@@ -106,7 +109,7 @@ class KeyOrdered {
       return 'SUCCESS';
     } catch (thrown) {
       const error = toMemplaneError(thrown);
-      if (error.transient && !this.#isPoison(message, error)) {
+      if (!isAboutMessage(error) && !this.#isPoison(message, error)) {
         onRetry?.(message, error);
         return 'RETRY';
       }
@@ -133,6 +136,11 @@ class KeyOrdered {
     }
     return count >= this.#options.unexpected_errors_max;
   }
+}
+
+function isAboutMessage(error: MemplaneError): boolean {
+  if (error.transient || error.status >= 500) return false;
+  return error.code !== 'unauthorized' && error.code !== 'forbidden';
 }
 
 interface Lane {

@@ -7,19 +7,6 @@ import type { AppId } from '../supervisor/secrets.ts';
 import { type Asked, DaprFixture } from './fixture.ts';
 
 // The project's own components, policies and configuration, under real sidecars.
-const SUBSCRIPTIONS = `apiVersion: dapr.io/v2alpha1
-kind: Subscription
-metadata:
-  name: inbox
-spec:
-  pubsubname: pubsub
-  topic: agent-inbox
-  routes:
-    default: /inbox
-  deadLetterTopic: agent-inbox-dead
-scopes:
-  - event-ingest
-`;
 const DELIVERY_TIMEOUT_MS = 60_000;
 
 const stack = new DaprFixture();
@@ -37,7 +24,7 @@ before(async () => {
   askedOfCrdt = crdtApp.asked;
   [agent, ingest, crdt] = await Promise.all([
     stack.sidecar('agent'),
-    stack.sidecar('event-ingest', app.port, SUBSCRIPTIONS),
+    stack.sidecar('event-ingest', app.port),
     stack.sidecar('crdt-sync', crdtApp.port),
   ]);
 });
@@ -79,13 +66,17 @@ async function until<T>(what: string, look: () => T | undefined): Promise<T> {
   }
 }
 
-test('a publish reaches Kafka under its key, and a subscriber as a CloudEvent', async () => {
+test('a publish reaches Kafka under its key, and a subscriber byte for byte', async () => {
   const path = 'publish/pubsub/agent-inbox?metadata.partitionKey=user%2F42';
   const published = await inAgent(path, { body: { type: 'Said', entity: 'user/42', id: 'e1' } });
   assert.equal(published.status, 204, published.text);
 
-  const delivered = await until('the delivery', () => asked.find((one) => one.path === '/inbox'));
-  const event = JSON.parse(delivered.body);
+  const delivered = await until('the delivery', () =>
+    asked.find((one) => one.path === '/subscriptions/agent-inbox'),
+  );
+  const [entry] = JSON.parse(delivered.body).entries;
+  const event = JSON.parse(Buffer.from(entry.event, 'base64').toString());
+  assert.equal(entry.metadata.__key, 'user/42');
   assert.equal(event.specversion, '1.0');
   assert.equal(event.source, 'agent');
   assert.deepEqual(event.data, { type: 'Said', entity: 'user/42', id: 'e1' });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { freePorts } from '@memplane/testkit/ports';
 import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
 import { etcdPlan } from '../server/etcd.ts';
 import { kafkaPlan } from '../server/kafka.ts';
+import type { ServerPlan } from '../server/plan.ts';
 import { ServerProcess } from '../server/process.ts';
 import { redisPlan } from '../server/redis.ts';
 import { sentryPlan } from '../server/sentry.ts';
@@ -59,9 +60,10 @@ export class DaprFixture implements AsyncDisposable {
     const asked: Asked[] = [];
     const server = createServer(async (request, response) => {
       const { method = '', url = '', headers } = request;
-      asked.push({ method, path: url, headers, body: await bodyOf(request) });
+      const body = await bodyOf(request);
+      asked.push({ method, path: url, headers, body });
       response.setHeader('content-type', 'application/json');
-      response.end(url === '/dapr/subscribe' ? '[]' : '{"status":"SUCCESS"}');
+      response.end(url === '/dapr/subscribe' ? '[]' : JSON.stringify(taken(body)));
     });
     const [port = 0] = await freePorts(1);
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -69,24 +71,41 @@ export class DaprFixture implements AsyncDisposable {
     return { port, asked };
   }
 
-  /** A sidecar as the stack runs it; `subscriptions` is YAML of declarative ones. */
-  async sidecar(appId: AppId, appPort?: number, subscriptions?: string): Promise<DaprdPlan> {
+  /** A sidecar as the stack runs it; `name` tells instances of one application apart. */
+  async sidecar(
+    appId: AppId,
+    appPort?: number,
+    name = `${appId}-dapr`,
+    httpPort?: number,
+  ): Promise<DaprdPlan> {
     if (!this.#shared) throw new Error('the fixture is not started');
-    const resources = join(this.dir, 'resources', appId);
-    mkdirSync(resources, { recursive: true });
-    if (subscriptions) writeFileSync(join(resources, 'subscriptions.yaml'), subscriptions);
     const plan = await daprdPlan({
       ...this.#shared,
       dir: this.dir,
       appId,
+      name,
       ...(appPort === undefined ? {} : { appPort }),
+      ...(httpPort === undefined ? {} : { httpPort }),
       apiToken: this.tokens.apiTokens[appId],
       appToken: this.tokens.appTokens[appId],
-      resources: [resources],
       traceSamplingRate: 0,
     });
-    this.#servers.push(await ServerProcess.start(plan));
+    await this.run(plan);
     return plan;
+  }
+
+  /** One of the fixture's processes by its name: `kafka`, `redis`, `etcd`, or a sidecar's. */
+  server(name: string): ServerProcess {
+    const server = this.#servers.find(({ plan }) => plan.name === name);
+    if (!server) throw new Error(`there is no ${name}`);
+    return server;
+  }
+
+  /** A process that ends with the fixture, before what it runs on. */
+  async run(plan: ServerPlan): Promise<ServerProcess> {
+    const server = await ServerProcess.start(plan);
+    this.#servers.push(server);
+    return server;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,6 +113,13 @@ export class DaprFixture implements AsyncDisposable {
     for (const app of this.#apps) app.close().closeAllConnections();
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** That all messages of a delivery were taken, in bulk or not. */
+function taken(body: string): unknown {
+  const entries = body.startsWith('{') ? JSON.parse(body).entries : undefined;
+  if (!Array.isArray(entries)) return { status: 'SUCCESS' };
+  return { statuses: entries.map(({ entryId }) => ({ entryId, status: 'SUCCESS' })) };
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

@@ -29,24 +29,6 @@ import type { AppId } from '../supervisor/secrets.ts';
 import { DaprFixture } from './fixture.ts';
 
 // What services speak to their sidecars with, on real ones.
-const SUBSCRIPTION = `apiVersion: dapr.io/v2alpha1
-kind: Subscription
-metadata:
-  name: inbox
-spec:
-  pubsubname: pubsub
-  topic: agent-inbox
-  routes:
-    default: /subscriptions/agent-inbox
-  metadata:
-    rawPayload: "true"
-  bulkSubscribe:
-    enabled: true
-    maxMessagesCount: 50
-    maxAwaitDurationMs: 20
-scopes:
-  - event-ingest
-`;
 const OPTIONS = { timeoutMs: 5_000 };
 
 type Request = RouteRequest<{ kind?: string; id?: string }, unknown, unknown>;
@@ -86,7 +68,7 @@ function routeOf(
   };
 }
 
-async function serve(appId: AppId, routes: Route[], subscription?: string): Promise<void> {
+async function serve(appId: AppId, routes: Route[]): Promise<void> {
   const telemetry = await createTelemetry({
     serviceName: appId,
     version: '0',
@@ -112,11 +94,11 @@ async function serve(appId: AppId, routes: Route[], subscription?: string): Prom
   });
   await server.listen();
   servers.push(server);
-  await beside(appId, port, subscription);
+  await beside(appId, port);
 }
 
-async function beside(appId: AppId, port?: number, subscription?: string): Promise<void> {
-  const { httpPort } = await stack.sidecar(appId, port, subscription);
+async function beside(appId: AppId, port?: number): Promise<void> {
+  const { httpPort } = await stack.sidecar(appId, port);
   const sidecar = {
     url: `http://127.0.0.1:${httpPort}`,
     apiToken: stack.tokens.apiTokens[appId],
@@ -143,18 +125,14 @@ before(async () => {
         stream: feed(request),
       })),
     ]),
-    serve(
-      'event-ingest',
-      [
-        subscriptionRoute({
-          path: '/subscriptions/agent-inbox',
-          topic: 'agent-inbox',
-          isRaw: true,
-          handle: (messages) => deliver(messages),
-        }),
-      ],
-      SUBSCRIPTION,
-    ),
+    serve('event-ingest', [
+      subscriptionRoute({
+        path: '/subscriptions/agent-inbox',
+        topic: 'agent-inbox',
+        isRaw: true,
+        handle: (messages) => deliver(messages),
+      }),
+    ]),
     beside('vector-index'),
     beside('agent'),
   ]);

@@ -25,7 +25,12 @@ export const TOPICS: readonly TopicSpec[] = [
     },
   },
   { name: NAMES.inbox, partitions: DEFAULT_PARTITIONS, configs: { 'retention.ms': WEEK_MS } },
-  { name: NAMES.inboxDead, partitions: 1, configs: { 'retention.ms': WEEK_MS } },
+  {
+    name: NAMES.inboxDead,
+    partitions: 1,
+    // A dead letter holds a whole message in base64.
+    configs: { 'retention.ms': WEEK_MS, 'max.message.bytes': String(2 * 1024 * 1024) },
+  },
   {
     name: NAMES.views,
     partitions: DEFAULT_PARTITIONS,

@@ -1,0 +1,66 @@
+import { TOPICS } from '@memplane/contracts';
+import type { LogWriter } from '@memplane/event-log';
+import { openKafkaLog } from '@memplane/event-log/kafka';
+import { createLogger } from '@memplane/runtime';
+import {
+  createDaprInvoker,
+  DaprPublisher,
+  DaprState,
+  type SidecarConfig,
+  waitForSidecar,
+} from '@memplane/runtime/dapr';
+import type { IngestConfig } from './config.ts';
+import { DaprDuplicates } from './drivers/dapr-duplicates.ts';
+import { KafkaDeadLetters } from './drivers/kafka-dead-letters.ts';
+import { DaprRedriveRecord } from './inbox/redrive-record.ts';
+import type { IngestContext } from './service.ts';
+
+/** The state component of what may be forgotten. */
+const STATE = 'state';
+
+/**
+ * What event-ingest runs on in the distributed plane: the log on Kafka, all else by its sidecar.
+ * @throws MemplaneError when broker or sidecar do not answer in time
+ */
+export async function openDistributed(
+  config: IngestConfig,
+  sidecar: SidecarConfig,
+): Promise<IngestContext & { readonly logWriter: LogWriter }> {
+  const brokers = brokersOf(config.kafkaBrokers ?? '');
+  await waitForSidecar(sidecar, config.sidecarTimeoutMs);
+  const { writer } = await openKafkaLog({
+    brokers,
+    topic: TOPICS.events,
+    deliveryDeadlineMs: config.kafkaDeliveryDeadlineMs,
+    clientId: 'event-ingest',
+  });
+  const logger = createLogger('event-ingest', config.logLevel);
+  const state = new DaprState(sidecar, STATE);
+  return {
+    logWriter: writer,
+    logger,
+    invoker: createDaprInvoker(sidecar),
+    createDuplicates: (onUnknown) =>
+      new DaprDuplicates({
+        state,
+        log: writer.info,
+        recent_ids_max: config.recent_ids_max,
+        ttlSeconds: config.recentIdsTtlSeconds,
+        timeoutMs: config.recentIdsTimeoutMs,
+        pauseMs: config.recentIdsPauseMs,
+        queue_ids_max: config.recent_ids_queue_max,
+        onUnknown,
+      }),
+    inbox: {
+      deadLetters: new KafkaDeadLetters(new DaprPublisher(sidecar), brokers),
+      redriven: new DaprRedriveRecord(state, logger, Date.now),
+    },
+  };
+}
+
+export function brokersOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((broker) => broker.trim())
+    .filter((broker) => broker !== '');
+}
