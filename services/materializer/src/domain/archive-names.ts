@@ -6,6 +6,8 @@ export interface SegmentName {
   readonly name: string;
   readonly firstOffset: number;
   readonly lastOffset: number;
+  /** Of the owner that wrote it. */
+  readonly ownerEpoch: number;
 }
 
 export interface ManifestName {
@@ -38,9 +40,10 @@ export function segmentName(
 }
 
 export function parseSegmentName(name: string): SegmentName | undefined {
-  const match = /\/(\d{16})-(\d{16})-\d{10}$/.exec(name);
+  const match = /\/(\d{16})-(\d{16})-(\d{10})$/.exec(name);
   if (match === null) return undefined;
-  return { name, firstOffset: Number(match[1]), lastOffset: Number(match[2]) };
+  const [firstOffset = 0, lastOffset = 0, ownerEpoch = 0] = match.slice(1).map(Number);
+  return { name, firstOffset, lastOffset, ownerEpoch };
 }
 
 export type ManifestKind = 'archive' | 'snapshots';

@@ -57,6 +57,7 @@ export class ArchiveService {
         archive: this.#archive,
         logger,
         partitions: () => this.#openAll(),
+        owns: (partition) => plane.shards.get(partition) !== undefined,
         firstOffsetSince: (partition, timeMs) => this.#firstOffsetSince(partition, timeMs),
         snapshotIfDue: (partition) => this.#snapshotIfDue(partition),
         snapshotOffset: (partition) => this.#last.get(partition)?.offset ?? -1,
@@ -78,6 +79,10 @@ export class ArchiveService {
   /** Estimated bytes of events that are in the log and not archived: `archive_lag_bytes`. */
   get lagBytes(): number {
     return this.#archiver.lagBytes;
+  }
+
+  lagBytesOf(partition: number): number {
+    return this.#archiver.lagBytesOf(partition);
   }
 
   /** Archives all there is, and publishes snapshots of all shards: for operators and tests. */

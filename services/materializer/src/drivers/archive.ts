@@ -8,6 +8,7 @@ import {
   segmentFolder,
   segmentName,
 } from '../domain/archive-names.ts';
+import { SegmentCover } from '../domain/segment-cover.ts';
 import { ownerMoving } from '../shard.ts';
 import type { RecordArchive } from './feed-sources.ts';
 import { listManifests, type ManifestBase, readManifest, writeManifest } from './manifests.ts';
@@ -18,20 +19,23 @@ const MANIFESTS_KEPT = 2;
 
 interface ArchiveManifest extends ManifestBase {
   readonly firstOffset: number;
-  /** The last segment. */
-  readonly segment: string;
 }
 
 /** What is known of a partition's archive while its shard is open. */
 interface ArchivedPartition {
   readonly ownerEpoch: number;
-  /** Verified, in order, without gaps. */
-  readonly segments: SegmentName[];
-  /** Segments that the manifest counts no more. */
-  readonly leftovers: Set<string>;
+  cover: SegmentCover;
+  /** Where it begins, by its manifest: what lies before is removed, or about to be. */
+  start: number;
+  /** The offset after the last one that is archived and verified; undefined: none is. */
+  end: number | undefined;
 }
 
-/** The archive of one log: verified segments of each partition, without gaps, and their reader. */
+/**
+ * The archive of one log: verified segments of each partition, and their reader. Up to where a
+ * partition is archived, its newest manifest tells, that of the highest owner epoch: one that an
+ * earlier owner writes when it wakes up too late never counts.
+ */
 export class Archive implements RecordArchive {
   readonly #blobs: BlobStore;
   readonly #log: LogInfo;
@@ -45,21 +49,17 @@ export class Archive implements RecordArchive {
 
   /** Finds what earlier owners of a partition have archived and verified, and goes on from there. */
   async open(partition: number, ownerEpoch: number): Promise<void> {
-    const { logId } = this.#log;
-    const segments: SegmentName[] = [];
-    const leftovers = new Set<string>();
-    const [newest] = await listManifests(this.#blobs, 'archive', logId, partition);
+    const [newest] = await listManifests(this.#blobs, 'archive', this.#log.logId, partition);
+    const cover = await this.#list(partition);
+    const opened: ArchivedPartition = { ownerEpoch, cover, start: 0, end: undefined };
     if (newest !== undefined) {
       const { firstOffset } = await readManifest<ArchiveManifest>(this.#blobs, newest.name);
-      for await (const { name } of this.#blobs.list(segmentFolder(logId, partition))) {
-        const segment = parseSegmentName(name);
-        if (segment === undefined) continue;
-        // Before it there are leftovers of a removal; what lies beyond it was never verified.
-        if (segment.lastOffset < firstOffset) leftovers.add(segment.name);
-        else if (segment.lastOffset <= newest.offset) insert(segments, segment);
-      }
+      // A late owner may have removed more than that; what it promises at least is there.
+      opened.start = cover.firstFrom(firstOffset);
+      // What lies beyond the manifest was maybe never verified; it is written again.
+      opened.end = Math.min(newest.offset + 1, cover.endFrom(opened.start));
     }
-    this.#partitions.set(partition, { ownerEpoch, segments, leftovers });
+    this.#partitions.set(partition, opened);
   }
 
   /** The epoch of the ownership under which a partition is open here; undefined: it is not. */
@@ -71,21 +71,16 @@ export class Archive implements RecordArchive {
     this.#partitions.delete(partition);
   }
 
-  /** The first offset that is archived, and the one after the last; undefined when there is none. */
-  bounds(partition: number): { readonly start: number; readonly end: number } | undefined {
-    const segments = this.#partitions.get(partition)?.segments ?? [];
-    const [first] = segments;
-    const last = segments.at(-1);
-    if (first === undefined || last === undefined) return undefined;
-    return { start: first.firstOffset, end: last.lastOffset + 1 };
+  /** The offset after the last one that is archived and verified; undefined when none is. */
+  endOf(partition: number): number | undefined {
+    return this.#partitions.get(partition)?.end;
   }
 
+  /** Where two segments hold an offset and one is damaged, the other is read. */
   async read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
-    const segment = (this.#partitions.get(partition)?.segments ?? []).find(
-      ({ firstOffset, lastOffset }) => firstOffset <= from && from <= lastOffset,
-    );
-    if (segment === undefined) return [];
-    const records = await this.#load(partition, segment);
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    const records = await this.#holding(partition, opened, from);
     const found: LogRecord[] = [];
     let bytes = 0;
     for (const record of records) {
@@ -104,33 +99,44 @@ export class Archive implements RecordArchive {
    * @returns the bytes of the segment
    */
   async append(records: readonly [LogRecord, ...LogRecord[]]): Promise<number> {
-    const { logId, epoch } = this.#log;
     const { header, blob } = await encodeSegment(this.#log, records);
     const { partition, firstOffset, lastOffset } = header;
     const opened = this.#partitions.get(partition);
     if (opened === undefined) throw ownerMoving(partition);
-    const { ownerEpoch, segments } = opened;
-    const end = this.bounds(partition)?.end;
+    const { ownerEpoch, end } = opened;
     if (end !== undefined && end !== firstOffset) {
       throw new MemplaneError('internal', `The archive ends at ${end}, not at ${firstOffset}.`);
     }
-    const name = segmentName(logId, partition, header, ownerEpoch);
+    const name = segmentName(this.#log.logId, partition, header, ownerEpoch);
     await this.#blobs.put(name, blob);
     await this.#verify(name, records);
-    const manifest: ArchiveManifest = {
-      logId,
-      epoch,
-      partition,
-      ownerEpoch,
-      offset: lastOffset,
-      firstOffset: this.bounds(partition)?.start ?? firstOffset,
-      segment: name,
-    };
-    await writeManifest(this.#blobs, 'archive', manifest);
-    insert(segments, { name, firstOffset, lastOffset });
-    const manifests = await listManifests(this.#blobs, 'archive', logId, partition);
-    for (const old of manifests.slice(MANIFESTS_KEPT)) await this.#blobs.delete(old.name);
+    opened.cover.add({ name, firstOffset, lastOffset, ownerEpoch });
+    if (end === undefined) opened.start = firstOffset;
+    await this.#publish(partition, opened, lastOffset + 1);
     return blob.length;
+  }
+
+  /**
+   * The log begins beyond where the archive is known to end: an owner before this one, late, has
+   * archived more and let the log forget it. Its segments are read, and count from now on.
+   * @param unneededBefore what nobody needs may be missing
+   * @throws MemplaneError `storage_damaged` where other offsets are in neither
+   */
+  async adopt(partition: number, logStart: number, unneededBefore: number): Promise<void> {
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    let end = opened.end ?? logStart;
+    while (end < logStart) {
+      const last = (await this.#holding(partition, opened, end)).at(-1);
+      if (last !== undefined) end = last.offset + 1;
+      else {
+        const next = opened.cover.firstFrom(end);
+        const found = next === end ? logStart : next;
+        if (found > unneededBefore) throw missing(partition, end, logStart);
+        opened.start = end = found;
+      }
+    }
+    await this.#publish(partition, opened, end);
   }
 
   /**
@@ -141,32 +147,62 @@ export class Archive implements RecordArchive {
   async removeBefore(partition: number, offset: number): Promise<number> {
     const opened = this.#partitions.get(partition);
     if (opened === undefined) throw ownerMoving(partition);
-    const { ownerEpoch, segments, leftovers } = opened;
-    const gone = segments.slice(0, -1).filter(({ lastOffset }) => lastOffset < offset);
-    const last = segments.at(-1);
-    const first = segments[gone.length];
-    if (gone.length > 0 && last !== undefined && first !== undefined) {
-      const { logId, epoch } = this.#log;
-      const manifest: ArchiveManifest = {
-        logId,
-        epoch,
-        partition,
-        ownerEpoch,
-        offset: last.lastOffset,
-        firstOffset: first.firstOffset,
-        segment: last.name,
-      };
-      await writeManifest(this.#blobs, 'archive', manifest);
-      segments.splice(0, gone.length);
-      for (const { name } of gone) leftovers.add(name);
+    const { cover, end } = opened;
+    if (end === undefined) return 0;
+    const start = cover.firstFrom(Math.min(offset, end - 1));
+    if (start > opened.start) {
+      opened.start = start;
+      await this.#publish(partition, opened, end);
     }
-    const count = leftovers.size;
-    for (const name of leftovers) {
-      await this.#blobs.delete(name);
-      this.#kept.delete(name);
-      leftovers.delete(name);
+    const gone = cover.before(opened.start);
+    for (const segment of gone) {
+      cover.remove(segment);
+      this.#kept.delete(segment.name);
+      await this.#blobs.delete(segment.name);
     }
-    return count;
+    return gone.length;
+  }
+
+  async #publish(partition: number, opened: ArchivedPartition, end: number): Promise<void> {
+    const { logId, epoch } = this.#log;
+    const { ownerEpoch, start: firstOffset } = opened;
+    const offset = end - 1;
+    const manifest: ArchiveManifest = { logId, epoch, partition, ownerEpoch, offset, firstOffset };
+    await writeManifest(this.#blobs, 'archive', manifest);
+    opened.end = end;
+    const manifests = await listManifests(this.#blobs, 'archive', logId, partition);
+    for (const old of manifests.slice(MANIFESTS_KEPT)) await this.#blobs.delete(old.name);
+  }
+
+  /** The records of a segment that has an offset; none where there is no such segment. */
+  async #holding(
+    partition: number,
+    opened: ArchivedPartition,
+    offset: number,
+  ): Promise<LogRecord[]> {
+    if (offset < opened.start) return [];
+    // Another owner may have written it since.
+    if (opened.cover.holding(offset).length === 0) opened.cover = await this.#list(partition);
+    let failure: unknown;
+    for (const { name } of opened.cover.holding(offset)) {
+      try {
+        return await this.#load(name, partition);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    // What was removed meanwhile is no damage.
+    if (failure !== undefined && offset >= opened.start) throw failure;
+    return [];
+  }
+
+  async #list(partition: number): Promise<SegmentCover> {
+    const found: SegmentName[] = [];
+    for await (const { name } of this.#blobs.list(segmentFolder(this.#log.logId, partition))) {
+      const segment = parseSegmentName(name);
+      if (segment !== undefined) found.push(segment);
+    }
+    return new SegmentCover(found);
   }
 
   async #verify(name: string, expected: readonly LogRecord[]): Promise<void> {
@@ -186,17 +222,20 @@ export class Archive implements RecordArchive {
     });
   }
 
-  /** Empty for a segment that was removed meanwhile. */
-  async #load(partition: number, segment: SegmentName): Promise<LogRecord[]> {
-    const { name } = segment;
+  async #load(name: string, partition: number): Promise<LogRecord[]> {
     let records = this.#kept.get(name);
     if (records === undefined) {
-      try {
-        ({ records } = await decodeSegment(await this.#blobs.get(name), name));
-      } catch (error) {
-        if (this.#partitions.get(partition)?.segments.includes(segment)) throw error;
-        return [];
+      const segment = await decodeSegment(await this.#blobs.get(name), name);
+      if (segment.header.logId !== this.#log.logId || segment.header.partition !== partition) {
+        throw new MemplaneError(
+          'storage_damaged',
+          `The archive's ${name} is of another partition.`,
+          {
+            extra: { blob: name },
+          },
+        );
       }
+      ({ records } = segment);
       for (const old of [...this.#kept.keys()].slice(0, this.#kept.size + 1 - SEGMENTS_KEPT_MAX)) {
         this.#kept.delete(old);
       }
@@ -207,11 +246,10 @@ export class Archive implements RecordArchive {
   }
 }
 
-/** Keeps the segments without gap or overlap; a second one of the same records is left out. */
-function insert(segments: SegmentName[], segment: SegmentName): void {
-  const last = segments.at(-1);
-  if (last === undefined || segment.firstOffset === last.lastOffset + 1) segments.push(segment);
-  else if (segment.firstOffset === last.firstOffset && segment.lastOffset > last.lastOffset) {
-    segments[segments.length - 1] = segment;
-  }
+function missing(partition: number, from: number, logStart: number): MemplaneError {
+  return new MemplaneError(
+    'storage_damaged',
+    `Offsets ${from} to ${logStart - 1} of partition ${partition} are in neither log nor archive.`,
+    { extra: { partition, missingFrom: from, logStart } },
+  );
 }

@@ -21,6 +21,8 @@ export interface ArchiverPorts {
   readonly logger: Logger;
   /** The partitions whose shards are here, ready to be archived. */
   readonly partitions: () => Promise<readonly number[]>;
+  /** Whether a partition is surely this instance's, at this moment. */
+  readonly owns: (partition: number) => boolean;
   /** The first offset of a partition whose stamp is at or after a time, in ms since 1970. */
   readonly firstOffsetSince: (partition: number, timeMs: number) => Promise<number>;
   /** Publishes a snapshot of a shard if it is time for one. */
@@ -46,7 +48,9 @@ interface Progress {
 /**
  * Copies the log into the archive, and gives the log's space back: its start moves to the lowest
  * of the first offset younger than the retention, what is archived and verified, and what the
- * newest published snapshot of the shard covers.
+ * newest published snapshot of the shard covers. That holds for every owner by itself, also one
+ * that was paused on its way: whatever it deletes from the log it has archived before, and segments
+ * are never deleted, so that a later owner finds them.
  */
 export class Archiver {
   readonly #ports: ArchiverPorts;
@@ -71,13 +75,17 @@ export class Archiver {
     await this.#loop;
   }
 
-  /** Estimated bytes of events in the log that are not archived yet, over all partitions. */
+  /** Estimated bytes of events in the log that are not archived yet, over all partitions here. */
   get lagBytes(): number {
     let bytes = 0;
-    for (const [partition, { eventBytes, end }] of this.#progress) {
-      bytes += Math.max(0, end - this.#archivedEnd(partition)) * eventBytes;
-    }
+    for (const partition of this.#progress.keys()) bytes += this.lagBytesOf(partition);
     return bytes;
+  }
+
+  lagBytesOf(partition: number): number {
+    const progress = this.#progress.get(partition);
+    if (progress === undefined) return 0;
+    return Math.max(0, progress.end - this.#archivedEnd(partition)) * progress.eventBytes;
   }
 
   /**
@@ -125,7 +133,7 @@ export class Archiver {
   }
 
   #archivedEnd(partition: number): number {
-    return this.#ports.archive.bounds(partition)?.end ?? 0;
+    return this.#ports.archive.endOf(partition) ?? 0;
   }
 
   /** @returns whether a full segment was archived, so that there may be more */
@@ -134,6 +142,9 @@ export class Archiver {
     const progress = this.#progressOf(partition);
     const { start, end } = await log.bounds(partition);
     progress.end = end;
+    if (start > (archive.endOf(partition) ?? start)) {
+      await archive.adopt(partition, start, this.#ports.unneededBefore(partition));
+    }
     const from = Math.max(start, this.#archivedEnd(partition));
     if (from >= end) {
       progress.archivedAtMs = now();
@@ -171,13 +182,13 @@ export class Archiver {
   }
 
   async #trim(partition: number): Promise<void> {
-    const { admin, log, firstOffsetSince, snapshotOffset, now } = this.#ports;
+    const { admin, log, owns, firstOffsetSince, snapshotOffset, now } = this.#ports;
     if (admin === undefined) return;
     const { start } = await log.bounds(partition);
     const safe = Math.min(this.#archivedEnd(partition), snapshotOffset(partition) + 1);
     if (safe <= start) return;
     const young = await firstOffsetSince(partition, now() - this.#settings.logRetentionMs);
     const target = Math.min(safe, young);
-    if (target > start) await admin.deleteRecordsBefore(partition, target);
+    if (target > start && owns(partition)) await admin.deleteRecordsBefore(partition, target);
   }
 }
