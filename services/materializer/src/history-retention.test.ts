@@ -363,6 +363,54 @@ test('an id counts as known for as long as its history is kept, wherever it is a
   });
 });
 
+test('a start that moves while a read is under way: all of the answer, or 410', async () => {
+  await withFolder(async (dir) => {
+    const log = new MemoryLog(1);
+    for (let i = 0; i < 120; i++) {
+      const memory = { id: `m${i % 2}`, text: `text ${i}` };
+      const data = { attributes: { p: i % 3 }, memory };
+      log.append(0, { id: `e${i}`, entity: 'user/1', hlc: firstHlcOf(START_MS + i), data });
+    }
+    const offsets = new Map([[0, 10]]);
+    const cut = encodeToken({ logId: TEST_LOG_ID, epoch: 0, offsets, timeMs: START_MS + 10 });
+    const request = { tenant, entity: 'user/1', after: undefined, wait: waiting(0, signal) };
+    const items = [9, 10, 11].map((i) => {
+      const ids = { memoryId: `m${i % 2}`, eventId: `e${i}`, offset: i, turn: false };
+      return { entity: 'user/1', ...ids };
+    });
+    const body = { filter: { p: 1 }, asOf: cut, limit: 10 } as never;
+    const reads: [field: string, read: (plane: Plane) => Promise<unknown>][] = [
+      ['query.asOf', (plane) => readEntity(plane, { ...request, asOf: 'offset:10' })],
+      ['query.asOf', (plane) => readEntity(plane, { ...request, asOf: `token:${cut}` })],
+      ['body.asOf', (plane) => queryEntities(plane, tenant, body, request.wait)],
+      ['body.cut', (plane) => checkItems(plane, tenant, { cut, items, waitMs: 0 }, signal)],
+    ];
+    let refusals = 0;
+    for (const [n, [field, read]] of reads.entries()) {
+      let calls = Number.POSITIVE_INFINITY;
+      for (let at = 0; at < calls; at++) {
+        const plane = await openPlane(join(dir, `${n}-${at}`), log, () => START_MS + 1_000);
+        while (await applyNext(plane, plane.shards.at(0), 100));
+        const expected = await read(plane);
+        calls = 0;
+        // All that is too old goes just before the read takes its n-th snapshot.
+        const store = {
+          read: async (work: Parameters<ViewStore['read']>[0]) => {
+            if (calls++ === at) assert.ok(await prune(plane, plane.shards.at(0), 50, 1_000));
+            return await plane.store.read(work);
+          },
+        };
+        const found = await outcome(() => read({ ...plane, store: store as unknown as ViewStore }));
+        const isRefused = found !== null && typeof found === 'object' && 'code' in found;
+        if (isRefused) refusals++;
+        assert.deepEqual(found, isRefused ? EXPIRED(field) : expected, `${n} at ${at}`);
+        await plane.store.close();
+      }
+    }
+    assert.ok(refusals >= reads.length);
+  });
+});
+
 test('events, traces and feeds of before the start are not answered', async () => {
   await withFolder(async (dir) => {
     const log = new MemoryLog(1);

@@ -36,6 +36,8 @@ export interface HistoryPrunerPorts {
 const TIMELINE_STEP_BATCHES = 8;
 /** Entities that are remembered as done; a forgotten one is only looked at again. */
 const DONE_ENTITIES_MAX = 65_536;
+/** Entities whose rows are read at the same time; each has a step's bounds of its own. */
+const ENTITIES_AT_ONCE_MAX = 8;
 /** Rows of whole events that are in memory at once. */
 const SWEEP_EVENTS_MAX = 16;
 const RETRY_MS_MAX = 60_000;
@@ -203,13 +205,19 @@ export class HistoryPruner {
       });
       if (batches.length === 0) return;
       const entries = batches.flatMap(({ value }) => readTimeline(value));
+      let group: AsyncGenerator<number>[] = [];
       for (const { offset, key } of entries) {
         if (offset < next || offset >= progress.to || key === '' || done.has(key)) continue;
-        const { tenant, entity } = splitPartitionKey(key);
-        yield* this.#entities.run(shard, new ShardKeys(tenant, partition), entity, progress);
         if (done.size >= DONE_ENTITIES_MAX) done.clear();
         done.add(key);
+        const { tenant, entity } = splitPartitionKey(key);
+        const entityKeys = new ShardKeys(tenant, partition);
+        group.push(this.#entities.run(shard, entityKeys, entity, progress));
+        if (group.length < ENTITIES_AT_ONCE_MAX) continue;
+        yield* together(group);
+        group = [];
       }
+      yield* together(group);
       next = (entries.at(-1)?.offset ?? progress.to) + 1;
       await this.#save(shard, { ...progress, next });
     }
@@ -283,6 +291,15 @@ export class HistoryPruner {
         gte = Buffer.concat([last.key, Buffer.of(0)]);
       }
     }
+  }
+}
+
+/** Steps of several works side by side. Yields the sum of what they yield. */
+async function* together(works: readonly AsyncGenerator<number>[]): AsyncGenerator<number> {
+  for (let left = works; left.length > 0; ) {
+    const steps = await Promise.all(left.map((work) => work.next()));
+    left = left.filter((_, i) => steps[i]?.done !== true);
+    yield steps.reduce((sum, { value }) => sum + (value ?? 0), 0);
   }
 }
 
