@@ -202,7 +202,7 @@ async function pastAgainstLatest(): Promise<void> {
     }
     await store.rocks.flush();
     const shards = new ShardSet(1, { epochOf: () => 1 });
-    shards.add(new Shard(0, shard, 1, new WaitLimit(10)));
+    shards.add(new Shard(0, shard, { ownerEpoch: 1 }, new WaitLimit(10)));
     const log = {
       info,
       bounds: async () => ({ start: 0, end: PAST_EVENTS }),

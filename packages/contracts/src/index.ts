@@ -4,6 +4,7 @@ export * from './api/event-ingest.ts';
 export * from './api/feeds.ts';
 export * from './api/liveness.ts';
 export * from './api/materializer.ts';
+export * from './api/materializer-peers.ts';
 export * from './api/replays.ts';
 export * from './api/topics.ts';
 export * from './api/vector-index.ts';

@@ -15,6 +15,7 @@ test('a plane in one process owns all partitions from start to end', async () =>
   assert.deepEqual(owner.owned()[2], { partition: 2, epoch: 7 });
   assert.equal(owner.epochOf(2), 7);
   assert.equal(owner.epochOf(3), undefined);
+  assert.deepEqual(await owner.owners(), [{ instance: 'sole', partitions: [0, 1, 2] }]);
   await owner.close();
   assert.equal(owner.epochOf(2), undefined);
   assert.deepEqual(heard, ['assigned 0,1,2', 'revoked 3']);

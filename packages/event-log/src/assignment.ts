@@ -22,6 +22,13 @@ export interface OwnershipListener {
   onLost(owned: readonly Ownership[]): void;
 }
 
+/** An instance of the service, and what it owns. */
+export interface Owner {
+  /** What it calls itself, see the driver's options: for instance where it can be reached. */
+  readonly instance: string;
+  readonly partitions: readonly number[];
+}
+
 /** Shares the partitions of a log out among the instances of a service. */
 export interface PartitionAssignment {
   /** Joins; `onAssigned` follows when there is something for this instance. */
@@ -30,6 +37,16 @@ export interface PartitionAssignment {
   owned(): readonly Ownership[];
   /** The epoch under which a partition is owned at this moment; undefined when it surely is not. */
   epochOf(partition: number): number | undefined;
+  /**
+   * All instances, as far as is known here: whom to ask, and no proof that they still own anything.
+   * @throws MemplaneError `dependency_unavailable` when nobody can tell
+   */
+  owners(): Promise<readonly Owner[]>;
+  /**
+   * Leaves next offsets of owned partitions where others can see them. They are never read back.
+   * @param offsets partition → the offset that is read next
+   */
+  commit(offsets: ReadonlyMap<number, number>): Promise<void>;
   /** Gives all partitions back (`onRevoked`) and leaves. */
   close(): Promise<void>;
 }
@@ -55,6 +72,14 @@ export class SoleOwner implements PartitionAssignment {
   epochOf(partition: number): number | undefined {
     return this.#listener === undefined ? undefined : this.#owned[partition]?.epoch;
   }
+
+  async owners(): Promise<readonly Owner[]> {
+    const partitions = this.owned().map(({ partition }) => partition);
+    return [{ instance: 'sole', partitions }];
+  }
+
+  /** There is nobody else who would want to know. */
+  async commit(): Promise<void> {}
 
   async close(): Promise<void> {
     const listener = this.#listener;

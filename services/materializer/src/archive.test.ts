@@ -23,6 +23,7 @@ import { feedSource, type RecordArchive, readRecords } from './drivers/feed-sour
 import { HistoryPruner } from './drivers/history-pruner.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { ViewStore } from './drivers/view-store.ts';
+import { waiting } from './reads/cuts.ts';
 import { digestViews } from './reads/digest.ts';
 import type { Plane } from './reads/plane.ts';
 import { cloudEvent, openShards, TEST_CONFIG, TEST_SETTINGS, withFolder } from './testing.ts';
@@ -153,7 +154,11 @@ test('the log forgets, the plane does not: archive, trim, and views that come ba
     await catchUp(plane);
     const total = (await allOffsets(plane, service.archive)).reduce((a, b) => a + b);
     assert.equal(total, 150);
-    const digest = (await digestViews(plane, undefined)) as { digest: string };
+    const digest = (await digestViews(
+      plane,
+      undefined,
+      waiting(0, new AbortController().signal),
+    )) as { digest: string };
 
     // Another owner finds the same archive; views come back from a snapshot, archive and log.
     const rebuilt = await openPlane(join(dir, 'views-2'), reader, now);
@@ -164,12 +169,18 @@ test('the log forgets, the plane does not: archive, trim, and views that come ba
     assert.ok([...second.shards].every((shard) => shard.applied === restored.get(shard.partition)));
     const again = new ArchiveService({ ...ports, plane: second }, SETTINGS);
     await catchUp(second, again.archive);
-    assert.deepEqual(await digestViews(second, undefined), digest);
+    assert.deepEqual(
+      await digestViews(second, undefined, waiting(0, new AbortController().signal)),
+      digest,
+    );
 
     // … and without any snapshot, from the archive alone.
     const third = await openPlane(join(dir, 'views-3'), reader, now);
     await catchUp(third, again.archive);
-    assert.deepEqual(await digestViews(third, undefined), digest);
+    assert.deepEqual(
+      await digestViews(third, undefined, waiting(0, new AbortController().signal)),
+      digest,
+    );
 
     for (const it of [plane, second, third]) await it.store.close();
     await reader.close();
@@ -236,7 +247,7 @@ test('history that is too old leaves views, archive and log, and what is left is
     }
     await append(log, 300, 20);
     await catchUp(plane, service.archive, settings);
-    const digest = await digestViews(plane, undefined);
+    const digest = await digestViews(plane, undefined, waiting(0, new AbortController().signal));
     // What is built anew, from snapshot, archive and log, is equal; and goes on pruning.
     const rebuilt = await openPlane(join(dir, 'views-2'), reader, now);
     assert.equal((await restoreAll(rebuilt.store, blobs, reader.info)).size, 2);
@@ -244,7 +255,10 @@ test('history that is too old leaves views, archive and log, and what is left is
     const second = await openPlane(join(dir, 'views-2'), reader, now);
     const again = new ArchiveService({ ...ports, plane: second }, SETTINGS);
     await catchUp(second, again.archive, settings);
-    assert.deepEqual(await digestViews(second, undefined), digest);
+    assert.deepEqual(
+      await digestViews(second, undefined, waiting(0, new AbortController().signal)),
+      digest,
+    );
     await again.flush();
     for (const { partition, record } of second.shards) {
       const [first] = await again.archive.read(partition, record.historyStart, { maxBytes: 1 });

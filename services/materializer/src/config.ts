@@ -1,7 +1,8 @@
-import { SERVICES, type ServiceName } from '@memplane/contracts';
+import { SERVICES, type ServiceName, TOPICS } from '@memplane/contracts';
 import {
   APP_TOKEN_SETTING,
   type Config,
+  ConfigError,
   type Env,
   flag,
   integer,
@@ -27,6 +28,58 @@ export const MATERIALIZER_SETTINGS = {
     'MEMPLANE_CRDT_SYNC_URL',
     `http://127.0.0.1:${SERVICES['crdt-sync'].port}`,
     'where crdt-sync answers',
+  ),
+
+  kafkaBrokers: text(
+    'MEMPLANE_KAFKA_BROKERS',
+    undefined,
+    'brokers of the log, host:port with commas between; without it the embedded log is read',
+  ),
+  kafkaTopic: text('MEMPLANE_KAFKA_TOPIC', TOPICS.events, 'topic of the log'),
+  partitions: integer('MEMPLANE_PARTITIONS', 12, 'partitions that the log on Kafka began with', {
+    min: 1,
+    max: 4096,
+  }),
+  consumerGroup: text(
+    'MEMPLANE_MATERIALIZER_GROUP',
+    'materializer',
+    'consumer group whose members share the partitions out',
+  ),
+  revokeTimeoutMs: integer(
+    'MEMPLANE_REVOKE_TIMEOUT_MS',
+    10_000,
+    'how long an instance may take to let go of a partition before the group takes it',
+    { min: 100, unit: 'ms' },
+  ),
+  offsetCommitIntervalMs: integer(
+    'MEMPLANE_OFFSET_COMMIT_INTERVAL_MS',
+    5_000,
+    'how often applied offsets are shown to the group; nothing depends on them',
+    { min: 100, unit: 'ms' },
+  ),
+  peerPort: integer('MEMPLANE_MATERIALIZER_PEER_PORT', 7112, 'port for the other instances', {
+    max: 65_535,
+  }),
+  peerUrl: text(
+    'MEMPLANE_MATERIALIZER_PEER_URL',
+    undefined,
+    'where the other instances reach that port; default: http://HOST:PORT',
+  ),
+  peerToken: text(
+    'MEMPLANE_PEER_TOKEN',
+    undefined,
+    "what the instances prove themselves by to each other; default: the sidecar's token, or the bearer token",
+  ),
+  peer_requests_max: integer(
+    'MEMPLANE_PEER_REQUESTS_MAX',
+    1_024,
+    'requests of other instances under way; apart from all others, so that two can not block each other',
+    { min: 1 },
+  ),
+  blobDir: text(
+    'MEMPLANE_BLOB_DIR',
+    undefined,
+    'folder of the archive, shared by all instances; without it there is no archive',
   ),
 
   apply_batch_records_max: integer('MEMPLANE_APPLY_BATCH_RECORDS_MAX', 512, 'records of a batch', {
@@ -277,4 +330,30 @@ export function serviceUrls(config: MaterializerConfig): Record<ServiceName, str
     'crdt-sync': config.crdtSyncUrl,
     'vector-index': at(SERVICES['vector-index'].port),
   };
+}
+
+/** What the instances prove themselves by to each other. */
+export function peerTokenOf(config: MaterializerConfig): string | undefined {
+  return config.peerToken ?? config.appToken ?? config.token;
+}
+
+/**
+ * Where the other instances reach this one.
+ * @throws ConfigError where other machines would be let in without a token
+ */
+export function peerUrlOf(config: MaterializerConfig): string {
+  const { host, peerPort, peerUrl } = config;
+  const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
+  if (!isLocal && peerTokenOf(config) === undefined) {
+    throw new ConfigError(
+      `MEMPLANE_HOST=${host} lets other machines in: set MEMPLANE_PEER_TOKEN to a secret that all instances share.`,
+    );
+  }
+  if (peerUrl !== undefined) return peerUrl;
+  if (host === '0.0.0.0' || host === '::') {
+    throw new ConfigError(
+      `MEMPLANE_HOST=${host} is no address to call: set MEMPLANE_MATERIALIZER_PEER_URL to where the others reach this instance.`,
+    );
+  }
+  return `http://${host.includes(':') ? `[${host}]` : host}:${peerPort}`;
 }

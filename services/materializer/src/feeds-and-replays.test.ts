@@ -26,6 +26,7 @@ import {
 const PARTITIONS = 2;
 const START_MS = 1_700_000_000_000;
 const signal = new AbortController().signal;
+const isOwned = () => true;
 
 type Change = Omit<TestEvent, 'hlc'>;
 
@@ -98,7 +99,7 @@ async function read(
 ): Promise<Line[]> {
   const { from = 0, limit = 100_000, chunk = 1, waitMs = 0 } = options;
   const shard = world.plane.shards.at(partition);
-  const request = { topic, format: 'ndjson' as const, shard, from, limit, waitMs, signal };
+  const request = { topic, format: 'ndjson' as const, shard, isOwned, from, limit, waitMs, signal };
   const settings = { ...TEST_CONFIG, feed_chunk_bytes: chunk };
   let text = '';
   for await (const part of await openFeed(feedSource(topic, world.plane), request, settings)) {
@@ -189,6 +190,7 @@ test('a feed that is kept open gives what is applied meanwhile', async () => {
       topic: TOPICS.events,
       format: 'sse' as const,
       shard,
+      isOwned,
       from: 0,
       limit: 2,
       waitMs: 30_000,

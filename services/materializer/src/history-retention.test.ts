@@ -117,7 +117,10 @@ const EXPIRED = (field: string) => ({ code: 'history_expired', field });
 
 /** Every answer that the pruned plane gives, or refuses, against the one that has everything. */
 async function compare({ pruned, whole }: TwoPlanes): Promise<void> {
-  assert.deepEqual(await digestViews(pruned, undefined), await digestViews(whole, undefined));
+  assert.deepEqual(
+    await digestViews(pruned, undefined, waiting(0, signal)),
+    await digestViews(whole, undefined, waiting(0, signal)),
+  );
   const starts = [...pruned.shards].map(({ record }) => record.historyStart);
   for (const entity of ENTITIES) await compareEntity({ pruned, whole }, entity, starts);
   const applied = [...pruned.shards].map((shard) => shard.applied);
@@ -177,7 +180,7 @@ async function compareEntity(
     assert.deepEqual(await read(pruned, asOf), expected, `${entity} at ${offset}, from ${start}`);
   }
   const history = (plane: Plane, from: number) =>
-    outcome(() => readHistory(plane, { tenant, entity, from, limit: 1000 }));
+    outcome(() => readHistory(plane, { tenant, entity, from, limit: 1000 }, waiting(0, signal)));
   assert.deepEqual(await history(pruned, 0), await history(whole, start));
   if (start > 1) assert.deepEqual(await history(pruned, start - 1), EXPIRED('query.from'));
 }
@@ -199,7 +202,7 @@ async function compareCut({ pruned, whole }: TwoPlanes, token: string) {
     return { entity, memoryId, eventId, offset, turn: false };
   });
   const live = (plane: Plane) =>
-    outcome(() => checkItems(plane, tenant, { cut: token, items, waitMs: 0 }, signal));
+    outcome(() => checkItems(plane, tenant, { cut: token, items, waitMs: 0 }, waiting(0, signal)));
   assert.deepEqual(await live(pruned), await live(whole), 'memories shown');
 }
 
@@ -247,7 +250,12 @@ async function compareLeft({ pruned, whole }: TwoPlanes): Promise<void> {
     for (let cut = record.historyStart - 1; cut <= record.applied; cut++) {
       const offsets = new Map([[partition, cut]]);
       const token = encodeToken({ logId: TEST_LOG_ID, epoch: 0, offsets, timeMs: 0 });
-      const answer = await checkItems(whole, tenant, { cut: token, items, waitMs: 0 }, signal);
+      const answer = await checkItems(
+        whole,
+        tenant,
+        { cut: token, items, waitMs: 0 },
+        waiting(0, signal),
+      );
       for (const [i, { live }] of (answer as { items: { live: boolean }[] }).items.entries()) {
         const { offset = 0, entity = '' } = items[i] ?? {};
         const isHere = partitionOf(entity, PARTITIONS) === partition;
@@ -383,7 +391,10 @@ test('a start that moves while a read is under way: all of the answer, or 410', 
       ['query.asOf', (plane) => readEntity(plane, { ...request, asOf: 'offset:10' })],
       ['query.asOf', (plane) => readEntity(plane, { ...request, asOf: `token:${cut}` })],
       ['body.asOf', (plane) => queryEntities(plane, tenant, body, request.wait)],
-      ['body.cut', (plane) => checkItems(plane, tenant, { cut, items, waitMs: 0 }, signal)],
+      [
+        'body.cut',
+        (plane) => checkItems(plane, tenant, { cut, items, waitMs: 0 }, waiting(0, signal)),
+      ],
     ];
     let refusals = 0;
     for (const [n, [field, read]] of reads.entries()) {
@@ -428,8 +439,9 @@ test('events, traces and feeds of before the start are not answered', async () =
     const shard = plane.shards.at(0);
     while (await applyNext(plane, shard, 10));
     const eventOf = (id: string) =>
-      outcome(() => readEvent(plane, { tenant, id, entity: undefined }));
-    const trace = async () => await readTrace(plane, { tenant, id: 'new', entity: undefined });
+      outcome(() => readEvent(plane, { tenant, id, entity: undefined }, waiting(0, signal)));
+    const trace = async () =>
+      await readTrace(plane, { tenant, id: 'new', entity: undefined }, waiting(0, signal));
     assert.equal((await trace()).nodes.length, 2);
     // The start moves with the first write: from then on it is as if all were gone.
     for (const writes of [0, 100]) {

@@ -1,6 +1,6 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { hlcToMs } from '@memplane/clock';
-import { type MemplaneError, PLANE_VERSION } from '@memplane/contracts';
+import { type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
 import {
   type LogAdmin,
   type LogReader,
@@ -19,18 +19,23 @@ import {
   type Service,
   type Telemetry,
 } from '@memplane/runtime';
-import type { MaterializerConfig } from './config.ts';
+import { type MaterializerConfig, peerTokenOf } from './config.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
+import { feedSource } from './drivers/feed-sources.ts';
+import { type OpenFeed, openFeed as openShardFeed } from './drivers/feed-stream.ts';
 import { Follower } from './drivers/follower.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
+import { OffsetReporter } from './drivers/offset-reporter.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import type { Peers } from './peers.ts';
+import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
 import { checkLivenessRoute } from './routes/check-liveness.ts';
 import { getFeedRoute } from './routes/feeds.ts';
@@ -40,6 +45,7 @@ import { getEventRoute } from './routes/get-event.ts';
 import { getHistoryRoute } from './routes/get-history.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
+import { peerRoutes } from './routes/peer-routes.ts';
 import { queryEntitiesRoute } from './routes/query-entities.ts';
 import { replayRoutes } from './routes/replays.ts';
 import { resolveCutRoute } from './routes/resolve-cut.ts';
@@ -54,6 +60,8 @@ export interface MaterializerContext {
    * closes it.
    */
   readonly ownership?: PartitionAssignment;
+  /** The other instances, where the partitions are shared with some. */
+  readonly peers?: Peers;
   /** For giving space of the log back once its events are archived. */
   readonly logAdmin?: LogAdmin;
   /** For derived counters; without it they are kept and not sent. */
@@ -83,7 +91,8 @@ export async function createMaterializer(
   const now = context.now ?? Date.now;
   const logger = context.logger ?? createLogger('materializer', config.logLevel);
   const shards = new ShardSet(info.partitions, ownership);
-  const plane: Plane = { log: context.logReader, store, shards, settings: config, now };
+  const { peers } = context;
+  const plane: Plane = { log: context.logReader, store, shards, peers, settings: config, now };
   const archive =
     blobStore === undefined
       ? undefined
@@ -123,6 +132,9 @@ class MaterializerService implements Materializer {
   readonly #pruner: HistoryPruner;
   readonly #replays: ReplayJobs;
   readonly #server: HttpServer;
+  /** For the other instances. */
+  readonly #peerServer: HttpServer | undefined;
+  readonly #offsets: OffsetReporter | undefined;
   readonly #now: () => number;
   #port = 0;
 
@@ -150,11 +162,29 @@ class MaterializerService implements Materializer {
       },
       config,
     );
+    const openFeed: OpenFeed = ({ retained, ...request }) => {
+      const { topic, shard } = request;
+      const source = feedSource(topic, plane, archive?.archive, retained);
+      const start = topic === TOPICS.events ? shard.record.historyStart : 0;
+      const isOwned = () => plane.shards.owns(shard);
+      return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
+    };
     this.#server = this.#createServer(config, [
       ...routesOf(plane, config.owner),
-      getFeedRoute(plane, config, archive?.archive),
+      getFeedRoute(plane, openFeed, config.feedWaitMs),
       ...replayRoutes(plane, this.#replays, config),
     ]);
+    if (plane.peers === undefined) return;
+    this.#peerServer = this.#createPeerServer(
+      config,
+      peerRoutes(plane, allParts(config.owner, config), openFeed),
+    );
+    this.#offsets = new OffsetReporter({
+      ownership: this.#ownership,
+      shards: plane.shards,
+      logger: this.#logger,
+      intervalMs: config.offsetCommitIntervalMs,
+    });
   }
 
   get port(): number {
@@ -163,10 +193,12 @@ class MaterializerService implements Materializer {
 
   /** Ready at once: reads that need what is not applied yet wait for it. */
   async start(): Promise<void> {
+    await this.#peerServer?.listen();
     await this.#ownership.start(this.#host);
     await this.#host.opened();
     this.#archive?.start();
     this.#pruner.start();
+    this.#offsets?.start();
     this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
   }
@@ -180,7 +212,9 @@ class MaterializerService implements Materializer {
     await this.#replays.stop();
     await this.#archive?.stop();
     await this.#pruner.stop();
+    await this.#offsets?.stop();
     await this.#ownership.close();
+    await this.#peerServer?.stop();
     await this.#follower.stop();
     await this.#counters?.stop();
     await this.#store.close();
@@ -204,7 +238,7 @@ class MaterializerService implements Materializer {
 
   #createHost(
     config: MaterializerConfig,
-    { logReader, blobStore }: MaterializerContext,
+    { logReader, blobStore, peers }: MaterializerContext,
   ): ShardHost {
     const { info } = logReader;
     const store = this.#store;
@@ -225,7 +259,12 @@ class MaterializerService implements Materializer {
         }
         return await store.loadShard(info, partition);
       },
-      onOpened: (shard) => this.#counters?.opened(shard),
+      isShared: peers !== undefined,
+      onOpened: (shard) => {
+        const { partition, ownerEpoch: epoch, applied } = shard;
+        peers?.saw({ partition, epoch, applied });
+        this.#counters?.opened(shard);
+      },
       logger: this.#logger,
     });
   }
@@ -294,6 +333,23 @@ class MaterializerService implements Materializer {
       name: this.name,
       version: PLANE_VERSION,
       description: 'Views of entities, their history, time travel, provenance, feeds.',
+      telemetry: this.#telemetry,
+      logger: this.#logger,
+      routes,
+      readiness: () => this.#readiness(),
+    });
+  }
+
+  #createPeerServer(config: MaterializerConfig, routes: readonly Route[]): HttpServer {
+    return new HttpServer({
+      ...config,
+      name: `${this.name}-peers`,
+      version: PLANE_VERSION,
+      description: 'What instances of the materializer ask of each other.',
+      port: config.peerPort,
+      token: peerTokenOf(config),
+      appToken: undefined,
+      inflight_requests_max: config.peer_requests_max,
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes,

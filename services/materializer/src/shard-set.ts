@@ -25,18 +25,35 @@ export class ShardSet implements Iterable<Shard> {
     if (this.#open[shard.partition] === shard) this.#open[shard.partition] = undefined;
   }
 
-  /** The shard of a partition, if it is surely this instance's. */
+  /** The shard of a partition, if it is surely this instance's and may answer. */
   get(partition: number): Shard | undefined {
+    const shard = this.opened(partition);
+    return shard?.hasCaughtUp === true ? shard : undefined;
+  }
+
+  /** The shard of a partition, if it is surely this instance's: it may still be catching up. */
+  opened(partition: number): Shard | undefined {
     const shard = this.#open[partition];
     return shard !== undefined && this.owns(shard) ? shard : undefined;
   }
 
-  /** @throws MemplaneError `owner_moving` when it is not surely this instance's */
+  /** @throws MemplaneError `owner_moving` when it is not surely this instance's, or not caught up */
   at(partition: number): Shard {
     const shard = this.get(partition);
     if (shard !== undefined) return shard;
     if (partition >= this.partitions) throw new Error(`there is no partition ${partition}`);
     throw ownerMoving(partition);
+  }
+
+  /**
+   * Finds the shards of some partitions, and gives a check that they are still this instance's:
+   * both throw `owner_moving` when one is not.
+   */
+  hold(partitions: readonly number[]): () => void {
+    const held = partitions.map((partition) => this.at(partition));
+    return () => {
+      for (const shard of held) if (!this.owns(shard)) throw ownerMoving(shard.partition);
+    };
   }
 
   /** Whether a shard is still surely this instance's, under the ownership that opened it. */

@@ -15,6 +15,11 @@ export class Shard {
   readonly partition: number;
   /** The epoch of the ownership under which it was opened. */
   readonly ownerEpoch: number;
+  /**
+   * Nothing is answered before this offset is applied: an earlier owner may have answered with as
+   * much.
+   */
+  readonly answersFrom: number;
   #record: ShardRecord;
   #state: ShardState = 'running';
   #problem: MemplaneError | undefined;
@@ -23,9 +28,15 @@ export class Shard {
   readonly #waiters = new Set<Waiter>();
   readonly #limit: WaitLimit;
 
-  constructor(partition: number, record: ShardRecord, ownerEpoch: number, limit: WaitLimit) {
+  constructor(
+    partition: number,
+    record: ShardRecord,
+    { ownerEpoch, answersFrom = -1 }: { ownerEpoch: number; answersFrom?: number },
+    limit: WaitLimit,
+  ) {
     this.partition = partition;
     this.ownerEpoch = ownerEpoch;
+    this.answersFrom = answersFrom;
     this.#record = record;
     this.#limit = limit;
   }
@@ -50,6 +61,11 @@ export class Shard {
   /** Events that were in the log when it was last looked at, and are not applied yet. */
   get lag(): number {
     return Math.max(0, this.#logEnd - 1 - this.#record.applied);
+  }
+
+  /** Whether it is as far as any earlier owner was. */
+  get hasCaughtUp(): boolean {
+    return this.#record.applied >= this.answersFrom;
   }
 
   /** Where the log was last seen to end. */

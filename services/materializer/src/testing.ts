@@ -140,7 +140,7 @@ export async function openShards(store: ViewStore, info: LogInfo): Promise<Shard
   const shards = new ShardSet(info.partitions, { epochOf: () => 1 });
   const limit = new WaitLimit(100);
   for (const [partition, record] of (await store.loadShards(info)).entries()) {
-    shards.add(new Shard(partition, record, 1, limit));
+    shards.add(new Shard(partition, record, { ownerEpoch: 1 }, limit));
   }
   return shards;
 }

@@ -298,7 +298,7 @@ test('a version is live at a cut when the view of that cut shows it', async () =
           ];
         });
         const request = { cut, items };
-        const answer = (await checkItems(plane, 'default', request, signal)) as {
+        const answer = (await checkItems(plane, 'default', request, waiting(0, signal))) as {
           timeMs: number;
           items: { live: boolean }[];
         };
@@ -328,7 +328,7 @@ test('a digest does not depend on how the log was cut into batches', async () =>
       const digests = new Set<string>();
       for (const batch of [1, 7, 1000]) {
         await withViews({ ...given, batch }, async (plane) => {
-          digests.add(JSON.stringify(await digestViews(plane, undefined)));
+          digests.add(JSON.stringify(await digestViews(plane, undefined, waiting(0, signal))));
         });
       }
       assert.equal(digests.size, 1);

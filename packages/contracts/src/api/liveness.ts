@@ -104,7 +104,7 @@ export const cutResponseSchema = z
      * the newest stamp within the cut; without `asOf` now.
      */
     timeMs: timeMsSchema,
-    /** By partition of this instance: the first offset whose history can be read. */
+    /** By partition: the first offset whose history can be read. */
     historyStarts: z.record(z.string().regex(/^\d{1,4}$/), z.number().int().min(0)),
   })
   .meta({ id: 'CutResponse' });

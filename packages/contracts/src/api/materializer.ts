@@ -307,7 +307,7 @@ export const getShards = operation({
   tags: ['operations'],
   responses: {
     200: {
-      description: 'All shards of this instance.',
+      description: 'All shards, of all instances.',
       schema: z.strictObject({
         logId: z.string(),
         epoch: z.number().int().min(0),
@@ -315,6 +315,8 @@ export const getShards = operation({
           z.strictObject({
             partition: z.number().int().min(0),
             owner: z.string(),
+            /** Higher than that of every earlier owner. */
+            ownerEpoch: z.number().int().min(0),
             state: z.enum(['running', 'paused', 'damaged']),
             problem: z.string().optional(),
             appliedOffset: offsetSchema,
@@ -330,6 +332,8 @@ export const getShards = operation({
             sizeBytes: z.number().int().min(0),
           }),
         ),
+        /** Partitions that are changing their owner; absent: none. */
+        moving: z.array(z.number().int().min(0)).optional(),
       }),
     },
   },

@@ -97,7 +97,7 @@ async function newGroup(): Promise<Group> {
   return {
     registry,
     async join(name, brokers = plan.brokers) {
-      const options = { brokers, topic, partitionsInitial: PARTITIONS, groupId };
+      const options = { brokers, topic, partitionsInitial: PARTITIONS, groupId, clientId: name };
       const assignment = closers.add(
         await openKafkaAssignment({ ...options, requestTimeoutMs: 1_000 }),
       );
@@ -128,11 +128,21 @@ describe('ownership by a consumer group', () => {
     assert.equal(a.sessionTimeoutMs, SESSION_MS);
     assert.equal(a.owned().length, PARTITIONS);
     await a.commit(new Map([[0, 0]]));
+    assert.deepEqual(await a.owners(), [{ instance: 'a', partitions: [0, 1, 2, 3, 4, 5] }]);
     const b = await join('b');
     await until('b owns half', () => registry.countOf('b') === PARTITIONS / 2);
     const c = await join('c');
     await until('c owns a third', () => registry.countOf('c') === PARTITIONS / 3);
     await until('all are owned', () => registry.holders.size === PARTITIONS);
+    const told = new Map((await c.owners()).map((one) => [one.instance, one.partitions.length]));
+    assert.deepEqual(
+      new Map([...told].sort()),
+      new Map([
+        ['a', 2],
+        ['b', 2],
+        ['c', 2],
+      ]),
+    );
     for (const { partition, epoch } of c.owned()) {
       assert.equal(c.epochOf(partition), epoch);
       assert.equal(a.epochOf(partition) ?? b.epochOf(partition), undefined);

@@ -1,5 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
-import type { Ownership, OwnershipListener, PartitionAssignment } from '../assignment.ts';
+import type { Owner, Ownership, OwnershipListener, PartitionAssignment } from '../assignment.ts';
 import { BrokerError, KAFKA } from './errors.ts';
 import { GroupClient } from './group-client.ts';
 import type { LogParts } from './reader.ts';
@@ -74,6 +74,14 @@ export class KafkaGroupAssignment implements PartitionAssignment {
 
   epochOf(partition: number): number | undefined {
     return this.#isSure() ? this.#owned.get(partition)?.epoch : undefined;
+  }
+
+  /** By their client ids. */
+  async owners(): Promise<readonly Owner[]> {
+    const { options, closing } = this.#parts;
+    return await withRetries('asking who owns what', options, closing.signal, () =>
+      this.#client.members(),
+    );
   }
 
   /**

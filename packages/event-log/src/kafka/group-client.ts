@@ -1,9 +1,11 @@
 import {
+  consumerGroupDescribeV0,
   consumerGroupHeartbeatV1,
   describeConfigsV4,
   findCoordinatorV6,
   offsetCommitV9,
 } from '@platformatic/kafka';
+import type { Owner } from '../assignment.ts';
 import type { BrokerAddress } from './broker-links.ts';
 import { BrokerError, KAFKA } from './errors.ts';
 import type { LogParts } from './reader.ts';
@@ -90,6 +92,24 @@ export class GroupClient {
         .filter(({ topicId }) => topicId === map.topicId)
         .flatMap(({ partitions }) => partitions),
     };
+  }
+
+  /** All members, as the group knows them. The client id is what a member calls itself. */
+  async members(): Promise<Owner[]> {
+    const answer = await this.#call((broker) =>
+      this.#parts.links.call(broker, 'admin', consumerGroupDescribeV0.api, [this.#groupId], false),
+    );
+    const group = answer.groups[0];
+    if (!group || group.errorCode !== KAFKA.none) {
+      throw new BrokerError(group?.errorCode ?? -1, `describing the group ${this.#groupId}`);
+    }
+    const { topicId } = this.#parts.map;
+    return group.members.map(({ clientId, assignment }) => ({
+      instance: clientId,
+      partitions: assignment.topicPartitions
+        .filter((topic) => topic.topicId === topicId)
+        .flatMap(({ partitions }) => partitions),
+    }));
   }
 
   async leave(memberId: string): Promise<void> {

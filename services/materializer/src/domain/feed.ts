@@ -77,7 +77,10 @@ const BLANK_LINE = Buffer.from('\n\n');
 export const SSE_KEEP_ALIVE = Buffer.from(': still here\n\n');
 
 /** The offset to begin at: the one after `Last-Event-ID`, where a reader comes back with it. */
-export function resumeFrom(lastEventId: string | undefined, from: number): number {
+export function resumeFrom(
+  lastEventId: string | undefined,
+  from: number | undefined,
+): number | undefined {
   if (lastEventId === undefined || !/^\d{1,15}$/.test(lastEventId)) return from;
   return Number(lastEventId) + 1;
 }

@@ -3,7 +3,7 @@ import { firstHlcOf } from '@memplane/clock';
 import type { LogAdmin, LogReadOptions, LogRecord } from '@memplane/event-log';
 import type { Logger } from '@memplane/runtime';
 import { inSnapshot, type Plane } from '../reads/plane.ts';
-import type { Shard } from '../shard.ts';
+import { ownerMoving, type Shard } from '../shard.ts';
 import { Archive } from './archive.ts';
 import { Archiver, type ArchiverSettings } from './archiver.ts';
 import type { RecordArchive } from './feed-sources.ts';
@@ -118,7 +118,9 @@ export class ArchiveService {
   }
 
   async #read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
-    await this.#open(this.#ports.plane.shards.at(partition));
+    const shard = this.#ports.plane.shards.opened(partition);
+    if (shard === undefined) throw ownerMoving(partition);
+    await this.#open(shard);
     return await this.#archive.read(partition, from, options);
   }
 

@@ -1,5 +1,5 @@
 import { type FeedFormat, frame, SSE_KEEP_ALIVE } from '../domain/feed.ts';
-import type { Shard } from '../shard.ts';
+import { ownerMoving, type Shard } from '../shard.ts';
 import type { FeedSource, FeedStep } from './feed-sources.ts';
 
 export interface FeedSettings {
@@ -16,6 +16,8 @@ export interface FeedRequest {
   readonly topic: string;
   readonly format: FeedFormat;
   readonly shard: Shard;
+  /** Whether the shard is still surely this instance's. */
+  readonly isOwned: () => boolean;
   readonly from: number;
   readonly limit: number;
   /** How long to stay open at the end, from the last record on. */
@@ -23,8 +25,18 @@ export interface FeedRequest {
   readonly signal: AbortSignal;
 }
 
+export type OpenFeed = (request: OwnFeedRequest) => Promise<AsyncIterable<Uint8Array>>;
+
+/** A feed of a shard that is here. */
+export interface OwnFeedRequest extends Omit<FeedRequest, 'isOwned' | 'from'> {
+  /** Absent: where the feed begins. */
+  readonly from?: number | undefined;
+  /** Begin a feed of events from before the history's start with what is kept of it. */
+  readonly retained: boolean;
+}
+
 /**
- * Answers a feed in chunks. The first step is made before the answer begins, so that what it throws
+ * Answers a feed in chunks, as long as the shard is this instance's. The first step is made before the answer begins, so that what it throws
  * is answered as a problem. A later failure ends the stream; the reader goes on from where it is.
  */
 export async function openFeed(
@@ -34,6 +46,7 @@ export async function openFeed(
 ): Promise<AsyncGenerator<Buffer, void, undefined>> {
   const { shard, from } = request;
   const first = await source(shard.partition, from, settings.feed_chunk_bytes);
+  if (!request.isOwned()) throw ownerMoving(shard.partition);
   return stream(source, request, settings, first);
 }
 
@@ -48,7 +61,7 @@ async function* stream(
   let bytes = settings.feed_bytes_max;
   let idleUntil = performance.now() + request.waitMs;
   let { lines, next } = first;
-  while (!signal.aborted) {
+  while (!signal.aborted && request.isOwned()) {
     if (lines.length > 0) {
       const chunk = frame(lines.slice(0, records), format, topic);
       records -= lines.length;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseHlc } from '@memplane/clock';
 import { type CloudEvent, type Json, MemplaneError, type Replay } from '@memplane/contracts';
-import { EVENT_KIND, prefixRange, type ShardKeys } from '../domain/keys.ts';
+import { EVENT_KIND, prefixRange, ShardKeys } from '../domain/keys.ts';
 import {
   canonicalJson,
   differingPaths,
@@ -25,7 +25,7 @@ export interface ReplaySettings {
 
 /** A range of one partition, both ends inclusive. */
 export interface ReplayRange {
-  readonly keys: ShardKeys;
+  readonly partition: number;
   /** Events before it are still there only for the memories that they brought. */
   readonly historyStart: number;
   readonly first: number;
@@ -35,9 +35,9 @@ export interface ReplayRange {
 }
 
 export interface ReplayPlan {
+  readonly tenant: string;
   readonly projection: Projection;
   readonly types: ReadonlySet<string> | undefined;
-  readonly ranges: readonly ReplayRange[];
   /** When `ttl` is judged. */
   readonly timeMs: number;
 }
@@ -48,48 +48,92 @@ export interface ReplayOutcome {
   readonly difference: NonNullable<Replay['difference']>;
 }
 
+/** What came out of one range; JSON, since another instance may have run it. */
+export interface RangeOutcome {
+  readonly partition: number;
+  readonly digest: string;
+  readonly read: number;
+  readonly folded: number;
+  readonly entities: number;
+  readonly equal: number;
+  readonly different: number;
+  readonly totals: readonly (readonly [name: string, total: number])[];
+  readonly result: ExcerptOf<ResultItem>;
+  readonly difference: ExcerptOf<DifferenceItem>;
+}
+
+type ResultItem = ReplayOutcome['result']['entities'][number];
+type DifferenceItem = ReplayOutcome['difference']['entities'][number];
+
+/** How far a replay is. */
+export interface ReplayCounts {
+  read: number;
+  folded: number;
+}
+
 /**
- * Folds the selected events anew, entity by entity, from the history in one snapshot of the store:
- * it writes nothing, and holds the state of one entity at a time.
+ * Folds the selected events of one range anew, entity by entity, from the history in one snapshot of
+ * the store: it writes nothing, and holds the state of one entity at a time.
  */
 export class ReplayRun {
   readonly #plan: ReplayPlan;
   readonly #settings: ReplaySettings;
   readonly #reader: ViewReader;
   readonly #signal: AbortSignal;
+  readonly #counts: ReplayCounts;
   readonly #hash = createHash('sha256');
   readonly #totals = new Map<string, number>();
-  readonly #result = new Excerpt<ReplayOutcome['result']['entities'][number]>();
-  readonly #difference = new Excerpt<ReplayOutcome['difference']['entities'][number]>();
+  readonly #result: Excerpt<ResultItem>;
+  readonly #difference: Excerpt<DifferenceItem>;
   #entities = 0;
   #equal = 0;
   #different = 0;
-  read = 0;
-  folded = 0;
+  #read = 0;
+  #folded = 0;
 
-  constructor(plan: ReplayPlan, settings: ReplaySettings, reader: ViewReader, signal: AbortSignal) {
+  /** @param counts of all ranges of the replay that are run here, counted on */
+  constructor(
+    plan: ReplayPlan,
+    settings: ReplaySettings,
+    scope: { reader: ViewReader; signal: AbortSignal; counts: ReplayCounts },
+  ) {
     this.#plan = plan;
     this.#settings = settings;
-    this.#reader = reader;
-    this.#signal = signal;
+    this.#reader = scope.reader;
+    this.#signal = scope.signal;
+    this.#counts = scope.counts;
+    this.#result = new Excerpt(settings);
+    this.#difference = new Excerpt(settings);
   }
 
-  async run(): Promise<ReplayOutcome> {
-    this.#hash.update(`replay 1 ${this.#plan.projection.name}\n`);
-    for (const range of this.#plan.ranges) {
-      const { keys, entities } = range;
-      if (entities === undefined) await this.#scan(range, prefixRange(keys.table('v')));
-      else {
-        for (const entity of entities) {
-          await this.#scan(range, prefixRange(keys.histories(entity)));
-        }
+  async run(range: ReplayRange): Promise<RangeOutcome> {
+    const { partition, entities } = range;
+    const keys = new ShardKeys(this.#plan.tenant, partition);
+    if (entities === undefined) await this.#scan(keys, range, prefixRange(keys.table('v')));
+    else {
+      for (const entity of entities) {
+        await this.#scan(keys, range, prefixRange(keys.histories(entity)));
       }
     }
-    return this.#outcome();
+    return {
+      partition,
+      digest: this.#hash.digest('base64url'),
+      read: this.#read,
+      folded: this.#folded,
+      entities: this.#entities,
+      equal: this.#equal,
+      different: this.#different,
+      totals: [...this.#totals],
+      result: this.#result.taken(),
+      difference: this.#difference.taken(),
+    };
   }
 
-  async #scan(range: ReplayRange, bounds: { gte: Buffer; lt: Buffer }): Promise<void> {
-    const { keys, historyStart, first, last } = range;
+  async #scan(
+    keys: ShardKeys,
+    { historyStart, first, last }: ReplayRange,
+    bounds: { gte: Buffer; lt: Buffer },
+  ): Promise<void> {
     const start = keys.table('v').length;
     let current:
       | { entity: string; fold: EntityFold; whole: EntityFold; folded: number }
@@ -119,16 +163,18 @@ export class ReplayRun {
         if (this.#plan.types !== undefined && !this.#plan.types.has(event.type)) continue;
         current.fold.apply(logEvent);
         current.folded++;
-        this.folded++;
+        this.#folded++;
+        this.#counts.folded++;
       }
     }
     if (current) await this.#finish(keys, current);
   }
 
   #count(): void {
-    this.read++;
+    this.#read++;
+    this.#counts.read++;
     const { replay_events_max: max } = this.#settings;
-    if (this.read <= max) return;
+    if (this.#counts.read <= max) return;
     throw new MemplaneError('overloaded', `A replay may read ${max} events; ask for fewer.`, {
       extra: { limit: 'replay_events_max', max },
     });
@@ -146,7 +192,7 @@ export class ReplayRun {
     this.#hash.update(`${keys.tenant} ${entity}\n${canonicalJson(fold.result())}\n`);
     const result = fold.result(timeMs);
     projection.sum?.(this.#totals, result);
-    this.#result.add({ entity, result }, this.#settings);
+    this.#result.add({ entity, result });
     const live =
       projection.name === 'view'
         ? await this.#liveView(keys, entity)
@@ -155,7 +201,7 @@ export class ReplayRun {
     else {
       this.#different++;
       const paths = differingPaths(result, live);
-      this.#difference.add({ entity, paths, replayed: result, live }, this.#settings);
+      this.#difference.add({ entity, paths, replayed: result, live });
     }
   }
 
@@ -168,39 +214,77 @@ export class ReplayRun {
     const attributes = JSON.parse(head.attributes.toString()) as Attributes;
     return viewResult(attributes, liveViews(memories, this.#plan.timeMs), head.sequence);
   }
+}
 
-  #outcome(): ReplayOutcome {
-    const sums = this.#plan.projection.sum !== undefined;
-    const totals = [...this.#totals].sort(([a], [b]) => (a < b ? -1 : 1));
-    return {
-      digest: this.#hash.digest('base64url'),
-      result: {
-        entitiesTotal: this.#entities,
-        entities: this.#result.items,
-        truncated: this.#result.truncated,
-        ...(sums ? { totals: Object.fromEntries(totals) } : {}),
-      },
-      difference: {
-        equal: this.#equal,
-        different: this.#different,
-        entities: this.#difference.items,
-        truncated: this.#difference.truncated,
-      },
-    };
+/**
+ * One outcome of those of all ranges, in the order of partitions: the same whichever instances ran
+ * them.
+ */
+export function joinOutcomes(
+  projection: Projection,
+  ranges: readonly RangeOutcome[],
+  settings: ReplaySettings,
+): ReplayOutcome {
+  const hash = createHash('sha256').update(`replay 2 ${projection.name}\n`);
+  const totals = new Map<string, number>();
+  const result = new Excerpt<ResultItem>(settings);
+  const difference = new Excerpt<DifferenceItem>(settings);
+  const sum = (of: (range: RangeOutcome) => number) => ranges.reduce((n, one) => n + of(one), 0);
+  for (const range of [...ranges].sort((a, b) => a.partition - b.partition)) {
+    if (range.entities > 0) hash.update(`${range.partition} ${range.digest}\n`);
+    for (const [name, total] of range.totals) totals.set(name, (totals.get(name) ?? 0) + total);
+    result.append(range.result);
+    difference.append(range.difference);
   }
+  const sorted = [...totals].sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    digest: hash.digest('base64url'),
+    result: {
+      entitiesTotal: sum((range) => range.entities),
+      entities: result.taken().items,
+      truncated: result.taken().truncated,
+      ...(projection.sum === undefined ? {} : { totals: Object.fromEntries(sorted) }),
+    },
+    difference: {
+      equal: sum((range) => range.equal),
+      different: sum((range) => range.different),
+      entities: difference.taken().items,
+      truncated: difference.taken().truncated,
+    },
+  };
+}
+
+interface ExcerptOf<Item> {
+  readonly items: Item[];
+  readonly truncated: boolean;
 }
 
 /** The first items, as many as fit. */
 class Excerpt<Item> {
-  readonly items: Item[] = [];
-  truncated = false;
+  readonly #settings: ReplaySettings;
+  readonly #items: Item[] = [];
+  #truncated = false;
   #bytes = 0;
 
-  add(item: Item, settings: ReplaySettings): void {
-    if (this.truncated) return;
+  constructor(settings: ReplaySettings) {
+    this.#settings = settings;
+  }
+
+  add(item: Item): void {
+    if (this.#truncated) return;
+    const { replay_result_entities_max: itemsMax, replay_result_bytes_max: bytesMax } =
+      this.#settings;
     this.#bytes += JSON.stringify(item).length;
-    const full = this.items.length >= settings.replay_result_entities_max;
-    if (full || this.#bytes > settings.replay_result_bytes_max) this.truncated = true;
-    else this.items.push(item);
+    if (this.#items.length >= itemsMax || this.#bytes > bytesMax) this.#truncated = true;
+    else this.#items.push(item);
+  }
+
+  append({ items, truncated }: ExcerptOf<Item>): void {
+    for (const item of items) this.add(item);
+    this.#truncated ||= truncated;
+  }
+
+  taken(): ExcerptOf<Item> {
+    return { items: this.#items, truncated: this.#truncated };
   }
 }

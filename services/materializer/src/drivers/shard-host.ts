@@ -13,6 +13,11 @@ export interface ShardHostPorts {
   readonly follower: Pick<Follower, 'add' | 'remove'>;
   /** What to begin with: the store's own rows, or a snapshot that is further. */
   readonly load: (partition: number) => Promise<ShardRecord>;
+  /**
+   * Whether others may have owned the partitions before: then a shard answers only once it is as
+   * far as they can have been.
+   */
+  readonly isShared: boolean;
   /** A shard has come. */
   readonly onOpened: (shard: Shard) => void;
   readonly logger: Logger;
@@ -111,7 +116,7 @@ export class ShardHost implements OwnershipListener {
   }
 
   async #tryToOpen(tenure: Tenure): Promise<void> {
-    const { log, shards, limit, follower, load, onOpened } = this.#ports;
+    const { log, shards, limit, follower, load, isShared, onOpened } = this.#ports;
     const { partition, epoch } = tenure.ownership;
     const record = await load(partition);
     const { end } = await log.bounds(partition);
@@ -121,7 +126,9 @@ export class ShardHost implements OwnershipListener {
       throw new MemplaneError('dependency_unavailable', message, { extra });
     }
     if (tenure.ending.signal.aborted) return;
-    const shard = new Shard(partition, record, epoch, limit);
+    // Every earlier owner stopped before this ownership began: none has applied more than this.
+    const owner = { ownerEpoch: epoch, ...(isShared ? { answersFrom: end - 1 } : {}) };
+    const shard = new Shard(partition, record, owner, limit);
     tenure.shard = shard;
     shards.add(shard);
     follower.add(shard);

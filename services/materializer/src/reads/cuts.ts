@@ -7,9 +7,12 @@ import {
   LIMITS,
   MemplaneError,
 } from '@memplane/contracts';
+import type { Context as TraceContext } from '@opentelemetry/api';
 import { type AsOf, parseAsOf } from '../domain/as-of.ts';
 import { decodeId } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
+import type { Shard } from '../shard.ts';
+import { allPartitions, askOwner, gather, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 /** The last time that can be written as a date. */
@@ -23,8 +26,12 @@ export interface ResolvedCut {
   readonly timeMs: number;
 }
 
-export function waiting(waitMs: number | undefined, signal: AbortSignal): Waiting {
-  return { deadline: performance.now() + (waitMs ?? LIMITS.wait_ms_default), signal };
+export function waiting(
+  waitMs: number | undefined,
+  signal: AbortSignal,
+  trace?: TraceContext,
+): Waiting {
+  return { deadline: performance.now() + (waitMs ?? LIMITS.wait_ms_default), signal, trace };
 }
 
 export function tokenOf(plane: Plane, cut: ResolvedCut): string {
@@ -32,12 +39,48 @@ export function tokenOf(plane: Plane, cut: ResolvedCut): string {
   return encodeToken({ logId, epoch, offsets: cut.offsets, timeMs: cut.timeMs });
 }
 
-/** Everything that is applied in a snapshot, at a time. */
-export async function latestCut(plane: Plane, reader: ViewReader): Promise<ResolvedCut> {
+/** Everything that is applied in a snapshot that has all partitions, at a time. */
+export async function latestIn(plane: Plane, reader: ViewReader): Promise<ResolvedCut> {
   const records = await reader.shards(plane.shards.partitions);
   const offsets = new Map(records.map((record, p) => [p, record?.applied ?? -1]));
   return { offsets, timeMs: plane.now() };
 }
+
+/** What the owners of all partitions have applied, at a time. */
+export async function latestCut(plane: Plane, wait: Waiting): Promise<ResolvedCut> {
+  const offsets = await positions(plane, appliedPart, allPartitions(plane), () => null, wait);
+  return { offsets, timeMs: plane.now() };
+}
+
+/** An offset for each partition; JSON has no maps. */
+export type Positions = readonly (readonly [partition: number, offset: number])[];
+
+/** A part that answers with an offset for each of its partitions. */
+async function positions<Query>(
+  plane: Plane,
+  part: Part<Query, Positions>,
+  partitions: readonly number[],
+  query: (partitions: readonly number[]) => Query,
+  wait: Waiting,
+): Promise<ReadonlyMap<number, number>> {
+  const answers = await gather(plane, part, { partitions, query, wait });
+  return new Map(answers.flat().sort(([a], [b]) => a - b));
+}
+
+/** The first offset of each partition whose history can be read. */
+export function historyStarts(plane: Plane, wait: Waiting): Promise<ReadonlyMap<number, number>> {
+  return positions(plane, historyStartPart, allPartitions(plane), () => null, wait);
+}
+
+const historyStartPart: Part<null, Positions> = {
+  name: 'historyStart',
+  run: ({ shards }, partitions) => partitions.map((p) => [p, shards.at(p).record.historyStart]),
+};
+
+const appliedPart: Part<null, Positions> = {
+  name: 'applied',
+  run: ({ shards }, partitions) => partitions.map((p) => [p, shards.at(p).applied]),
+};
 
 /** Checks that a cut is of this log. @throws `token_of_another_log`, `invalid_token` */
 export function checkCut(plane: Plane, cut: Cut, field: string): void {
@@ -81,24 +124,53 @@ export async function waitForTokens(
   await waitForOffsets(plane, joinCuts([first, ...rest]).offsets, wait, partition);
 }
 
-export async function waitForOffsets(
+/** Waits until the owners have applied some offsets. */
+async function waitForOffsets(
   plane: Plane,
   offsets: ReadonlyMap<number, number>,
   wait: Waiting,
   only?: number,
 ): Promise<void> {
+  const due: number[] = [];
   for (const [partition, offset] of offsets) {
-    if (only !== undefined && only !== partition) continue;
+    if (offset < 0 || (only !== undefined && only !== partition)) continue;
+    if ((plane.shards.get(partition)?.applied ?? -2) < offset) due.push(partition);
+  }
+  if (due.length === 0) return;
+  await gather(plane, waitPart, {
+    partitions: due,
+    query: (partitions) => partitions.map((p) => [p, offsets.get(p) ?? -1] as const),
+    wait,
+  });
+}
+
+const waitPart: Part<Positions, null> = {
+  name: 'wait',
+  async run(plane, _partitions, offsets, wait) {
+    await waitHere(plane, new Map(offsets), wait);
+    return null;
+  },
+};
+
+/** Waits until the shards of some partitions, all of them here, have applied what a cut names. */
+export async function waitHere(
+  plane: Plane,
+  offsets: ReadonlyMap<number, number>,
+  wait: Waiting,
+  partitions: Iterable<number> = offsets.keys(),
+): Promise<void> {
+  for (const partition of partitions) {
+    const offset = offsets.get(partition) ?? -1;
     const shard = plane.shards.at(partition);
     if (shard.applied >= offset) continue;
     if (!(await shard.waitFor(offset, wait.deadline, wait.signal))) {
-      throw notYetVisible(plane, partition, offset);
+      throw notYetVisible(shard, offset);
     }
   }
 }
 
-export function notYetVisible(plane: Plane, partition: number, offset: number): MemplaneError {
-  const shard = plane.shards.at(partition);
+function notYetVisible(shard: Shard, offset: number): MemplaneError {
+  const { partition } = shard;
   const why = shard.problem === undefined ? '' : ` Applying pauses: ${shard.problem.message}`;
   return new MemplaneError(
     'not_yet_visible',
@@ -130,8 +202,8 @@ export async function resolveAsOf(plane: Plane, request: CutRequest): Promise<Re
 }
 
 /**
- * Call it also within the snapshot that is read: whatever has been removed there, the start had moved
- * before.
+ * Looks at the partitions that are here; the others' owners look at theirs when they are asked. Call
+ * it also within the snapshot that is read: whatever has been removed there, the start had moved before.
  * @throws MemplaneError `history_expired` for a cut before the history that is kept
  */
 export function checkHistoryOf(
@@ -140,7 +212,7 @@ export function checkHistoryOf(
   field: string,
 ): void {
   for (const [partition, offset] of offsets) {
-    const { historyStart } = plane.shards.at(partition).record;
+    const historyStart = plane.shards.get(partition)?.record.historyStart ?? 0;
     if (offset < 0 || offset >= historyStart - 1) continue;
     throw historyExpired(partition, historyStart, field);
   }
@@ -220,26 +292,43 @@ async function offsetCut(
 ): Promise<ResolvedCut> {
   const offsets = new Map([[partition, offset]]);
   await waitForOffsets(plane, offsets, wait);
-  return { offsets, timeMs: await newestMs(plane, offsets) };
+  return { offsets, timeMs: await newestMs(plane, offsets, wait) };
 }
 
 /** A token's cut, once it is applied; without a time of its own, at its newest stamp's. */
 export async function cutOfToken(plane: Plane, cut: Cut, wait: Waiting): Promise<ResolvedCut> {
   await waitForOffsets(plane, cut.offsets, wait);
-  return { offsets: cut.offsets, timeMs: cut.timeMs ?? (await newestMs(plane, cut.offsets)) };
+  return { offsets: cut.offsets, timeMs: cut.timeMs ?? (await newestMs(plane, cut.offsets, wait)) };
 }
 
 /** The newest stamp within a cut, as a time. */
-async function newestMs(plane: Plane, offsets: ReadonlyMap<number, number>): Promise<number> {
-  return inSnapshot(plane, async (reader) => {
-    const stamps = await Promise.all(
-      [...offsets].map(([partition, offset]) =>
-        reader.stampAt(plane.shards.at(partition).record, partition, offset),
-      ),
-    );
-    return Math.max(0, ...stamps.map(hlcToMs));
+export async function newestMs(
+  plane: Plane,
+  offsets: ReadonlyMap<number, number>,
+  wait: Waiting,
+): Promise<number> {
+  const answers = await gather(plane, newestPart, {
+    partitions: [...offsets.keys()],
+    query: (partitions) => partitions.map((p) => [p, offsets.get(p) ?? -1] as const),
+    wait,
   });
+  return Math.max(0, ...answers);
 }
+
+const newestPart: Part<Positions, number> = {
+  name: 'newest',
+  async run(plane, _partitions, offsets, wait) {
+    await waitHere(plane, new Map(offsets), wait);
+    return inSnapshot(plane, async (reader) => {
+      const stamps = await Promise.all(
+        offsets.map(([partition, offset]) =>
+          reader.stampAt(plane.shards.at(partition).record, partition, offset),
+        ),
+      );
+      return Math.max(0, ...stamps.map(hlcToMs));
+    });
+  },
+};
 
 async function eventCut(
   plane: Plane,
@@ -248,40 +337,75 @@ async function eventCut(
   field: string,
 ): Promise<ResolvedCut> {
   const partition = ownPartition(plane, request, field);
-  const { tenant, entity = '' } = request;
-  const keys = keysOf(plane.log.info, tenant, entity);
-  const find = () => inSnapshot(plane, (reader) => reader.get(keys.id(id, entity)));
-  let row = await find();
-  if (row === null) {
-    // It may be in the log and not applied yet.
-    const { end } = await plane.log.bounds(partition);
-    if (end - 1 > plane.shards.at(partition).applied) {
-      await waitForOffsets(plane, new Map([[partition, end - 1]]), request.wait);
-      row = await find();
-    }
-  }
-  if (row === null) {
-    throw new MemplaneError('not_found', 'The entity has no such event.', { field });
-  }
-  return offsetCut(plane, partition, decodeId(row).offset, request.wait);
+  const { tenant, entity = '', wait } = request;
+  const query = { tenant, entity, id, field };
+  const offset = await askOwner(plane, eventOffsetPart, partition, query, wait);
+  return offsetCut(plane, partition, offset, wait);
 }
+
+interface EventQuery {
+  readonly tenant: string;
+  readonly entity: string;
+  readonly id: string;
+  readonly field: string;
+}
+
+const eventOffsetPart: Part<EventQuery, number> = {
+  name: 'eventOffset',
+  async run(plane, _partitions, { tenant, entity, id, field }, wait) {
+    const keys = keysOf(plane.log.info, tenant, entity);
+    const { partition } = keys;
+    const find = () => inSnapshot(plane, (reader) => reader.get(keys.id(id, entity)));
+    let row = await find();
+    if (row === null) {
+      // It may be in the log and not applied yet.
+      const { end } = await plane.log.bounds(partition);
+      if (end - 1 > plane.shards.at(partition).applied) {
+        await waitHere(plane, new Map([[partition, end - 1]]), wait);
+        row = await find();
+      }
+    }
+    if (row === null) {
+      throw new MemplaneError('not_found', 'The entity has no such event.', { field });
+    }
+    return decodeId(row).offset;
+  },
+};
 
 /**
  * Cuts every partition at the longest prefix whose stamps are all at or before a time. Settled in a
  * partition once a later stamp is in it, or once no earlier one can come any more.
  */
 async function timeCut(plane: Plane, timeMs: number, wait: Waiting): Promise<ResolvedCut> {
-  const limit = lastHlcOf(timeMs);
-  await Promise.all(
-    plane.shards.all().map((shard) => settle(plane, shard.partition, timeMs, limit, wait)),
-  );
-  return inSnapshot(plane, async (reader) => {
-    const offsets = await Promise.all(
-      plane.shards.all().map(({ record, partition }) => reader.offsetAt(record, partition, limit)),
-    );
-    return { offsets: new Map(offsets.entries()), timeMs };
-  });
+  const query = () => ({ timeMs });
+  const offsets = await positions(plane, timePart, allPartitions(plane), query, wait);
+  return { offsets, timeMs };
 }
+
+const timePart: Part<{ readonly timeMs: number }, Positions> = {
+  name: 'time',
+  async run(plane, partitions, { timeMs }, wait) {
+    const limit = lastHlcOf(timeMs);
+    await Promise.all(partitions.map((p) => settle(plane, p, timeMs, limit, wait)));
+    return inSnapshot(plane, (reader) =>
+      Promise.all(
+        partitions.map(async (p) => {
+          const offset = await reader.offsetAt(plane.shards.at(p).record, p, limit);
+          return [p, offset] as const;
+        }),
+      ),
+    );
+  },
+};
+
+export const CUT_PARTS = [
+  appliedPart,
+  historyStartPart,
+  waitPart,
+  newestPart,
+  timePart,
+  eventOffsetPart,
+];
 
 async function settle(
   plane: Plane,
@@ -298,7 +422,7 @@ async function settle(
     if (leftMs <= 0) {
       // Whatever has a stamp of that time is in the log by now: apply what there is.
       const { end } = await plane.log.bounds(partition);
-      await waitForOffsets(plane, new Map([[partition, end - 1]]), wait);
+      await waitHere(plane, new Map([[partition, end - 1]]), wait);
       return;
     }
     if (performance.now() >= wait.deadline) {

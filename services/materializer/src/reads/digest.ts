@@ -2,7 +2,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { prefixRange, ShardKeys } from '../domain/keys.ts';
 import { decodeHead, decodeMemory } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
-import { inSnapshot, type Plane } from './plane.ts';
+import { allPartitions, gather, type Part } from './part.ts';
+import { inSnapshot, type Plane, type Waiting } from './plane.ts';
 
 interface ShardDigest {
   readonly partition: number;
@@ -12,20 +13,36 @@ interface ShardDigest {
 }
 
 /** Digests of all views, or one partition's: functions of the log up to what is applied. */
-export function digestViews(plane: Plane, only: number | undefined): Promise<unknown> {
-  return inSnapshot(plane, async (reader) => {
-    const shards: ShardDigest[] = [];
-    for (const { partition } of plane.shards.all()) {
-      if (only !== undefined && only !== partition) continue;
-      shards.push(await digestShard(reader, partition));
-    }
-    const whole = createHash('sha256');
-    for (const { partition, appliedOffset, digest } of shards) {
-      whole.update(`${partition} ${appliedOffset} ${digest}\n`);
-    }
-    return { logId: plane.log.info.logId, digest: whole.digest('base64url'), shards };
-  });
+export async function digestViews(
+  plane: Plane,
+  only: number | undefined,
+  wait: Waiting,
+): Promise<unknown> {
+  const partitions = only === undefined ? allPartitions(plane) : [only];
+  const answers = await gather(plane, digestPart, { partitions, query: () => null, wait });
+  const shards = answers.flat().sort((a, b) => a.partition - b.partition);
+  const whole = createHash('sha256');
+  for (const { partition, appliedOffset, digest } of shards) {
+    whole.update(`${partition} ${appliedOffset} ${digest}\n`);
+  }
+  return { logId: plane.log.info.logId, digest: whole.digest('base64url'), shards };
 }
+
+/** Reading a shard from end to end takes its time. */
+const DIGEST_TIMEOUT_MS = 10 * 60_000;
+
+const digestPart: Part<null, readonly ShardDigest[]> = {
+  name: 'digest',
+  timeoutMs: DIGEST_TIMEOUT_MS,
+  run: (plane, partitions) =>
+    inSnapshot(plane, async (reader) => {
+      const shards: ShardDigest[] = [];
+      for (const partition of partitions) shards.push(await digestShard(reader, partition));
+      return shards;
+    }),
+};
+
+export const DIGEST_PARTS = [digestPart];
 
 async function digestShard(reader: ViewReader, partition: number): Promise<ShardDigest> {
   const records = await reader.shards(partition + 1);

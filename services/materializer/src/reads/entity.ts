@@ -4,15 +4,22 @@ import { parseAsOf } from '../domain/as-of.ts';
 import { decodeId, type MemoryRow } from '../domain/rows.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
-import { checkHistoryOf, type ResolvedCut, resolveAsOf, tokenOf, waitForTokens } from './cuts.ts';
+import {
+  checkHistoryOf,
+  type ResolvedCut,
+  resolveAsOf,
+  tokenOf,
+  waitForTokens,
+  waitHere,
+} from './cuts.ts';
+import { askOwner, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 export interface EntityRequest {
   readonly tenant: string;
   readonly entity: string;
-  readonly after: string | readonly string[] | undefined;
-  readonly asOf: string | undefined;
-  readonly wait: Waiting;
+  readonly after?: string | readonly string[] | undefined;
+  readonly asOf?: string | undefined;
 }
 
 /** The parts of an entity's answer; attributes and memories are JSON already. */
@@ -28,14 +35,34 @@ interface EntityParts {
  * Reads an entity as it is, or was, as JSON text.
  * @throws MemplaneError `not_found` when it has no events at the cut, and what cuts throw
  */
-export async function readEntity(plane: Plane, request: EntityRequest): Promise<string> {
-  const { tenant, entity, after, asOf, wait } = request;
-  const { partition } = keysOf(plane.log.info, tenant, entity);
+export function readEntity(
+  plane: Plane,
+  { wait, ...query }: EntityRequest & { readonly wait: Waiting },
+): Promise<string> {
+  const { partition } = keysOf(plane.log.info, query.tenant, query.entity);
+  return askOwner(plane, entityPart, partition, query, wait);
+}
+
+const entityPart: Part<EntityRequest, string> = {
+  name: 'entity',
+  run: (plane, [partition = 0], request, wait) => readHere(plane, partition, request, wait),
+};
+
+export const ENTITY_PARTS = [entityPart];
+
+async function readHere(
+  plane: Plane,
+  partition: number,
+  request: EntityRequest,
+  wait: Waiting,
+): Promise<string> {
+  const { tenant, entity, after, asOf } = request;
   await waitForTokens(plane, after, wait, partition);
   if (asOf !== undefined) {
     const own = await readOwnPast(plane, request, asOf);
     if (own !== undefined) return own;
     const cut = await resolveAsOf(plane, { asOf, tenant, entity, wait });
+    await waitHere(plane, cut.offsets, wait, [partition]);
     const parts = await inSnapshot(plane, (reader) => {
       checkHistoryOf(plane, cut, 'query.asOf');
       return partsAt(plane, reader, request, cut);
@@ -47,7 +74,7 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
     const timeMs = plane.now();
-    const offsets = new Map([...plane.shards].map((other) => [other.partition, other.applied]));
+    const offsets = appliedEverywhere(plane);
     offsets.set(partition, shard.applied);
     const memories = head.memoryCount === 0 ? [] : await reader.memories(keys, entity);
     const parts: EntityParts = {
@@ -59,6 +86,16 @@ export async function readEntity(plane: Plane, request: EntityRequest): Promise<
     };
     return answer(plane, entity, parts, { offsets, timeMs }, partition);
   });
+}
+
+/** What is applied in each partition; of those that are not here, what is known of it. */
+function appliedEverywhere({ shards, peers }: Plane): Map<number, number> {
+  const offsets = new Map<number, number>();
+  for (let partition = 0; partition < shards.partitions; partition++) {
+    const applied = shards.get(partition)?.applied ?? peers?.appliedOf(partition);
+    if (applied !== undefined) offsets.set(partition, applied);
+  }
+  return offsets;
 }
 
 /**

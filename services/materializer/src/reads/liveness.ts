@@ -12,12 +12,14 @@ import type { ViewReader } from '../drivers/view-reader.ts';
 import {
   checkCut,
   checkHistoryOf,
-  cutOfToken,
+  newestMs,
+  type Positions,
   type ResolvedCut,
   tokenOf,
-  waiting,
+  waitHere,
 } from './cuts.ts';
-import { inSnapshot, keysOf, type Plane } from './plane.ts';
+import { gather, type Part } from './part.ts';
+import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 interface Candidate {
   readonly item: LivenessItem;
@@ -30,34 +32,86 @@ export async function checkItems(
   plane: Plane,
   tenant: string,
   request: LivenessRequest,
-  signal: AbortSignal,
+  wait: Waiting,
 ): Promise<unknown> {
   const given = decodeToken(request.cut, 'body.cut');
   checkCut(plane, given, 'body.cut');
-  const matches = filterOf(request.entityFilter);
-  const resolved = await cutOfToken(plane, given, waiting(request.waitMs, signal));
-  const cut: ResolvedCut = { ...resolved, timeMs: request.atMs ?? resolved.timeMs };
-  const candidates = request.items.map((item): Candidate => {
-    const keys = keysOf(plane.log.info, tenant, item.entity);
-    return { item, keys, cutOffset: cut.offsets.get(keys.partition) ?? -1 };
+  const { entityFilter } = request;
+  filterOf(entityFilter); // refused here, before anybody is asked
+  const cut: ResolvedCut = {
+    offsets: given.offsets,
+    timeMs: given.timeMs ?? (await newestMs(plane, given.offsets, wait)),
+  };
+  const timeMs = request.atMs ?? cut.timeMs;
+  const partitions = request.items.map(
+    (item) => keysOf(plane.log.info, tenant, item.entity).partition,
+  );
+  const answers = await gather(plane, livenessPart, {
+    partitions: [...new Set(partitions)],
+    query: (own) => {
+      const mine = new Set(own);
+      const numbers = [...partitions.keys()].filter((i) => mine.has(partitions[i] ?? -1));
+      const items = numbers.map((i) => request.items[i] as LivenessItem);
+      const offsets = own.map((p) => [p, given.offsets.get(p) ?? -1] as const);
+      return { tenant, offsets, timeMs, entityFilter, numbers, items };
+    },
+    wait,
   });
-  const live = await inSnapshot(plane, async (reader) => {
-    checkHistoryOf(plane, cut, 'body.cut');
-    const shown = await versionsShown(reader, candidates, cut.timeMs);
-    if (matches === undefined) return shown;
-    const matching = await entitiesMatching(
-      reader,
-      candidates.filter((_, i) => shown[i]),
-      matches,
-    );
-    return shown.map((is, i) => is && matching.has(candidates[i]?.item.entity ?? ''));
-  });
+  const live: boolean[] = new Array(request.items.length).fill(false);
+  for (const { numbers, shown } of answers) {
+    for (const [n, i] of numbers.entries()) live[i] = shown[n] ?? false;
+  }
   return {
-    token: tokenOf(plane, cut),
-    timeMs: cut.timeMs,
+    token: tokenOf(plane, { ...cut, timeMs }),
+    timeMs,
     items: live.map((is) => ({ live: is })),
   };
 }
+
+interface LivenessQuery {
+  readonly tenant: string;
+  readonly offsets: Positions;
+  readonly timeMs: number;
+  readonly entityFilter: unknown;
+  /** Which of the request's items these are. */
+  readonly numbers: readonly number[];
+  readonly items: readonly LivenessItem[];
+}
+
+interface LivenessAnswer {
+  readonly numbers: readonly number[];
+  readonly shown: readonly boolean[];
+}
+
+const livenessPart: Part<LivenessQuery, LivenessAnswer> = {
+  name: 'liveness',
+  async run(plane, _partitions, query, wait) {
+    const { tenant, timeMs, numbers } = query;
+    const matches = filterOf(query.entityFilter);
+    const cut = new Map(query.offsets);
+    await waitHere(plane, cut, wait);
+    const candidates = query.items.map((item): Candidate => {
+      const keys = keysOf(plane.log.info, tenant, item.entity);
+      return { item, keys, cutOffset: cut.get(keys.partition) ?? -1 };
+    });
+    return inSnapshot(plane, async (reader) => {
+      checkHistoryOf(plane, { offsets: cut }, 'body.cut');
+      const shown = await versionsShown(reader, candidates, timeMs);
+      if (matches === undefined) return { numbers, shown };
+      const matching = await entitiesMatching(
+        reader,
+        candidates.filter((_, i) => shown[i]),
+        matches,
+      );
+      return {
+        numbers,
+        shown: shown.map((is, i) => is && matching.has(candidates[i]?.item.entity ?? '')),
+      };
+    });
+  },
+};
+
+export const LIVENESS_PARTS = [livenessPart];
 
 function filterOf(json: unknown): Matcher | undefined {
   if (json === undefined) return undefined;

@@ -1,8 +1,10 @@
 import { partitionKey } from '@memplane/contracts';
 import { type LogInfo, type LogReader, partitionOf } from '@memplane/event-log';
+import type { Context as TraceContext } from '@opentelemetry/api';
 import { ShardKeys } from '../domain/keys.ts';
 import { ViewReader } from '../drivers/view-reader.ts';
 import type { ViewStore } from '../drivers/view-store.ts';
+import type { Peers } from '../peers.ts';
 import type { ShardSet } from '../shard-set.ts';
 
 export interface ReadSettings {
@@ -16,6 +18,8 @@ export interface Plane {
   readonly log: LogReader;
   readonly store: ViewStore;
   readonly shards: ShardSet;
+  /** The other instances; absent where this one owns everything. */
+  readonly peers?: Peers | undefined;
   readonly settings: ReadSettings;
   /** Wall clock, ms since 1970. */
   readonly now: () => number;
@@ -36,4 +40,6 @@ export interface Waiting {
   /** On the clock of `performance.now()`. */
   readonly deadline: number;
   readonly signal: AbortSignal;
+  /** The trace that the read belongs to. */
+  readonly trace?: TraceContext | undefined;
 }

@@ -19,11 +19,15 @@ import {
   checkHistoryOf,
   cutOfToken,
   latestCut,
+  latestIn,
+  type Positions,
   type ResolvedCut,
   resolveAsOf,
   tokenOf,
   waitForTokens,
+  waitHere,
 } from './cuts.ts';
+import { allPartitions, gather, type Part } from './part.ts';
 import { inSnapshot, type Plane, type Waiting } from './plane.ts';
 
 const CHUNK_ROWS = 256;
@@ -53,38 +57,37 @@ export async function queryEntities(
   wait: Waiting,
 ): Promise<QueryAnswer> {
   const filter = parseFilter(request.filter, { field: 'body.filter' });
-  const entityPrefix = request.entityPrefix ?? '';
+  const { entityPrefix = '', limit } = request;
   const digest = queryDigest(tenant, request.filter, entityPrefix);
   const from =
     request.cursor === undefined ? undefined : decodeCursor(request.cursor, digest, 'body.cursor');
   await waitForTokens(plane, request.after, wait, undefined, 'body.after');
-  const past = await pastCut(plane, tenant, request, from, wait);
-  const ranges = rangesOf(planFilter(filter));
-  return inSnapshot(plane, async (reader) => {
-    if (past) checkHistoryOf(plane, past, from === undefined ? 'body.asOf' : 'body.cursor');
-    const cut = past ?? (await latestCut(plane, reader));
-    const run = new QueryRun(plane, reader, {
-      tenant,
-      cut,
-      matches: compileFilter(filter),
-      ranges,
-      entityPrefix,
-      limit: request.limit,
-    });
-    const token = tokenOf(plane, cut);
-    const next = await run.page(from);
-    return {
-      entities: run.results,
-      ...(next === undefined ? {} : { cursor: encodeCursor({ ...next, token }, digest) }),
-      token,
-      timeMs: cut.timeMs,
-      plan: ranges === undefined ? 'scan' : 'index',
-    };
+  const cut = await cutOf(plane, tenant, request, from, wait);
+  const field = from === undefined ? 'body.asOf' : 'body.cursor';
+  const query = { tenant, filter: request.filter, entityPrefix, limit, from, field };
+  const begin = from?.partition ?? 0;
+  const pages = await gather(plane, queryPart, {
+    partitions: allPartitions(plane).filter((partition) => partition >= begin),
+    query: (own) => ({ ...query, cut: cut && partOf(cut, own) }),
+    wait,
   });
+  const { found, next, offsets, timeMs } = joinPages(pages, limit);
+  const whole = cut ?? { offsets: new Map(offsets), timeMs };
+  const token = tokenOf(plane, whole);
+  return {
+    entities: found.map(({ result }) => result),
+    ...(next === undefined ? {} : { cursor: encodeCursor({ ...next, token }, digest) }),
+    token,
+    timeMs: whole.timeMs,
+    plan: rangesOf(planFilter(filter)) === undefined ? 'scan' : 'index',
+  };
 }
 
-/** The cut that a query is about, unless it is whatever is applied. A cursor pins its own. */
-async function pastCut(
+/**
+ * The cut that a query is about. A cursor pins its own. None where it is whatever is applied, and
+ * one snapshot of this instance has all of it.
+ */
+async function cutOf(
   plane: Plane,
   tenant: string,
   { asOf }: CheckedRequest,
@@ -98,8 +101,88 @@ async function pastCut(
     checkHistoryOf(plane, cut, 'body.cursor');
     return cut;
   }
-  if (asOf === undefined) return undefined;
-  return resolveAsOf(plane, { asOf, tenant, wait, field: 'body.asOf' });
+  if (asOf !== undefined) return resolveAsOf(plane, { asOf, tenant, wait, field: 'body.asOf' });
+  return plane.peers === undefined ? undefined : latestCut(plane, wait);
+}
+
+/** The part of a cut that is about some partitions. */
+function partOf({ offsets, timeMs }: ResolvedCut, partitions: readonly number[]): CutPart {
+  return { offsets: partitions.map((p) => [p, offsets.get(p) ?? -1]), timeMs };
+}
+
+interface CutPart {
+  readonly offsets: Positions;
+  readonly timeMs: number;
+}
+
+interface QueryQuery {
+  readonly tenant: string;
+  readonly filter: unknown;
+  readonly entityPrefix: string;
+  readonly limit: number;
+  readonly from: QueryPosition | undefined;
+  /** Absent: whatever is applied. */
+  readonly cut: CutPart | undefined;
+  /** What a history that has expired is blamed on. */
+  readonly field: string;
+}
+
+type QueryPosition = Omit<QueryCursor, 'token'>;
+
+interface FoundEntity {
+  readonly result: QueryResult;
+  /** Where the next page begins if this is the last one of its page. */
+  readonly at: QueryPosition;
+}
+
+/** A page of some partitions: as many entities as the whole page may have. */
+interface QueryPage extends CutPart {
+  readonly found: readonly FoundEntity[];
+  /** Where it ended before its partitions did. */
+  readonly next?: QueryPosition;
+}
+
+const queryPart: Part<QueryQuery, QueryPage> = {
+  name: 'query',
+  async run(plane, partitions, query, wait) {
+    const filter = parseFilter(query.filter, { field: 'body.filter' });
+    const given = query.cut && { ...query.cut, offsets: new Map(query.cut.offsets) };
+    if (given !== undefined) {
+      await waitHere(plane, given.offsets, wait);
+    }
+    return inSnapshot(plane, async (reader) => {
+      if (given !== undefined) checkHistoryOf(plane, given, query.field);
+      const cut = given ?? (await latestIn(plane, reader));
+      const { tenant, entityPrefix, limit, from } = query;
+      const ranges = rangesOf(planFilter(filter));
+      const matches = compileFilter(filter);
+      const options = { tenant, cut, matches, ranges, entityPrefix, limit };
+      const run = new QueryRun(plane, reader, options);
+      const next = await run.page(partitions, from);
+      const { offsets, timeMs } = cut;
+      const { found } = run;
+      return { found, ...(next === undefined ? {} : { next }), offsets: [...offsets], timeMs };
+    });
+  },
+};
+
+export const QUERY_PARTS = [queryPart];
+
+/**
+ * Joins what the owners have found, in the order of partitions: up to the limit, or to where an
+ * owner has ended early, since what it has beyond is not known.
+ */
+function joinPages(pages: readonly QueryPage[], limit: number) {
+  const ends = pages.flatMap(({ next }) => (next === undefined ? [] : [next]));
+  const end = ends.sort((a, b) => a.partition - b.partition)[0];
+  const found = pages
+    .flatMap((page) => page.found)
+    .filter(({ at }) => end === undefined || at.partition <= end.partition)
+    .sort((a, b) => a.at.partition - b.at.partition);
+  const last = found[limit - 1];
+  const offsets = pages.flatMap((page) => page.offsets).sort(([a], [b]) => a - b);
+  const timeMs = Math.max(0, ...pages.map((page) => page.timeMs));
+  return { found: found.slice(0, limit), next: last?.at ?? end, offsets, timeMs };
 }
 
 interface RunOptions {
@@ -120,6 +203,11 @@ interface Step {
   readonly range?: number;
 }
 
+interface NumberedStep extends Step {
+  /** Among the steps of the plan. */
+  readonly number: number;
+}
+
 interface Candidate {
   /** Without the table's prefix. */
   readonly key: string;
@@ -133,7 +221,7 @@ class QueryRun {
   readonly #plane: Plane;
   readonly #reader: ViewReader;
   readonly #options: RunOptions;
-  readonly results: QueryResult[] = [];
+  readonly found: FoundEntity[] = [];
   #rowsLeft: number;
   #records: (ShardRecord | undefined)[] | undefined;
 
@@ -145,17 +233,17 @@ class QueryRun {
   }
 
   /** @returns where the next page begins; nothing after the last */
-  async page(from: QueryCursor | undefined): Promise<Omit<QueryCursor, 'token'> | undefined> {
+  async page(
+    partitions: readonly number[],
+    from: QueryPosition | undefined,
+  ): Promise<QueryPosition | undefined> {
     const steps = this.#steps();
-    for (
-      let partition = from?.partition ?? 0;
-      partition < this.#plane.shards.partitions;
-      partition++
-    ) {
+    for (const partition of partitions) {
       const isFirst = partition === from?.partition;
       for (let step = isFirst ? (from?.step ?? 0) : 0; step < steps.length; step++) {
         const key = isFirst && step === from?.step ? from.key : '';
-        const end = await this.#step(partition, steps[step] as Step, key);
+        const part = { ...(steps[step] as Step), number: step };
+        const end = await this.#step(partition, part, key);
         if (end !== undefined) return { partition, step, key: end };
       }
     }
@@ -175,7 +263,7 @@ class QueryRun {
   }
 
   /** @returns the key after which to go on, when the page is full */
-  async #step(partition: number, step: Step, fromKey: string): Promise<string | undefined> {
+  async #step(partition: number, step: NumberedStep, fromKey: string): Promise<string | undefined> {
     const { cut, tenant } = this.#options;
     const cutOffset = cut.offsets.get(partition) ?? -1;
     if (cutOffset < 0) return undefined;
@@ -207,7 +295,7 @@ class QueryRun {
   async #check(
     keys: ShardKeys,
     candidates: readonly Candidate[],
-    step: Step,
+    step: NumberedStep,
     cutOffset: number,
   ): Promise<string | undefined> {
     const { entityPrefix, limit } = this.#options;
@@ -218,20 +306,20 @@ class QueryRun {
     const heads = new Map(wanted.map((candidate, i) => [candidate, rows[i] ?? null]));
     let done = candidates[0]?.key;
     for (const candidate of candidates) {
-      if (this.results.length === limit || this.#rowsLeft === 0) return done;
+      if (this.found.length === limit || this.#rowsLeft === 0) return done;
       done = candidate.key;
       this.#rowsLeft--;
       const row = heads.get(candidate);
       if (row) await this.#judge(keys, candidate, row, step, cutOffset);
     }
-    return this.results.length === limit || this.#rowsLeft === 0 ? done : undefined;
+    return this.found.length === limit || this.#rowsLeft === 0 ? done : undefined;
   }
 
   async #judge(
     keys: ShardKeys,
-    { entity, entry }: Candidate,
+    { key, entity, entry }: Candidate,
     row: Buffer,
-    step: Step,
+    step: NumberedStep,
     cutOffset: number,
   ): Promise<void> {
     const head = decodeHead(row);
@@ -247,7 +335,8 @@ class QueryRun {
     if (entry !== undefined && !this.#isFirst(attributes, entry, step)) return;
     const { epoch } = this.#plane.log.info;
     const asOf = { epoch, partition: keys.partition, offset: cutOffset, hlc: formatHlc(hlc) };
-    this.results.push({ entity, attributes, sequence, asOf });
+    const at = { partition: keys.partition, step: step.number, key };
+    this.found.push({ result: { entity, attributes, sequence, asOf }, at });
   }
 
   /** Several entries of an entity may lie in the ranges: it is told at the first of them. */

@@ -1,17 +1,28 @@
-import { hlcToMs } from '@memplane/clock';
 import type { ReplayRequest } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
-import { ShardKeys } from '../domain/keys.ts';
 import { projectionOf } from '../domain/replay.ts';
 import type { ReplayWork } from '../drivers/replay-jobs.ts';
 import {
+  joinOutcomes,
+  type RangeOutcome,
+  type ReplayCounts,
   type ReplayPlan,
   type ReplayRange,
   ReplayRun,
   type ReplaySettings,
 } from '../drivers/replay-run.ts';
-import { historyExpired, latestCut, type ResolvedCut, resolveAsOf, tokenOf } from './cuts.ts';
+import {
+  historyExpired,
+  historyStarts,
+  latestCut,
+  newestMs,
+  type ResolvedCut,
+  resolveAsOf,
+  tokenOf,
+  waitHere,
+} from './cuts.ts';
 import { liveViews } from './entity.ts';
+import { allPartitions, gather, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 type Bound = number | string;
@@ -31,59 +42,103 @@ export async function planReplay(
   const only = entities?.length === 1 ? entities[0] : undefined;
   const cut = await endOf(plane, request.to, { tenant, only, wait });
   const firsts = await beginningOf(plane, request.from, { tenant, only, wait });
+  const starts = await historyStarts(plane, wait);
   const ranges: ReplayRange[] = [];
-  for (const { partition } of plane.shards.all()) {
+  for (const partition of allPartitions(plane)) {
     const mine = entities
       ?.filter((entity) => keysOf(plane.log.info, tenant, entity).partition === partition)
       .sort();
     if (mine?.length === 0) continue;
     const first = firsts(partition);
     const last = cut.offsets.get(partition) ?? -1;
-    if (last >= 0) checkFirst(plane, partition, first);
-    const keys = new ShardKeys(tenant, partition);
-    const { historyStart } = plane.shards.at(partition).record;
-    ranges.push({
-      keys,
-      historyStart,
-      first,
-      last,
-      ...(mine === undefined ? {} : { entities: mine }),
-    });
+    const historyStart = starts.get(partition) ?? 0;
+    const range = { partition, historyStart, first, last };
+    checkFirst(range, historyStart);
+    ranges.push({ ...range, ...(mine === undefined ? {} : { entities: mine }) });
   }
-  const plan: ReplayPlan = {
-    projection: projectionOf(request.projection, liveViews),
-    types: request.types === undefined ? undefined : new Set(request.types),
-    ranges,
-    timeMs: cut.timeMs,
-  };
-  return workOf(plane, plan, settings, tokenOf(plane, cut));
+  const { projection, types } = request;
+  const query = { tenant, projection, types, ranges, timeMs: cut.timeMs };
+  return workOf(plane, query, settings, tokenOf(plane, cut));
 }
 
 /** @throws MemplaneError `history_expired` */
-function checkFirst(plane: Plane, partition: number, first: number): void {
-  const { historyStart } = plane.shards.at(partition).record;
-  if (first < historyStart) throw historyExpired(partition, historyStart, 'body.from');
+function checkFirst({ partition, first, last }: ReplayRange, historyStart: number): void {
+  if (last < 0 || first >= historyStart) return;
+  throw historyExpired(partition, historyStart, 'body.from');
+}
+
+interface ReplayQuery {
+  readonly tenant: string;
+  readonly projection: ReplayRequest['projection'];
+  readonly types: readonly string[] | undefined;
+  readonly ranges: readonly ReplayRange[];
+  readonly timeMs: number;
 }
 
 function workOf(
   plane: Plane,
-  plan: ReplayPlan,
+  query: ReplayQuery,
   settings: ReplaySettings,
   token: string,
 ): ReplayWork {
-  let run: ReplayRun | undefined;
+  const projection = projectionOf(query.projection, liveViews);
+  const here: ReplayCounts = { read: 0, folded: 0 };
+  let all: ReplayCounts | undefined;
   return {
-    projection: plan.projection.name,
+    projection: projection.name,
     token,
-    counts: () => ({ read: run?.read ?? 0, folded: run?.folded ?? 0 }),
-    run: (signal) =>
-      inSnapshot(plane, (reader) => {
-        for (const { keys, first, last } of plan.ranges) {
-          if (last >= 0) checkFirst(plane, keys.partition, first);
+    counts: () => all ?? { ...here },
+    async run(signal) {
+      const outcomes = await gather(plane, replayPart(settings, here), {
+        partitions: query.ranges.map(({ partition }) => partition),
+        query: (own) => ({
+          ...query,
+          ranges: query.ranges.filter(({ partition }) => own.includes(partition)),
+        }),
+        wait: { deadline: performance.now() + MOVING_WAIT_MS, signal },
+      });
+      const ranges = outcomes.flat();
+      all = { read: 0, folded: 0 };
+      for (const { read, folded } of ranges) {
+        all.read += read;
+        all.folded += folded;
+      }
+      return joinOutcomes(projection, ranges, settings);
+    },
+  };
+}
+
+/** A replay waits this long for partitions that change their owner. */
+const MOVING_WAIT_MS = 30_000;
+/** The longest that the part of one owner may take. */
+const REPLAY_PART_TIMEOUT_MS = 10 * 60_000;
+
+/** @param counts are counted on while it runs here */
+export function replayPart(
+  settings: ReplaySettings,
+  counts?: ReplayCounts,
+): Part<ReplayQuery, readonly RangeOutcome[]> {
+  return {
+    name: 'replay',
+    timeoutMs: REPLAY_PART_TIMEOUT_MS,
+    async run(plane, _partitions, { ranges, ...query }, wait) {
+      const plan: ReplayPlan = {
+        ...query,
+        projection: projectionOf(query.projection, liveViews),
+        types: query.types === undefined ? undefined : new Set(query.types),
+      };
+      await waitHere(plane, new Map(ranges.map(({ partition, last }) => [partition, last])), wait);
+      return inSnapshot(plane, async (reader) => {
+        const outcomes: RangeOutcome[] = [];
+        const counted = counts ?? { read: 0, folded: 0 };
+        for (const range of ranges) {
+          checkFirst(range, plane.shards.at(range.partition).record.historyStart);
+          const scope = { reader, signal: wait.signal, counts: counted };
+          outcomes.push(await new ReplayRun(plan, settings, scope).run(range));
         }
-        run = new ReplayRun(plan, settings, reader, signal);
-        return run.run();
-      }),
+        return outcomes;
+      });
+    },
   };
 }
 
@@ -94,23 +149,14 @@ interface Scope {
 }
 
 async function endOf(plane: Plane, to: Bound | undefined, scope: Scope): Promise<ResolvedCut> {
-  const latest = await inSnapshot(plane, (reader) => latestCut(plane, reader));
+  const latest = await latestCut(plane, scope.wait);
   if (to === undefined) return latest;
   const offset = offsetOf(to, 'body.to');
   if (offset === undefined) return await resolved(plane, String(to), scope, 'body.to');
   const offsets = new Map(
     [...latest.offsets].map(([partition, applied]) => [partition, Math.min(offset, applied)]),
   );
-  const newest = await inSnapshot(plane, (reader) =>
-    Promise.all(
-      plane.shards
-        .all()
-        .map(({ record, partition }) =>
-          reader.stampAt(record, partition, offsets.get(partition) ?? -1),
-        ),
-    ),
-  );
-  return { offsets, timeMs: Math.max(0, ...newest.map(hlcToMs)) };
+  return { offsets, timeMs: await newestMs(plane, offsets, scope.wait) };
 }
 
 async function beginningOf(

@@ -1,25 +1,43 @@
 import { formatHlc } from '@memplane/clock';
 import { PLANE, shardRange } from '../domain/keys.ts';
 import type { Shard } from '../shard.ts';
-import type { Plane } from './plane.ts';
+import { allPartitions, gatherReachable, type Part } from './part.ts';
+import type { Plane, Waiting } from './plane.ts';
 
 /** Tenants whose bytes are summed up for one shard; more would only make the call slow. */
 const TENANTS_SIZED_MAX = 64;
 
-/** Every shard of this instance: how far it is, how it does, how large it is. */
-export async function listShards(plane: Plane, owner: string): Promise<unknown> {
+/** Every shard: its owner, how far it is, how it does, how large it is. */
+export async function listShards(plane: Plane, owner: string, wait: Waiting): Promise<unknown> {
   const { logId, epoch } = plane.log.info;
-  const shards = await Promise.all([...plane.shards].map((shard) => describe(plane, shard, owner)));
-  return { logId, epoch, shards };
+  const question = { partitions: allPartitions(plane), query: () => null, wait };
+  const { answers, missing } = await gatherReachable(plane, shardsPart(owner), question);
+  const shards = answers.flat().sort((a, b) => a.partition - b.partition);
+  return { logId, epoch, shards, ...(missing.length === 0 ? {} : { moving: missing }) };
 }
 
-async function describe(plane: Plane, shard: Shard, owner: string): Promise<unknown> {
+interface ShardDescription {
+  readonly partition: number;
+  readonly [detail: string]: unknown;
+}
+
+/** @param owner how this instance is called */
+export function shardsPart(owner: string): Part<null, readonly ShardDescription[]> {
+  return {
+    name: 'shards',
+    run: (plane, partitions) =>
+      Promise.all(partitions.map((p) => describe(plane, plane.shards.at(p), owner))),
+  };
+}
+
+async function describe(plane: Plane, shard: Shard, owner: string): Promise<ShardDescription> {
   const { partition, state, problem } = shard;
   const { end } = await plane.log.bounds(partition);
   const { record } = shard;
   return {
     partition,
     owner,
+    ownerEpoch: shard.ownerEpoch,
     state,
     ...(problem === undefined ? {} : { problem: problem.message }),
     appliedOffset: record.applied,

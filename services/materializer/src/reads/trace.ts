@@ -1,7 +1,7 @@
 import { type CloudEvent, MemplaneError, type TraceNode } from '@memplane/contracts';
 import { parseCause } from '../domain/causation.ts';
 import { after, ShardKeys, toKey } from '../domain/keys.ts';
-import type { ViewReader } from '../drivers/view-reader.ts';
+import { latestCut } from './cuts.ts';
 import {
   type EventPlace,
   type EventRequest,
@@ -9,7 +9,8 @@ import {
   findEvents,
   readEvents,
 } from './history.ts';
-import { inSnapshot, type Plane } from './plane.ts';
+import { allPartitions, gather, type Part } from './part.ts';
+import { inSnapshot, type Plane, type Waiting } from './plane.ts';
 
 interface Unresolved {
   readonly effect: string;
@@ -26,15 +27,26 @@ export interface Trace {
 }
 
 /**
- * The causes of an event, theirs, and so on; and its effects and theirs.
+ * The causes of an event, theirs, and so on; and its effects and theirs, as of one cut: what comes
+ * while the graph is walked is no part of it.
  * @throws MemplaneError `not_found`, `ambiguous_id`
  */
-export function readTrace(plane: Plane, request: EventRequest): Promise<Trace> {
-  return inSnapshot(plane, async (reader) => {
-    const place = await findEvent(plane, reader, request);
-    const tracer = new Tracer(plane, reader, request.tenant);
-    return tracer.run(place);
-  });
+export async function readTrace(
+  plane: Plane,
+  request: EventRequest,
+  wait: Waiting,
+): Promise<Trace> {
+  const { offsets } = await latestCut(plane, wait);
+  const place = await findEvent(plane, request, wait);
+  const end = Math.max(place.offset, offsets.get(place.partition) ?? -1);
+  const cut = new Map(offsets).set(place.partition, end);
+  return await new Tracer(plane, { tenant: request.tenant, cut, wait }).run(place);
+}
+
+interface Scope {
+  readonly tenant: string;
+  readonly cut: ReadonlyMap<number, number>;
+  readonly wait: Waiting;
 }
 
 interface Found {
@@ -45,17 +57,15 @@ interface Found {
 
 class Tracer {
   readonly #plane: Plane;
-  readonly #reader: ViewReader;
-  readonly #tenant: string;
+  readonly #scope: Scope;
   readonly #nodes = new Map<string, TraceNode>();
   readonly #edges = new Map<string, { cause: string; effect: string }>();
   readonly #unresolved: Unresolved[] = [];
   #truncated = false;
 
-  constructor(plane: Plane, reader: ViewReader, tenant: string) {
+  constructor(plane: Plane, scope: Scope) {
     this.#plane = plane;
-    this.#reader = reader;
-    this.#tenant = tenant;
+    this.#scope = scope;
   }
 
   async run(place: EventPlace): Promise<Trace> {
@@ -97,11 +107,20 @@ class Tracer {
   async #resolve(effect: Found, causationId: string): Promise<EventPlace[]> {
     const cause = parseCause(causationId);
     if (cause === undefined) return [];
-    const find = (entity: string | undefined) =>
-      findEvents(this.#plane, this.#reader, this.#tenant, cause.id, entity, 2);
-    if (cause.entity !== undefined) return find(cause.entity);
-    const own = await find(effect.place.entity);
-    return own.length > 0 ? own : find(undefined);
+    if (cause.entity !== undefined) return this.#find(cause.id, cause.entity);
+    const own = await this.#find(cause.id, effect.place.entity);
+    return own.length > 0 ? own : this.#find(cause.id, undefined);
+  }
+
+  /** The events of an id within the cut, two at most: a second one makes it ambiguous. */
+  async #find(id: string, entity: string | undefined): Promise<EventPlace[]> {
+    const { tenant, wait } = this.#scope;
+    const found = await findEvents(this.#plane, { tenant, id, entity, limit: 2 }, wait);
+    return found.filter((place) => this.#isWithin(place));
+  }
+
+  #isWithin({ partition, offset }: EventPlace): boolean {
+    return offset <= (this.#scope.cut.get(partition) ?? -1);
   }
 
   /** Downwards, level by level. */
@@ -125,30 +144,24 @@ class Tracer {
   }
 
   async #effectsOf(cause: Found): Promise<{ place: EventPlace; id: string }[]> {
-    const found = await Promise.all(
-      this.#plane.shards.all().map(async ({ partition }) => {
-        const keys = new ShardKeys(this.#tenant, partition);
-        const prefix = keys.effects(cause.event.id);
-        const limit = this.#plane.settings.trace_nodes_max + 1;
-        const rows = await this.#reader.rocks.scanAll({
-          gte: toKey(prefix),
-          lt: toKey(after(prefix)),
-          snapshot: this.#reader.snapshot,
-          limit,
-          chunkRows: Math.min(limit, 64),
-        });
-        if (rows.length === limit) this.#truncated = true;
-        return rows.map(({ key, value }) => {
-          const [named = '', entity = ''] = key.toString('latin1', prefix.length).split('\x00');
-          const offset = key.readUIntBE(key.length - 6, 6);
-          return { place: { keys, entity, offset }, id: value.toString('utf8', 2), named };
-        });
-      }),
-    );
+    const { tenant, wait } = this.#scope;
+    const query = {
+      tenant,
+      causeId: cause.event.id,
+      limit: this.#plane.settings.trace_nodes_max + 1,
+    };
+    const answers = await gather(this.#plane, effectsPart, {
+      partitions: allPartitions(this.#plane),
+      query: () => query,
+      wait,
+    });
+    if (answers.some(({ truncated }) => truncated)) this.#truncated = true;
+    const links = answers
+      .flatMap((answer) => answer.links)
+      .filter(({ place }) => this.#isWithin(place))
+      .sort((a, b) => a.place.partition - b.place.partition);
     const effects: { place: EventPlace; id: string }[] = [];
-    for (const { place, id, named } of found.flat()) {
-      const { historyStart } = this.#plane.shards.at(place.keys.partition).record;
-      if (place.offset < historyStart) continue;
+    for (const { place, id, named } of links) {
       if (await this.#isOf(cause, place, named)) effects.push({ place, id });
     }
     return effects;
@@ -158,16 +171,17 @@ class Tracer {
   async #isOf(cause: Found, effect: EventPlace, named: string): Promise<boolean> {
     if (named !== '') return named === cause.place.entity;
     if (effect.entity === cause.place.entity) return true;
-    const find = (entity: string | undefined) =>
-      findEvents(this.#plane, this.#reader, this.#tenant, cause.event.id, entity, 2);
-    if ((await find(effect.entity)).length > 0) return false;
-    return (await find(undefined)).length === 1;
+    const { id } = cause.event;
+    if ((await this.#find(id, effect.entity)).length > 0) return false;
+    return (await this.#find(id, undefined)).length === 1;
   }
 
   async #load(places: readonly EventPlace[], distance: number): Promise<Found[]> {
     const room = this.#plane.settings.trace_nodes_max - this.#nodes.size;
     if (places.length > room) this.#truncated = true;
-    const events = await readEvents(this.#reader, places.slice(0, Math.max(0, room)));
+    const { tenant, wait } = this.#scope;
+    const fitting = places.slice(0, Math.max(0, room));
+    const events = await readEvents(this.#plane, { tenant, places: fitting }, wait);
     return events.map(({ place, event }) => {
       const key = keyOf(place.entity, event.id);
       this.#nodes.set(key, nodeOf(key, place, event, distance));
@@ -179,6 +193,55 @@ class Tracer {
     this.#edges.set(`${cause}\n${effect}`, { cause, effect });
   }
 }
+
+interface EffectsQuery {
+  readonly tenant: string;
+  readonly causeId: string;
+  readonly limit: number;
+}
+
+interface EffectLinks {
+  /** `named`: the entity of the cause, where the effect names it. */
+  readonly links: readonly {
+    readonly place: EventPlace;
+    readonly id: string;
+    readonly named: string;
+  }[];
+  readonly truncated: boolean;
+}
+
+/** The events that name an id as their cause. */
+const effectsPart: Part<EffectsQuery, EffectLinks> = {
+  name: 'effects',
+  run: (plane, partitions, { tenant, causeId, limit }) =>
+    inSnapshot(plane, async (reader) => {
+      let truncated = false;
+      const links = await Promise.all(
+        partitions.map(async (partition) => {
+          const prefix = new ShardKeys(tenant, partition).effects(causeId);
+          const rows = await reader.rocks.scanAll({
+            gte: toKey(prefix),
+            lt: toKey(after(prefix)),
+            snapshot: reader.snapshot,
+            limit,
+            chunkRows: Math.min(limit, 64),
+          });
+          if (rows.length === limit) truncated = true;
+          const { historyStart } = plane.shards.at(partition).record;
+          const found = rows.map(({ key, value }) => {
+            const [named = '', entity = ''] = key.toString('latin1', prefix.length).split('\x00');
+            const offset = key.readUIntBE(key.length - 6, 6);
+            const place = { partition, entity, offset };
+            return { place, id: value.toString('utf8', 2), named };
+          });
+          return found.filter(({ place }) => place.offset >= historyStart);
+        }),
+      );
+      return { links: links.flat(), truncated };
+    }),
+};
+
+export const TRACE_PARTS = [effectsPart];
 
 function keyOf(entity: string, id: string): string {
   return `${entity}#${id}`;
@@ -193,7 +256,7 @@ function nodeOf(key: string, place: EventPlace, event: CloudEvent, distance: num
     source: event.source,
     time: event.time,
     hlc: event.hlc,
-    partition: place.keys.partition,
+    partition: place.partition,
     offset: place.offset,
     ...(event.correlationid === undefined ? {} : { correlationId: event.correlationid }),
     ...(event.causationid === undefined ? {} : { causationId: event.causationid }),

@@ -6,9 +6,10 @@ import { readTrace } from '../reads/trace.ts';
 
 /** `GET /v1/trace` */
 export function getTraceRoute(plane: Plane): Route {
-  return route(getTrace, async ({ query, tenant, signal }) => {
-    await waitForTokens(plane, query.after, waiting(query.waitMs, signal));
+  return route(getTrace, async ({ query, tenant, signal, trace }) => {
+    const wait = waiting(query.waitMs, signal, trace);
+    await waitForTokens(plane, query.after, wait);
     const { id, entity } = query;
-    return ok(await readTrace(plane, { tenant, id, entity }));
+    return ok(await readTrace(plane, { tenant, id, entity }, wait));
   });
 }

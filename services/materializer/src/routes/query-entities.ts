@@ -6,7 +6,7 @@ import { queryEntities } from '../reads/query.ts';
 
 /** `POST /v1/query` */
 export function queryEntitiesRoute(plane: Plane): Route {
-  return route(operation, async ({ body, tenant, signal }) =>
-    ok(await queryEntities(plane, tenant, body, waiting(body.waitMs, signal))),
+  return route(operation, async ({ body, tenant, signal, trace }) =>
+    ok(await queryEntities(plane, tenant, body, waiting(body.waitMs, signal, trace))),
   );
 }

@@ -1,0 +1,30 @@
+import type { ReplaySettings } from '../drivers/replay-run.ts';
+import { CUT_PARTS } from './cuts.ts';
+import { DIGEST_PARTS } from './digest.ts';
+import { ENTITY_PARTS } from './entity.ts';
+import { HISTORY_PARTS } from './history.ts';
+import { LIVENESS_PARTS } from './liveness.ts';
+import type { Part } from './part.ts';
+import { QUERY_PARTS } from './query.ts';
+import { replayPart } from './replays.ts';
+import { shardsPart } from './shards.ts';
+import { TRACE_PARTS } from './trace.ts';
+
+/** Everything that one instance may ask of another, by name. Queries are what the parts expect. */
+export function allParts(
+  owner: string,
+  settings: ReplaySettings,
+): ReadonlyMap<string, Part<never, unknown>> {
+  const parts: readonly Part<never, unknown>[] = [
+    ...CUT_PARTS,
+    ...DIGEST_PARTS,
+    ...ENTITY_PARTS,
+    ...HISTORY_PARTS,
+    ...LIVENESS_PARTS,
+    ...QUERY_PARTS,
+    ...TRACE_PARTS,
+    replayPart(settings),
+    shardsPart(owner),
+  ];
+  return new Map(parts.map((part) => [part.name, part]));
+}
