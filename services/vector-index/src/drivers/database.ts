@@ -2,7 +2,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { MemplaneError } from '@memplane/contracts';
 
 /** Version of the tables below; another one is rebuilt from the log, never converted. */
-export const INDEX_FORMAT = 2;
+export const INDEX_FORMAT = 3;
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -16,9 +16,6 @@ CREATE TABLE IF NOT EXISTS rows (
   tenant TEXT NOT NULL, row INTEGER NOT NULL, entity TEXT NOT NULL, memory_id TEXT NOT NULL,
   event_id TEXT NOT NULL, epoch INTEGER NOT NULL, expires_ms INTEGER, text TEXT, metadata TEXT,
   PRIMARY KEY (tenant, row)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-  tenant TEXT NOT NULL, entity_ref INTEGER NOT NULL, event_id TEXT NOT NULL, row INTEGER NOT NULL,
-  PRIMARY KEY (tenant, entity_ref, event_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entity_rows (
   tenant TEXT NOT NULL, entity_ref INTEGER NOT NULL, row INTEGER NOT NULL,
   PRIMARY KEY (tenant, entity_ref, row)) STRICT, WITHOUT ROWID;

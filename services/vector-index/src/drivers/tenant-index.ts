@@ -12,6 +12,7 @@ import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import { ChunkChecks } from './chunk-checks.ts';
 import type { Database } from './database.ts';
+import { EntityRows } from './entity-rows.ts';
 import { StoredFieldIndex } from './field-index.ts';
 import { RowColumns } from './row-columns.ts';
 import { TextIndex, type TextIndexOptions } from './text-index.ts';
@@ -49,6 +50,7 @@ export class TenantIndex implements TextSource {
   readonly #tenant: string;
   readonly #options: TenantIndexOptions;
   readonly #text: TextIndex;
+  readonly #entityRows: EntityRows;
   readonly #entities = new Map<string, { ref: number; lastTurn: number | undefined }>();
   readonly #expiring = new Map<number, number>();
   readonly #queue = new ExpiryQueue();
@@ -87,6 +89,7 @@ export class TenantIndex implements TextSource {
       cache_bytes_max: options.filter_cache_bytes_max,
     });
     this.#text = new TextIndex(db, tenant, options.text);
+    this.#entityRows = new EntityRows(db, tenant);
     this.#pending = Number(
       db.sql('SELECT count(*) AS n FROM pending WHERE tenant = ?').get(tenant)?.['n'],
     );
@@ -94,10 +97,7 @@ export class TenantIndex implements TextSource {
     this.#loadMemory();
   }
 
-  /**
-   * Adds a row. The views have applied its event: an id that is known here is one whose first event
-   * is older than the history, so that this one counts instead.
-   */
+  /** Adds a row. The views have applied its event, so that no other row has its id and is shown. */
   add(line: FeedLine, memory: MemoryRow): void {
     const entity = this.#entity(memory.entity);
     const counts = frequencies(memory.text === undefined ? [] : termsOf(memory.text));
@@ -145,6 +145,7 @@ export class TenantIndex implements TextSource {
   /** Writes what the transaction has to cover. Called before its commit. */
   flush(): void {
     if (this.#text.full) this.#text.flush(this.columns.count);
+    this.#entityRows.flush(this.columns.count);
     this.columns.flush();
     this.arena.flush();
     this.#setCounter('rows', this.columns.count);
@@ -210,10 +211,9 @@ export class TenantIndex implements TextSource {
   /** All rows of an entity, of whatever time. */
   entityRows(entity: string): Bitmap {
     const found = this.#db
-      .sql(`SELECT json_group_array(r.row) AS list FROM entities e JOIN entity_rows r
-            ON r.tenant = e.tenant AND r.entity_ref = e.ref WHERE e.tenant = ? AND e.entity = ?`)
+      .sql('SELECT ref FROM entities WHERE tenant = ? AND entity = ?')
       .get(this.#tenant, entity);
-    return Bitmap.of(JSON.parse(String(found?.['list'] ?? '[]')) as number[]);
+    return found ? this.#entityRows.of(Number(found['ref'])) : Bitmap.of([]);
   }
 
   details(row: number): RowDetails {
@@ -259,10 +259,7 @@ export class TenantIndex implements TextSource {
         memory.text ?? null,
         metadata === undefined ? null : JSON.stringify(metadata),
       );
-    this.#db
-      .sql('INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)')
-      .run(this.#tenant, ref, memory.eventId, row);
-    this.#db.sql('INSERT INTO entity_rows VALUES (?, ?, ?)').run(this.#tenant, ref, row);
+    this.#entityRows.add(ref, row);
   }
 
   #supersede(ref: number, memoryId: string, row: number, offset: number): void {
@@ -361,14 +358,7 @@ export class TenantIndex implements TextSource {
   }
 
   #lastTurn(ref: number): number | undefined {
-    const rows = this.#db
-      .sql('SELECT row FROM entity_rows WHERE tenant = ? AND entity_ref = ? ORDER BY row DESC')
-      .iterate(this.#tenant, ref);
-    for (const found of rows) {
-      const row = Number(found['row']);
-      if (this.columns.kind(row) === 'turn') return row;
-    }
-    return undefined;
+    return this.#entityRows.findLast(ref, (row) => this.columns.kind(row) === 'turn');
   }
 
   /** What is kept in memory alone: live rows, times of expiry, and the newest texts. */
@@ -386,6 +376,9 @@ export class TenantIndex implements TextSource {
       if (this.columns.kind(row) === 'forgotten') continue;
       this.#live.add(row);
       this.#count(row, 1);
+    }
+    for (let row = this.#entityRows.storedEnd; row < this.columns.count; row++) {
+      this.#entityRows.add(this.columns.entityRef(row), row);
     }
     const texts = this.#db
       .sql('SELECT row, text FROM rows WHERE tenant = ? AND row >= ? AND text IS NOT NULL')
