@@ -73,6 +73,11 @@ export class Shard {
     return this.#logEnd;
   }
 
+  /** Whether a read waits for it to go on. */
+  get isAwaited(): boolean {
+    return this.#waiters.size > 0;
+  }
+
   /** The log was seen to end at this offset. */
   sawLogEnd(end: number): void {
     this.#logEnd = Math.max(this.#logEnd, end);

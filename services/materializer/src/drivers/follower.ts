@@ -5,6 +5,7 @@ import type { ApplySettings } from '../domain/apply-batch.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
 import { KeyLearner, type KeyLearnerSettings } from './key-learner.ts';
+import { Slots } from './slots.ts';
 import type { StorageGuard } from './storage-guard.ts';
 import type { ViewStore } from './view-store.ts';
 import { WorkingSet } from './working-set.ts';
@@ -99,7 +100,7 @@ export class Follower {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const worked = await this.#slots.use(() => this.#step(following));
+        const worked = await this.#slots.use(shard, () => this.#step(following));
         failures = 0;
         if (!worked) await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
       } catch (error) {
@@ -187,31 +188,4 @@ interface ReadAhead {
 function asProblem(error: unknown): MemplaneError {
   if (error instanceof MemplaneError) return error;
   return new MemplaneError('internal', 'Applying failed; it was logged.', { cause: error });
-}
-
-/** A fixed number of places, given in the order of asking. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  /** Whether somebody waits for a place. */
-  get isContended(): boolean {
-    return this.#waiting.length > 0;
-  }
-
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
 }

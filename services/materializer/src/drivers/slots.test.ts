@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Slots } from './slots.ts';
+
+/** Takes the only place, lets others ask for it, and tells in which order they got it. */
+async function orderOf(users: readonly { name: string; isAwaited: boolean }[]): Promise<string[]> {
+  const slots = new Slots(1);
+  const order: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const all = [slots.use({ isAwaited: false }, () => first.promise)];
+  for (const user of users) {
+    all.push(
+      slots.use(user, async () => {
+        order.push(user.name);
+      }),
+    );
+  }
+  assert.equal(slots.isContended, users.length > 0);
+  first.resolve();
+  await Promise.all(all);
+  assert.equal(slots.isContended, false);
+  return order;
+}
+
+test('places are given in the order of asking, the awaited first', async () => {
+  const named = (text: string) =>
+    [...text].map((name) => ({ name, isAwaited: name === name.toUpperCase() }));
+  assert.deepEqual(await orderOf(named('abc')), ['a', 'b', 'c']);
+  assert.deepEqual(await orderOf(named('abCdE')), ['C', 'E', 'a', 'b', 'd']);
+});
+
+test('nobody is passed over more than three times in a row', async () => {
+  const awaited = Array.from({ length: 7 }, (_, n) => ({ name: `A${n}`, isAwaited: true }));
+  const order = await orderOf([{ name: 'a', isAwaited: false }, ...awaited]);
+  assert.deepEqual(order, ['A0', 'A1', 'A2', 'a', 'A3', 'A4', 'A5', 'A6']);
+});
+
+test('a place is given back when the work fails', async () => {
+  const slots = new Slots(1);
+  const user = { isAwaited: false };
+  await assert.rejects(
+    slots.use(user, () => Promise.reject(new Error('no'))),
+    /no/,
+  );
+  assert.equal(await slots.use(user, async () => 'yes'), 'yes');
+});
