@@ -72,7 +72,6 @@ async function buildPrograms(outdir: string, programs: Record<string, string>): 
     },
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     legalComments: 'linked',
     logLevel: 'warning',
   });

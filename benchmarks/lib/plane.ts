@@ -100,7 +100,7 @@ export async function firstAnswer(
       if (!(error instanceof LostAnswer)) throw error;
     }
     if (performance.now() - started > timeoutMs) throw new Error('no answer in time');
-    await setTimeout(2);
+    await setTimeout(10);
   }
 }
 

@@ -14,8 +14,6 @@ import type { StandaloneConfig } from './settings.ts';
 import type { WorkerSetup } from './worker-protocol.ts';
 import { WorkerService } from './worker-service.ts';
 
-const THREADS = ['materializer', 'vector-index'] as const satisfies readonly ServiceName[];
-
 export interface PlaneOptions {
   readonly config: StandaloneConfig;
   readonly env: Env;
@@ -45,12 +43,16 @@ export class StandalonePlane {
     const lock = acquireDirectoryLock(config.dataDir);
     const { dataDir, urls, token, logLevel, startTimeoutMs } = config;
     const setup: WorkerSetup = { dataDir, urls, token, logLevel };
-    // Threads load their code while the log is opened.
-    const threads = THREADS.map(
-      (name) => new WorkerService({ name, setup, startTimeoutMs, onCrash }),
-    );
+    const threads: WorkerService[] = [];
+    const newThread = (name: ServiceName): WorkerService => {
+      const thread = new WorkerService({ name, setup, startTimeoutMs, onCrash });
+      threads.push(thread);
+      return thread;
+    };
+    // It loads its code while the log is opened.
+    const materializer = newThread('materializer');
     const made: Service[] = [];
-    let starts: readonly Promise<void>[] = [];
+    const starts: Promise<void>[] = [];
     let log: EmbeddedLog | undefined;
     try {
       const opened = await openEmbeddedLog({
@@ -60,12 +62,20 @@ export class StandalonePlane {
         lock: false,
       });
       log = opened;
-      for (const thread of threads) thread.attach(opened.shared, opened.admin);
+      const start = (service: Service): void => {
+        const started = service.start();
+        started.catch(() => {}); // told by the wait for all of them
+        starts.push(started);
+      };
+      materializer.attach(opened.shared, opened.admin);
+      start(materializer);
       made.push(await createIngest(config, env, opened), await createCrdt(config, env));
-      const services = [...made, ...threads];
-      starts = services.map((service) => service.start());
+      // Of two cores the views had one to themselves so far: everything else needs them.
+      const vectorIndex = newThread('vector-index');
+      vectorIndex.attach(opened.shared, opened.admin);
+      for (const service of [...made, vectorIndex]) start(service);
       await Promise.all(starts);
-      return new StandalonePlane(lock, opened, services);
+      return new StandalonePlane(lock, opened, [...made, materializer, vectorIndex]);
     } catch (error) {
       await within(config.drainTimeoutMs, async () => {
         // One that opens its port after it was stopped would keep the process alive for good.

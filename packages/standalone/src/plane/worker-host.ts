@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import type { LogAdmin, LogReader, SharedLogState } from '@memplane/event-log';
 import { openEmbeddedReader } from '@memplane/event-log';
 import { createHttpInvoker, type Invoker, type Service } from '@memplane/runtime';
@@ -50,7 +50,7 @@ class Host {
   async handle(message: Exclude<ToWorker, { kind: 'answer' }>): Promise<void> {
     switch (message.kind) {
       case 'start':
-        this.#service = await this.#create(this.#parts(message.log));
+        this.#service = await this.#create(this.#parts(message));
         await this.#service.start();
         return;
       case 'drain':
@@ -62,8 +62,7 @@ class Host {
     }
   }
 
-  #parts(log: SharedLogState): WorkerParts {
-    const setup = workerData as WorkerSetup;
+  #parts({ setup, log }: { setup: WorkerSetup; log: SharedLogState }): WorkerParts {
     const headers = setup.token ? { authorization: `Bearer ${setup.token}` } : {};
     return {
       setup,

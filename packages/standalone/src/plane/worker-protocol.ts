@@ -11,7 +11,7 @@ export interface WorkerSetup {
 
 /** From the main thread to a worker. */
 export type ToWorker =
-  | { readonly kind: 'start'; readonly log: SharedLogState }
+  | { readonly kind: 'start'; readonly setup: WorkerSetup; readonly log: SharedLogState }
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'answer'; readonly id: number; readonly failure?: Failure };

@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { ServiceName } from '@memplane/contracts';
 import type { LogAdmin, SharedLogState } from '@memplane/event-log';
-import { type Service, workerUrl } from '@memplane/runtime';
+import type { Service } from '@memplane/runtime';
+import { threadOf } from './threads.ts';
 import {
   type Failure,
   type FromWorker,
@@ -32,12 +33,7 @@ export class WorkerService implements Service {
   constructor(options: WorkerServiceOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#worker = new Worker(workerUrl(import.meta.url, options.name), {
-      name: options.name,
-      workerData: options.setup,
-      stdout: false,
-      stderr: false,
-    });
+    this.#worker = threadOf(options.name);
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.once('error', (error) => this.#end(error.stack ?? String(error)));
     this.#worker.once('exit', (code) => this.#end(`its thread ended with code ${code}`));
@@ -51,7 +47,8 @@ export class WorkerService implements Service {
 
   async start(): Promise<void> {
     if (this.#log === undefined) throw new Error(`${this.name} was started without a log`);
-    await this.#ask({ kind: 'start', log: this.#log }, 'started', this.#options.startTimeoutMs);
+    const { setup, startTimeoutMs } = this.#options;
+    await this.#ask({ kind: 'start', setup, log: this.#log }, 'started', startTimeoutMs);
   }
 
   async drain(): Promise<void> {
