@@ -9,27 +9,35 @@ export interface ArchiveGaugeOptions {
   readonly archive_lag_bytes_max: number;
 }
 
+/** For how many polls the figure of an instance that no longer answers counts. */
+const POLLS_KEPT = 10;
+
 /**
- * Knows how far the archive is behind the log, by asking the materializer now and then. While it
- * does not answer, the last figure counts: appends do not depend on it.
+ * Knows how far the archive is behind the log, by asking the materializer now and then. Each of its
+ * instances knows of the shards that it owns, and it is by chance which one answers: the sum counts.
+ * While none answers, the last figure counts: appends do not depend on it.
  */
 export class ArchiveGauge {
   readonly #options: ArchiveGaugeOptions;
   readonly #ending = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #lagBytes = 0;
+  #polls = 0;
+  /** By instance, with the poll that told it. */
+  readonly #told = new Map<string, { readonly lagBytes: number; readonly poll: number }>();
 
   constructor(options: ArchiveGaugeOptions) {
     this.#options = options;
   }
 
   get lagBytes(): number {
-    return this.#lagBytes;
+    let sum = 0;
+    for (const { lagBytes } of this.#told.values()) sum += lagBytes;
+    return sum;
   }
 
   get behind(): boolean {
     const max = this.#options.archive_lag_bytes_max;
-    return max > 0 && this.#lagBytes > max;
+    return max > 0 && this.lagBytes > max;
   }
 
   start(): void {
@@ -48,7 +56,7 @@ export class ArchiveGauge {
     const max = this.#options.archive_lag_bytes_max;
     throw new MemplaneError(
       'archive_behind',
-      `The archive is ${this.#lagBytes} bytes behind the log; at most ${max}.`,
+      `The archive is ${this.lagBytes} bytes behind the log; at most ${max}.`,
       { retryAfterMs: this.#options.pollMs, extra: { limit: 'archive_lag_bytes_max', max } },
     );
   }
@@ -60,11 +68,24 @@ export class ArchiveGauge {
         timeoutMs: Math.min(pollMs, 2_000),
         signal: this.#ending.signal,
       });
-      const lag = (answer as { archiveLagBytes?: unknown } | undefined)?.archiveLagBytes;
-      if (typeof lag === 'number' && Number.isFinite(lag)) this.#lagBytes = lag;
+      this.#take((answer ?? {}) as Told);
     } catch (error) {
       logger.debug({ err: error }, 'the materializer does not tell how far its archive is');
     }
     if (!this.#ending.signal.aborted) this.start();
   }
+
+  #take({ archiveLagBytes: lagBytes, instance }: Told): void {
+    if (typeof lagBytes !== 'number' || !Number.isFinite(lagBytes)) return;
+    const poll = ++this.#polls;
+    this.#told.set(String(instance ?? ''), { lagBytes, poll });
+    for (const [name, told] of this.#told) {
+      if (told.poll <= poll - POLLS_KEPT) this.#told.delete(name);
+    }
+  }
+}
+
+interface Told {
+  readonly archiveLagBytes?: unknown;
+  readonly instance?: unknown;
 }

@@ -336,7 +336,7 @@ class MaterializerService implements Materializer {
       telemetry: this.#telemetry,
       logger: this.#logger,
       routes,
-      readiness: () => this.#readiness(),
+      readiness: () => ({ ...this.#readiness(), instance: config.owner }),
     });
   }
 

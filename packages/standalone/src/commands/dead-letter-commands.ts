@@ -1,8 +1,8 @@
-import type { DeadLetter, Memplane, RedriveResult } from '@memplane/client';
+import type { DeadLetter, Memplane, NewEvent, Redrive, RedriveResult } from '@memplane/client';
 import type { Command } from 'commander';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import { brief } from '../output/text.ts';
-import { connect, wholeOption } from './connection.ts';
+import { connect, jsonOption, wholeOption } from './connection.ts';
 
 const REDRIVES_MAX = 100;
 
@@ -12,7 +12,8 @@ const example = (text: string) => `\nExample:\n  memplane ${text}\n`;
 export function addDeadLetterCommands(program: Command): void {
   const deadLetters = program
     .command('dead-letters')
-    .description('Messages of agent-inbox that could never be appended, and why');
+    .description('Messages of agent-inbox that could never be appended, and why')
+    .addHelpText('after', example('dead-letters redrive --all'));
   deadLetters
     .command('list', { isDefault: true })
     .description('List them, oldest first')
@@ -45,13 +46,14 @@ export function addDeadLetterCommands(program: Command): void {
     .command('redrive [letters...]')
     .description('Append them after all, each at a new position; repeating it is harmless')
     .option('--all', 'all that were not re-driven yet')
+    .option('--event <json>', 'in the short form, in place of what the one letter holds')
     .addHelpText('after', example('dead-letters redrive 0/17 0/18'))
-    .action(async (letters: string[], options: { all?: boolean }, command: Command) => {
+    .action(async (letters: string[], options: RedriveOptions, command: Command) => {
       if (letters.length > 0 === (options.all === true)) {
         throw new CommandError('Name dead letters (as 0/17), or give --all.', EXIT.usage);
       }
       const { client, output } = connect(command);
-      const places = options.all ? await waiting(client) : letters.map(placeOf);
+      const places = options.all ? await waiting(client) : named(letters, options.event);
       const results: RedriveResult[] = [];
       for (let at = 0; at < places.length; at += REDRIVES_MAX) {
         const done = await client.deadLetters.redrive(places.slice(at, at + REDRIVES_MAX));
@@ -73,6 +75,19 @@ export function addDeadLetterCommands(program: Command): void {
     });
 }
 
+interface RedriveOptions {
+  readonly all?: boolean;
+  readonly event?: string;
+}
+
+function named(letters: readonly string[], eventText: string | undefined): Redrive[] {
+  const places = letters.map(placeOf);
+  const [only] = places;
+  if (eventText === undefined || only === undefined) return places;
+  if (places.length > 1) throw new CommandError('--event is for one dead letter.', EXIT.usage);
+  return [{ ...only, event: jsonOption('--event', eventText) as unknown as NewEvent }];
+}
+
 async function* all(client: Memplane, limit: number): AsyncGenerator<DeadLetter> {
   let left = limit;
   let cursor: string | undefined;
@@ -87,8 +102,8 @@ async function* all(client: Memplane, limit: number): AsyncGenerator<DeadLetter>
   } while (cursor !== undefined && left > 0);
 }
 
-async function waiting(client: Memplane): Promise<{ partition: number; offset: number }[]> {
-  const places: { partition: number; offset: number }[] = [];
+async function waiting(client: Memplane): Promise<Redrive[]> {
+  const places: Redrive[] = [];
   for await (const { partition, offset, redrivenAt } of all(client, Number.MAX_SAFE_INTEGER)) {
     if (redrivenAt === undefined) places.push({ partition, offset });
   }

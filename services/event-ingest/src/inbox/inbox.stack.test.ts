@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type AppendAnswer, MemplaneError, TOPICS } from '@memplane/contracts';
 import { DaprPublisher, type SidecarConfig } from '@memplane/runtime/dapr';
+import type { ServerProcess } from '@memplane/stack';
 import { IngestStack, type Instance, OPERATOR, type StoredEvent } from './inbox-stack.ts';
 
 // event-ingest as it runs in the distributed plane: two processes on a real log, beside sidecars.
@@ -206,18 +207,9 @@ test('dead letters are re-driven by an operator, and by nobody else', async () =
   assert.equal(refused.code, 5);
   assert.equal(refused.lines[0]?.['outcome'], 'refused');
   // Mended, it is appended, behind what came after it.
-  const post = (headers: Record<string, string>) =>
-    fetch(`${two.url}/v1/dead-letters/redrives`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify({
-        deadLetters: [{ partition: letter['partition'], offset: letter['offset'], event }],
-      }),
-    });
-  const mended = await post({ authorization: `Bearer ${OPERATOR}` });
-  const { results } = (await mended.json()) as { results: { outcome: string }[] };
+  const mended = await cli('redrive', place, '--event', JSON.stringify(event));
   assert.deepEqual(
-    results.map(({ outcome }) => outcome),
+    mended.lines.map(({ outcome }) => outcome),
     ['appended'],
   );
   const events = await arrived(key, 2);
@@ -231,7 +223,8 @@ test('dead letters are re-driven by an operator, and by nobody else', async () =
   const again = (await cli()).lines.find((one) => one['key'] === key);
   assert.match(String(again?.['redrivenAt']), /^\d{4}-/);
 
-  assert.equal((await post({})).status, 401);
+  const direct = await fetch(`${two.url}/v1/dead-letters`);
+  assert.equal(direct.status, 401, await direct.text());
   const path = 'v1.0/invoke/event-ingest/method/v1/dead-letters';
   for (const [method, target] of [
     ['GET', path],
@@ -245,20 +238,26 @@ test('dead letters are re-driven by an operator, and by nobody else', async () =
   assert.equal((await cli('redrive')).code, 2);
 });
 
-test('published events survive the service, killed again and again', async () => {
+test('published events survive the services and the sidecars, killed in turn', async () => {
   const KEYS = 40;
   const EACH = 50;
   const entityOf = (k: number) => `user/kill-${k}`;
   let isPublished = false;
+  const victims = [
+    one.process,
+    stack.server('ingest-2-dapr'),
+    two.process,
+    stack.server('ingest-1-dapr'),
+  ];
   const killing = (async () => {
     const kills: string[] = [];
-    for (let round = 0; !isPublished || kills.length < 4; round++) {
-      const victim = round % 2 === 0 ? one : two;
+    for (let round = 0; !isPublished || kills.length < 6; round++) {
+      const victim = victims[round % victims.length] as ServerProcess;
       await sleep(700);
-      await victim.process.kill();
-      kills.push(victim.process.plan.name);
+      await victim.kill();
+      kills.push(victim.plan.name);
       await sleep(1_500);
-      await victim.process.start();
+      await victim.start();
     }
     return kills;
   })();
@@ -308,7 +307,7 @@ test('published events survive the service, killed again and again', async () =>
     [],
   );
   console.log(
-    `killed ${kills.length} times; ${KEYS * EACH} events, ${second} of them twice in the log, ` +
+    `killed: ${kills.join(', ')}; ${KEYS * EACH} events, ${second} of them twice in the log, ` +
       `the last there ${Math.round(performance.now() - started)} ms after the last restart`,
   );
 });
