@@ -43,13 +43,18 @@ test-extra: lint test-dialogues ## What test-all adds: the dialogues and the jud
 	@exec $(TEST) $(ROOT_TESTS) $(JUDGE_TESTS)
 
 .PHONY: test-stack
-test-stack: install ## Drivers on real servers, built and started here (needs Java, Maven, Go, Python)
-	@exec $(NODE) packages/stack/src/test-stack.ts $(FILES)
+test-stack: build ## Drivers on real servers, then the whole plane (needs Java, Maven, Go, Python)
+	@$(NODE) packages/stack/src/test-stack.ts $(FILES)
+	@$(if $(FILES),,$(NODE) tests/stack/run.ts)
+
+.PHONY: test-plane
+test-plane: build ## The whole distributed plane alone: dialogues, faults, outsiders, other teams' agents
+	@exec $(NODE) tests/stack/run.ts $(FILES)
 
 STACK := $(NODE) packages/stack/src/stack.ts
 
 .PHONY: stack-up
-stack-up: install ## Build and start the servers of the distributed plane (first time: up to half an hour)
+stack-up: build ## Build and start the servers of the distributed plane (first time: up to half an hour)
 	@exec $(STACK) up
 
 .PHONY: stack-down
@@ -69,7 +74,7 @@ stack-env: install ## eval "$$(make -s stack-env)" lets an agent reach the plane
 	@exec $(STACK) env
 
 .PHONY: test-all
-test-all: test test-extra ## Everything that this machine can run
+test-all: test test-extra test-stack ## Everything that this machine can run
 
 .PHONY: soak
 soak: build ## The same tests at their full counts; the report goes to docs/reports/

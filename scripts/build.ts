@@ -64,8 +64,12 @@ async function buildPrograms(outdir: string, programs: Record<string, string>): 
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    // Native code and WebAssembly find their binaries beside themselves, in node_modules.
-    external: ['rocksdb-native', 'onnxruntime-web'],
+    // Native code and WebAssembly find their binaries beside themselves, in node_modules, and so do
+    // the clients of servers their WebAssembly and protocol files.
+    external: [
+      ...['rocksdb-native', 'onnxruntime-web'],
+      ...['@platformatic/kafka', '@zilliz/milvus2-sdk-node'],
+    ],
     // CommonJS packages inside an ES module still ask for `require`.
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",

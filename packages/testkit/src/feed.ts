@@ -1,6 +1,6 @@
 import { get, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
-import { expectStatus } from './http.ts';
+import { expectStatus, headersFor } from './http.ts';
 
 /** A record of the log as the feed of `agent-events` shows it. */
 export interface FeedRecord {
@@ -119,7 +119,8 @@ export async function readLog(
 
 function open(url: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = get(url, { headers: { accept: 'application/x-ndjson' } }, (response) => {
+    const headers = { ...headersFor(url), accept: 'application/x-ndjson' };
+    const request = get(url, { headers }, (response) => {
       if (response.statusCode === 200) return resolve(response);
       response.resume();
       reject(new Error(`GET ${url}: ${response.statusCode}`));

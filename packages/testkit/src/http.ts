@@ -18,6 +18,18 @@ export interface CallOptions {
 
 const shared = new Agent({ keepAlive: true, maxSockets: 128 });
 
+const always = new Map<string, Readonly<Record<string, string>>>();
+
+/** Headers that go with every call to an origin from here on, e.g. a sidecar's token. */
+export function sendAlways(origin: string, headers: Readonly<Record<string, string>>): void {
+  always.set(origin, headers);
+}
+
+/** What {@link sendAlways} was told of the origin of a URL. */
+export function headersFor(url: string): Readonly<Record<string, string>> {
+  return always.get(url.slice(0, url.indexOf('/', 'http://'.length))) ?? {};
+}
+
 /** The connection broke before the answer was complete: nobody knows whether the call was done. */
 export class LostAnswer extends Error {
   override readonly name = 'LostAnswer';
@@ -36,7 +48,7 @@ export function call<T = unknown>(
   const at = url.indexOf('/', 'http://'.length);
   const [hostname = '', port = '80'] = url.slice('http://'.length, at).split(':');
   const payload = encode(options.body);
-  const headers: Record<string, string | number> = { ...options.headers };
+  const headers: Record<string, string | number> = { ...headersFor(url), ...options.headers };
   if (payload !== undefined) {
     if (!('content-type' in headers)) headers['content-type'] = 'application/json';
     headers['content-length'] = payload.length;

@@ -35,6 +35,15 @@ const VERSITYGW: GoProgram = {
   targets: ['github.com/versity/versitygw/cmd/versitygw'],
 };
 
+const OTELCOL: GoProgram = {
+  part: 'otelcol',
+  version: '0.165.0',
+  says: 'building the OpenTelemetry collector (one to three minutes, only once)',
+  module: here('go/otelcol'),
+  targets: ['.'],
+  sources: ['main.go'],
+};
+
 const DAPRD: GoProgram = {
   part: 'daprd',
   version: '1.18.2',
@@ -51,11 +60,13 @@ export const daprdRecipe = (): Recipe => recipe(DAPRD);
 
 export const etcdBinary = (): Promise<string> => binary(ETCD, 'server');
 export const versitygwBinary = (): Promise<string> => binary(VERSITYGW, 'versitygw');
+export const otelcolBinary = (): Promise<string> => binary(OTELCOL, 'otelcol');
 export const daprdBinary = (): Promise<string> => binary(DAPRD, 'daprd');
 export const sentryBinary = (): Promise<string> => binary(DAPRD, 'sentry');
 
 export const ETCD_VERSION = ETCD.version;
 export const VERSITYGW_VERSION = VERSITYGW.version;
+export const OTELCOL_VERSION = OTELCOL.version;
 export const DAPRD_VERSION = DAPRD.version;
 
 async function binary(program: GoProgram, name: string): Promise<string> {

@@ -66,6 +66,7 @@ export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
   return {
     name: options.name ?? `${appId}-dapr`,
     version: DAPRD_VERSION,
+    tier: 'sidecar',
     command,
     args: [
       ...['--app-id', appId, '--mode', 'standalone', '--log-level', options.logLevel ?? 'info'],

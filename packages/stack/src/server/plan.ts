@@ -1,8 +1,14 @@
+/** What must end first: applications, then what they talk through, then what that talks to. */
+export const TIERS = ['application', 'sidecar', 'server'] as const;
+export type Tier = (typeof TIERS)[number];
+
 /** How one server of the stack is run: all that a test or the supervisor needs to know of it. */
 export interface ServerPlan {
   /** Unique in its stack, e.g. `kafka` or `materializer-2-dapr`. */
   readonly name: string;
   readonly version: string;
+  /** `server` unless said otherwise. */
+  readonly tier?: Tier;
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;

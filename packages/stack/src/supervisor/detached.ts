@@ -31,6 +31,7 @@ export async function launch(plan: ServerPlan): Promise<RunningServer> {
   return {
     name: plan.name,
     version: plan.version,
+    tier: plan.tier ?? 'server',
     pid,
     startTicks: startTicksOf(pid) ?? -1,
     ports: plan.ports,

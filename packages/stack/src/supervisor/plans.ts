@@ -8,28 +8,13 @@ import { redisPlan } from '../server/redis.ts';
 import { sentryPlan } from '../server/sentry.ts';
 import { versitygwPlan } from '../server/versitygw.ts';
 import { secretsFile, stackSecrets } from './secrets.ts';
+import { type InstancePlans, servicePlans, sidecarPorts } from './service-plans.ts';
 import type { StackSettings } from './settings.ts';
-
-/** Offsets from the port base. */
-const PORTS = {
-  kafka: 92,
-  kafkaController: 93,
-  redis: 79,
-  etcd: 37,
-  etcdPeer: 38,
-  s3: 70,
-  milvus: 30,
-  milvusMetrics: 31,
-  /** Ten in a row. */
-  milvusInternal: 40,
-  /** Three in a row. */
-  sentry: 50,
-  /** Four in a row. */
-  agentSidecar: 100,
-} as const;
+import { PORTS } from './stack-ports.ts';
 
 export interface StackPlans {
   readonly kafka: KafkaPlan;
+  readonly instances: readonly InstancePlans[];
   /** Started one stage after the other; within a stage all at once. */
   readonly stages: readonly (readonly ServerPlan[])[];
   /** What an agent on this machine needs to know. */
@@ -76,14 +61,8 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     healthPort: port(PORTS.sentry + 1),
     metricsPort: port(PORTS.sentry + 2),
   });
-  const agent = await daprdPlan({
+  const shared = {
     dir: join(dir, 'sidecars'),
-    appId: 'agent',
-    httpPort: port(PORTS.agentSidecar),
-    grpcPort: port(PORTS.agentSidecar + 1),
-    internalPort: port(PORTS.agentSidecar + 2),
-    metricsPort: port(PORTS.agentSidecar + 3),
-    apiToken: tokens.apiTokens.agent,
     sentry,
     servers: {
       kafkaBrokers: kafka.brokers,
@@ -92,11 +71,29 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
       secretsFile: secrets.path,
       namesFile: join(dir, 'sidecars', 'names.db'),
     },
+  };
+  const agent = await daprdPlan({
+    ...shared,
+    ...sidecarPorts(portBase, 0),
+    name: 'agent-dapr',
+    appId: 'agent',
+    apiToken: tokens.apiTokens.agent,
+    ...(settings.otlpEndpoint === undefined ? {} : { otlpEndpoint: settings.otlpEndpoint }),
+  });
+  const instances = await servicePlans({
+    ...{ dir, portBase, shared, tokens, secrets: secrets.values },
+    milvusPort: milvus.port,
+    s3Port: s3.port,
+    otlpEndpoint: settings.otlpEndpoint,
   });
   return {
     kafka,
-    // The services and their sidecars come in between, as a stage of their own.
-    stages: [[kafka, redis, etcd, s3, milvus, sentry], [agent]],
+    instances,
+    // A service and its sidecar wait for each other, so they start together.
+    stages: [
+      [kafka, redis, etcd, s3, milvus, sentry],
+      [...instances.flatMap(({ app, sidecar }) => [app, sidecar]), agent],
+    ],
     exports: {
       DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${agent.httpPort}`,
       DAPR_GRPC_ENDPOINT: `127.0.0.1:${agent.grpcPort}`,

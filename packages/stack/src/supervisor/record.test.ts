@@ -15,7 +15,7 @@ function sleeper(): RunningServer {
   const pid = child.pid ?? -1;
   const startTicks = startTicksOf(pid) ?? -1;
   return {
-    ...{ name: 'sleeper', version: '1', pid, startTicks },
+    ...{ name: 'sleeper', version: '1', tier: 'server' as const, pid, startTicks },
     ...{ ports: [1], logFile: '/dev/null', stopTimeoutMs: 5_000 },
   };
 }

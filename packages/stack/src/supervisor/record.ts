@@ -1,10 +1,12 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Tier } from '../server/plan.ts';
 
 /** One server that this stack started, and how to know it again. */
 export interface RunningServer {
   readonly name: string;
   readonly version: string;
+  readonly tier: Tier;
   readonly pid: number;
   /** Ticks since boot at its start: a pid that is taken again has another number here. */
   readonly startTicks: number;

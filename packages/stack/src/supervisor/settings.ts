@@ -6,12 +6,14 @@ export interface StackSettings {
   readonly dir: string;
   /** The lowest of the 200 ports that the stack takes on 127.0.0.1. */
   readonly portBase: number;
+  /** Where services and sidecars send their spans (OTLP over HTTP); nowhere without it. */
+  readonly otlpEndpoint?: string;
 }
 
 const PORT_BASE = 7200;
 
 /**
- * From `MEMPLANE_STACK_DIR` and `MEMPLANE_STACK_PORT_BASE`.
+ * From `MEMPLANE_STACK_DIR`, `MEMPLANE_STACK_PORT_BASE` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
  *
  * @throws Error when the port is none
  */
@@ -22,8 +24,10 @@ export function stackSettings(env: NodeJS.ProcessEnv = process.env): StackSettin
   if (!Number.isInteger(portBase) || portBase < 1024 || portBase > 65_000) {
     throw new Error(`MEMPLANE_STACK_PORT_BASE is ${text}; it must be a port from 1024 to 65000`);
   }
+  const otlpEndpoint = env['OTEL_EXPORTER_OTLP_ENDPOINT'];
   return {
     dir: resolve(env['MEMPLANE_STACK_DIR'] || join(data, 'memplane', 'stack')),
     portBase,
+    ...(otlpEndpoint ? { otlpEndpoint } : {}),
   };
 }

@@ -24,7 +24,10 @@ test('up, up twice, over ports in use, after a crash, down', async (t) => {
   await stackUp(settings, say);
   t.diagnostic(`up after ${Math.round(performance.now() - begin)} ms`);
   const first = pids();
-  const parts = ['kafka', 'redis', 'etcd', 'versitygw', 'milvus', 'sentry', 'agent-dapr'];
+  const servers = ['kafka', 'redis', 'etcd', 'versitygw', 'milvus', 'sentry'];
+  const services = ['event-ingest', 'materializer', 'crdt-sync', 'vector-index'];
+  const instances = services.flatMap((name) => [`${name}-1`, `${name}-2`]);
+  const parts = [...servers, ...instances.flatMap((name) => [name, `${name}-dapr`]), 'agent-dapr'];
   assert.deepEqual([...first.keys()], parts);
   for (const row of await stackStatus(settings)) assert.equal(row.health, 'ok', row.part);
 
@@ -45,14 +48,18 @@ test('up, up twice, over ports in use, after a crash, down', async (t) => {
   const processes = execFileSync('ps', ['-eo', 'args', '-ww'], { encoding: 'utf8' });
   for (const secret of secrets) assert.ok(!processes.includes(secret), 'ps shows a secret');
 
-  process.kill(first.get('redis') ?? 0, 'SIGKILL');
-  const gone = (await stackStatus(settings)).find((row) => row.part === 'redis');
-  assert.equal(gone?.health, 'gone');
+  const victims = ['redis', 'materializer-1'];
+  for (const part of victims) process.kill(first.get(part) ?? 0, 'SIGKILL');
+  const gone = (await stackStatus(settings)).filter((row) => row.health === 'gone');
+  assert.deepEqual(
+    gone.map((row) => row.part),
+    victims,
+  );
   await stackUp(settings, say);
   const again = pids();
-  assert.notEqual(again.get('redis'), first.get('redis'));
   for (const part of parts) {
-    if (part !== 'redis') assert.equal(again.get(part), first.get(part), part);
+    const isSame = again.get(part) === first.get(part);
+    assert.equal(isSame, !victims.includes(part), part);
   }
 
   await stackDown(settings, false, say);

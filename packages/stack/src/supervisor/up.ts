@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { takenPorts } from '@memplane/testkit/ports';
 import { withBuildLock } from '../build/lock.ts';
-import type { ServerPlan } from '../server/plan.ts';
+import { type ServerPlan, TIERS } from '../server/plan.ts';
 import { awaitReady, end, launch } from './detached.ts';
 import { type StackPlans, stackPlans } from './plans.ts';
 import { isAlive, type RunningServer, readRecord, writeRecord } from './record.ts';
@@ -23,7 +23,7 @@ export async function stackUp(settings: StackSettings, say: Say): Promise<void> 
 }
 
 /**
- * Ends what this stack started, last first, and only that: a process is known by its pid and its
+ * Ends what this stack started, applications first, and only that: a process is known by its pid and its
  * start. Data stays, unless `clean`.
  */
 export async function stackDown(settings: StackSettings, clean: boolean, say: Say): Promise<void> {
@@ -107,8 +107,15 @@ async function refuseTakenPorts(plans: readonly ServerPlan[]): Promise<void> {
 }
 
 async function endAll(servers: readonly RunningServer[], say: Say): Promise<void> {
-  for (const server of servers.toReversed()) {
-    say(`${server.name} (pid ${server.pid}): ${await end(server)}`);
+  for (const tier of TIERS) {
+    const ends = servers.filter((server) => server.tier === tier);
+    await Promise.all(
+      ends.map(async (server) => {
+        const begin = performance.now();
+        const how = await end(server);
+        say(`${server.name} (pid ${server.pid}): ${how} after ${seconds(begin)}`);
+      }),
+    );
   }
 }
 

@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { SERVICES, type ServiceName } from '@memplane/contracts';
+import { type DaprdOptions, type DaprdPlan, daprdPlan } from '../server/daprd.ts';
+import { type ServicePlan, servicePlan } from '../server/service.ts';
+import type { SecretStore, StackSecrets } from './secrets.ts';
+import { INSTANCES_PER_SERVICE, PORTS, PORTS_PER_SIDECAR } from './stack-ports.ts';
+
+/** What all sidecars of a stack share. */
+export type Shared = Pick<DaprdOptions, 'dir' | 'sentry' | 'servers'>;
+
+export interface ServicePlansOptions {
+  readonly dir: string;
+  readonly portBase: number;
+  readonly shared: Shared;
+  readonly tokens: StackSecrets;
+  readonly secrets: SecretStore;
+  readonly milvusPort: number;
+  readonly s3Port: number;
+  readonly otlpEndpoint: string | undefined;
+}
+
+/** One instance of a service and the sidecar that it alone talks through. */
+export interface InstancePlans {
+  readonly app: ServicePlan;
+  readonly sidecar: DaprdPlan;
+}
+
+/** Two instances of each service, each beside its own sidecar. */
+export async function servicePlans(options: ServicePlansOptions): Promise<InstancePlans[]> {
+  const names = Object.keys(SERVICES) as ServiceName[];
+  const plans: InstancePlans[] = [];
+  for (const service of names) {
+    for (let instance = 0; instance < INSTANCES_PER_SERVICE; instance++) {
+      plans.push(await instancePlans(options, service, instance, plans.length));
+    }
+  }
+  return plans;
+}
+
+async function instancePlans(
+  options: ServicePlansOptions,
+  service: ServiceName,
+  instance: number,
+  position: number,
+): Promise<InstancePlans> {
+  const { portBase, shared, tokens, otlpEndpoint } = options;
+  const name = `${service}-${instance + 1}`;
+  const dir = join(options.dir, 'services', name);
+  const port = portBase + PORTS.services + position;
+  const sidecar = await daprdPlan({
+    ...shared,
+    ...sidecarPorts(portBase, position + 1),
+    name: `${name}-dapr`,
+    appId: service,
+    appPort: port,
+    apiToken: tokens.apiTokens[service],
+    appToken: tokens.appTokens[service],
+    ...(otlpEndpoint === undefined ? {} : { otlpEndpoint }),
+  });
+  const { morePorts, env } = particulars(service, options, dir, instance);
+  const app = servicePlan({
+    ...{ service, name, dir, port, morePorts },
+    env: {
+      DAPR_HTTP_PORT: String(sidecar.httpPort),
+      // Whoever starts the stack may have that of the agent's sidecar in the environment.
+      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${sidecar.httpPort}`,
+      DAPR_API_TOKEN: tokens.apiTokens[service],
+      APP_API_TOKEN: tokens.appTokens[service],
+      ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint }),
+      ...env,
+    },
+  });
+  return { app, sidecar };
+}
+
+interface Particulars {
+  readonly morePorts: readonly number[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What one service has and others do not, above all the servers that it reaches past its sidecar. */
+function particulars(
+  service: ServiceName,
+  options: ServicePlansOptions,
+  dir: string,
+  instance: number,
+): Particulars {
+  const { servers } = options.shared;
+  const kafka = { MEMPLANE_KAFKA_BROKERS: servers.kafkaBrokers.join(',') };
+  const portOf = (first: number) => options.portBase + first + instance;
+  switch (service) {
+    case 'event-ingest':
+      return { morePorts: [], env: { ...kafka, MEMPLANE_DATA_DIR: dir } };
+    case 'materializer':
+      return {
+        morePorts: [portOf(PORTS.peers)],
+        env: {
+          ...kafka,
+          MEMPLANE_MATERIALIZER_DIR: dir,
+          MEMPLANE_MATERIALIZER_PEER_PORT: String(portOf(PORTS.peers)),
+          MEMPLANE_S3_ENDPOINT: `http://127.0.0.1:${options.s3Port}`,
+        },
+      };
+    case 'crdt-sync':
+      return {
+        morePorts: [portOf(PORTS.resp)],
+        env: {
+          MEMPLANE_DATA_DIR: dir,
+          MEMPLANE_RESP_PORT: String(portOf(PORTS.resp)),
+          MEMPLANE_GOSSIP_PORT: String(portOf(PORTS.gossip)),
+          MEMPLANE_REDIS_URL: `redis://127.0.0.1:${servers.redisPort}`,
+          MEMPLANE_REDIS_PASSWORD: options.secrets['redis-password'],
+        },
+      };
+    case 'vector-index':
+      return {
+        morePorts: [],
+        env: {
+          MEMPLANE_VECTOR_INDEX_DIR: dir,
+          MEMPLANE_MILVUS_ADDRESS: `127.0.0.1:${options.milvusPort}`,
+        },
+      };
+  }
+}
+
+/** @param position 0 is the agent's sidecar */
+export function sidecarPorts(portBase: number, position: number) {
+  const first = portBase + PORTS.sidecars + position * PORTS_PER_SIDECAR;
+  return {
+    httpPort: first,
+    grpcPort: first + 1,
+    internalPort: first + 2,
+    metricsPort: first + 3,
+  };
+}
