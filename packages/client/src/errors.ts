@@ -46,8 +46,9 @@ export function errorFromAnswer(
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
   const retryAfterMs = problem.retryAfterMs ?? secondsToMs(retryAfterHeader);
   const waits = retryAfterMs === undefined ? {} : { retryAfterMs };
+  if (typeof problem.errorCode === 'string') return fromSidecar(status, problem);
   if (typeof problem.code !== 'string') {
-    const transient = status === 429 || status === 502 || status === 503 || status === 504;
+    const transient = PASSING.has(status);
     return new MemplaneError('bad_answer', `The plane's address answered ${status}.`, {
       status,
       transient,
@@ -74,7 +75,27 @@ export function errorFromAnswer(
   });
 }
 
+/**
+ * What a Dapr sidecar itself answers: the service is not there (its 500), or the call is not allowed.
+ * Whether the service did something before it went is not known.
+ */
+function fromSidecar(status: number, { errorCode = '', message }: Problem): MemplaneError {
+  const unreachable = status >= 500 || PASSING.has(status);
+  const code = unreachable ? 'network' : status === 401 || status === 403 ? 'forbidden' : errorCode;
+  const detail = `The sidecar answered ${status}: ${message ?? errorCode}`;
+  return new MemplaneError(code, detail, {
+    status,
+    transient: unreachable,
+    extra: { errorCode },
+  });
+}
+
+const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
 interface Problem {
+  /** Of a sidecar, with `message`. */
+  readonly errorCode?: string;
+  readonly message?: string;
   readonly type?: string;
   readonly title?: string;
   readonly status?: number;

@@ -232,3 +232,16 @@ test('an answer that is none of a plane is told as such', async () => {
   const client = new Memplane({ ...QUICK, fetch, retries_max: 0 });
   await assert.rejects(client.append(event('a')), withCode('bad_answer'));
 });
+
+test('a sidecar that finds no instance is asked again; one that refuses is believed', async () => {
+  const sidecar = (status: number, errorCode: string) => () =>
+    Response.json({ errorCode, message: 'no' }, { status });
+  const dapr = { endpoint: 'http://127.0.0.1:3500', apiToken: 'secret' };
+  const away = misbehaving(sidecar(500, 'ERR_DIRECT_INVOKE'), accepts);
+  await new Memplane({ ...QUICK, fetch: away.fetch, dapr }).append(event('a'));
+  assert.equal(away.sent.length, 2);
+  const closed = misbehaving(sidecar(403, 'ERR_DIRECT_INVOKE'));
+  const call = new Memplane({ ...QUICK, fetch: closed.fetch, dapr }).append(event('a'));
+  await assert.rejects(call, withCode('forbidden'));
+  assert.equal(closed.sent.length, 1);
+});
