@@ -1,12 +1,12 @@
 import {
+  type Answer,
   type AppendAnswer,
   call,
   type EntityView,
   entityPath,
   eventKey,
-  type Ledger,
+  Ledger,
   LostAnswer,
-  type Plane,
   type Seeded,
   type SentEvent,
 } from '@memplane/testkit';
@@ -22,14 +22,39 @@ export interface CrashLoad {
   nextId: number;
 }
 
+/** What the load is put on, directly or through a sidecar. */
+export interface CrashTarget {
+  readonly ingest: string;
+  readonly materializer: string;
+  /** Defined once it has ended for good. */
+  readonly exit?: unknown;
+  /** Whether an answer is one that may come while it is cut down or starting; by default 429, 503, 504. */
+  readonly isRefusal?: (answer: Answer) => boolean;
+  /** Told of each call that did what was asked. */
+  readonly onDone?: (what: 'append' | 'read') => void;
+}
+
 const ENTITIES = 60;
 const REMEMBERED_REQUESTS_MAX = 400;
 /** What a plane may answer that is about to be killed, or is still starting. */
 const REFUSALS = new Set([429, 503, 504]);
+const isRefused = (target: CrashTarget, answer: Answer) =>
+  target.isRefusal?.(answer) ?? REFUSALS.has(answer.status);
+
+export function newCrashLoad(): CrashLoad {
+  return {
+    ledger: new Ledger(),
+    unanswered: [],
+    answered: [],
+    wrong: [],
+    counts: { appends: 0, events: 0, duplicates: 0, reads: 0 },
+    nextId: 0,
+  };
+}
 
 /** Keeps a plane busy until it is gone: appends, batches, repetitions, reads. */
 export async function crashLoad(
-  plane: Plane,
+  plane: CrashTarget,
   load: CrashLoad,
   random: Seeded,
   stopped: () => boolean,
@@ -54,7 +79,7 @@ function nextRequest(load: CrashLoad, random: Seeded): SentEvent[] {
   return Array.from({ length: size }, () => newEvent(load, random));
 }
 
-function newEvent(load: CrashLoad, random: Seeded): SentEvent {
+export function newEvent(load: CrashLoad, random: Seeded): SentEvent {
   const n = load.nextId++;
   const entity = `crash/${random.int(1, ENTITIES)}`;
   const memory = `m${random.int(1, 5)}`;
@@ -75,7 +100,7 @@ function newEvent(load: CrashLoad, random: Seeded): SentEvent {
   };
 }
 
-async function append(plane: Plane, load: CrashLoad, events: SentEvent[]): Promise<void> {
+async function append(plane: CrashTarget, load: CrashLoad, events: SentEvent[]): Promise<void> {
   load.ledger.send(events);
   const body = events.length === 1 ? events[0] : events;
   const url = `${plane.ingest}/v1/events`;
@@ -85,7 +110,7 @@ async function append(plane: Plane, load: CrashLoad, events: SentEvent[]): Promi
       throw error;
     },
   );
-  if (REFUSALS.has(answer.status)) {
+  if (isRefused(plane, answer)) {
     load.unanswered.push(events);
     return;
   }
@@ -102,10 +127,11 @@ async function append(plane: Plane, load: CrashLoad, events: SentEvent[]): Promi
   if (load.answered.length > REMEMBERED_REQUESTS_MAX) load.answered.shift();
   load.counts.appends++;
   load.counts.events += events.length;
+  plane.onDone?.('append');
 }
 
 /** A read with the token of an append shows at least what was appended. */
-async function read(plane: Plane, load: CrashLoad, random: Seeded): Promise<void> {
+async function read(plane: CrashTarget, load: CrashLoad, random: Seeded): Promise<void> {
   const { events, token } = random.pick(load.answered);
   const event = random.pick(events);
   const acks = load.ledger.acknowledged.get(eventKey(event.entity, event.id)) ?? [];
@@ -113,10 +139,12 @@ async function read(plane: Plane, load: CrashLoad, random: Seeded): Promise<void
   const url = plane.materializer + entityPath(event.entity, { after: token });
   const answer = await call<EntityView>('GET', url, { timeoutMs: 20_000 });
   load.counts.reads++;
-  if (REFUSALS.has(answer.status)) return;
+  if (isRefused(plane, answer)) return;
   if (answer.status !== 200 || answer.body.asOf.offset < offset) {
     load.wrong.push(
       `GET ${url} after an append at ${offset}: ${answer.status} ${answer.text.slice(0, 300)}`,
     );
+    return;
   }
+  plane.onDone?.('read');
 }

@@ -21,7 +21,7 @@ import {
   scaled,
   testSeed,
 } from '@memplane/testkit';
-import { type CrashLoad, crashLoad } from './crash-load.ts';
+import { type CrashLoad, crashLoad, newCrashLoad } from './crash-load.ts';
 
 const ROUNDS = scaled('crash_rounds', { ci: 30, soak: 250 });
 const WRITERS = 6;
@@ -29,7 +29,7 @@ const WRITERS = 6;
 test(`${ROUNDS} rounds of kill -9 at random moments under load`, async () => {
   const random = testSeed('crash rounds');
   using folder = new ScratchFolder('crash');
-  const load = newLoad();
+  const load = newCrashLoad();
   const checked = new CheckedLog(load);
   let plane = await Plane.start({ dataDir: folder.path });
   try {
@@ -60,17 +60,6 @@ test(`${ROUNDS} rounds of kill -9 at random moments under load`, async () => {
   figure('crash reads', reads);
   figure('crash copies in the log', checked.fold.duplicates);
 });
-
-function newLoad(): CrashLoad {
-  return {
-    ledger: new Ledger(),
-    unanswered: [],
-    answered: [],
-    wrong: [],
-    counts: { appends: 0, events: 0, duplicates: 0, reads: 0 },
-    nextId: 0,
-  };
-}
 
 async function killUnderLoad(
   plane: Plane,

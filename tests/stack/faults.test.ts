@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  call,
+  checkLog,
+  checkOffsets,
+  checkView,
+  type EntityView,
+  entityPath,
+  eventually,
+  type FeedRecord,
+  Fold,
+  figure,
+  forEachAtMost,
+  range,
+  type SearchAnswer,
+  type Seeded,
+  scaled,
+  testSeed,
+} from '@memplane/testkit';
+import { crashLoad, newCrashLoad, newEvent } from '../faults/crash-load.ts';
+import { consumeAll, consumeEvents } from './console-consumer.ts';
+import { isPassing, persist, StackPlane } from './stack-plane.ts';
+
+const ROUNDS = scaled('stack_rounds', { ci: 10, soak: 100 });
+const PAUSE_MS = scaled('stack_pause_ms', { ci: 15_000, soak: 30_000 });
+const WRITERS = 4;
+const READERS = 8;
+const COUNTER = 'faults';
+const OURS = 'crash/';
+
+interface Fault {
+  readonly name: string;
+  readonly parts: readonly string[];
+  readonly isPause?: boolean;
+}
+
+/** The first ten are what a short run has: each kind once. */
+const FAULTS: readonly Fault[] = [
+  { name: 'kill -9 Kafka', parts: ['kafka'] },
+  { name: 'kill -9 event-ingest', parts: ['event-ingest-1'] },
+  { name: 'kill -9 materializer', parts: ['materializer-1'] },
+  { name: 'kill -9 crdt-sync', parts: ['crdt-sync-1'] },
+  { name: 'kill -9 vector-index', parts: ['vector-index-1'] },
+  { name: 'kill -9 sidecars', parts: ['materializer-2-dapr', 'vector-index-2-dapr'] },
+  { name: 'kill -9 Redis', parts: ['redis'] },
+  { name: 'kill -9 etcd', parts: ['etcd'] },
+  { name: 'kill -9 Milvus', parts: ['milvus'] },
+  { name: 'SIGSTOP the owner of shards', parts: ['materializer-2'], isPause: true },
+  { name: 'SIGSTOP event-ingest', parts: ['event-ingest-2'], isPause: true },
+  { name: 'kill -9 both materializers', parts: ['materializer-1', 'materializer-2'] },
+  { name: 'kill -9 sidecars of ingest', parts: ['event-ingest-1-dapr', 'event-ingest-2-dapr'] },
+  { name: 'SIGSTOP a sidecar', parts: ['crdt-sync-2-dapr'], isPause: true },
+  { name: 'kill -9 the second vector-index', parts: ['vector-index-2'] },
+  { name: 'SIGSTOP vector-index', parts: ['vector-index-1'], isPause: true },
+];
+
+const load = newCrashLoad();
+const operations = { acknowledged: 0, next: 0 };
+const gaps = { append: 0, read: 0, count: 0 };
+let plane: StackPlane;
+before(async () => {
+  plane = await StackPlane.connect();
+  await plane.ready();
+});
+
+test(`${ROUNDS} rounds of faults under load`, async (t) => {
+  const random = testSeed('stack faults');
+  const seen: Seen = { hlc: '', ends: new Map() };
+  for (const round of range(ROUNDS)) {
+    const fault = FAULTS[round % Math.min(FAULTS.length, ROUNDS)] as Fault;
+    await t.test(`${round + 1}: ${fault.name}`, async () => {
+      await strike(fault, random.fork(round));
+      const records = await consumeEvents(plane);
+      const wrong = [...load.wrong, ...(await check(records, seen))];
+      assert.deepEqual(wrong.slice(0, 20), []);
+      for (const { event, partition, offset } of records) {
+        if (event.hlc > seen.hlc) seen.hlc = event.hlc;
+        seen.ends.set(partition, offset);
+      }
+    });
+  }
+  const { appends, events, duplicates, reads } = load.counts;
+  assert.ok(events > ROUNDS * 5, `the load was real: ${events} events`);
+  figure('fault appends acknowledged', appends);
+  figure('fault events acknowledged', events);
+  figure('fault duplicates answered', duplicates);
+  figure('fault reads', reads);
+  figure('fault increments', operations.acknowledged);
+});
+
+test('a subscriber that ignores what is older ends with the views as they are', async () => {
+  const newest = new Map<string, { place: readonly number[]; view: EntityView }>();
+  for (const { key, value } of await consumeAll(plane, 'memory-views')) {
+    const envelope = JSON.parse(value) as { data?: ViewMessage } & ViewMessage;
+    const { epoch, ownerEpoch, offset, view } = envelope.data ?? envelope;
+    const place = [epoch, offset, ownerEpoch];
+    const known = newest.get(key);
+    if (known === undefined || isAfter(place, known.place)) newest.set(key, { place, view });
+  }
+  const ours = [...newest.values()].filter(({ view }) => view.entity.startsWith(OURS));
+  assert.ok(ours.length > 0, 'views were published');
+  await forEachAtMost(READERS, ours, async ({ view }) => {
+    const url = plane.materializer + entityPath(view.entity);
+    const live = await persist<EntityView>(200, 'GET', url);
+    assert.deepEqual(
+      [view.sequence, view.attributes],
+      [live.sequence, live.attributes],
+      view.entity,
+    );
+  });
+});
+
+interface ViewMessage {
+  readonly epoch: number;
+  readonly ownerEpoch: number;
+  readonly offset: number;
+  readonly view: EntityView;
+}
+
+function isAfter(a: readonly number[], b: readonly number[]): boolean {
+  const at = a.findIndex((value, i) => value !== b[i]);
+  return at >= 0 && (a[at] ?? 0) > (b[at] ?? 0);
+}
+
+/** Load on; in its midst the fault; load on until all is back and goes well again. */
+async function strike(fault: Fault, random: Seeded): Promise<void> {
+  let stopped = false;
+  const last = { append: performance.now(), read: performance.now(), count: performance.now() };
+  Object.assign(gaps, { append: 0, read: 0, count: 0 });
+  const onDone = (what: keyof typeof gaps) => {
+    gaps[what] = Math.max(gaps[what], performance.now() - last[what]);
+    last[what] = performance.now();
+  };
+  const target = { ingest: plane.ingest, materializer: plane.materializer };
+  const work = Array.from(range(WRITERS), (i) =>
+    crashLoad({ ...target, isRefusal: isPassing, onDone }, load, random.fork(i), () => stopped),
+  );
+  work.push(publish(random.fork(101), () => stopped));
+  work.push(count(onDone, () => stopped));
+  try {
+    await sleep(random.int(500, 2_000));
+    if (fault.isPause) {
+      for (const part of fault.parts) plane.pause(part);
+      await sleep(PAUSE_MS);
+      for (const part of fault.parts) plane.resume(part);
+    } else {
+      await plane.kill(...fault.parts);
+      await sleep(random.int(0, 2_000));
+    }
+    await plane.restore();
+    await sleep(2_000);
+  } finally {
+    stopped = true;
+    await Promise.all(work);
+  }
+  const cells = Object.values(gaps).map((ms) => Math.round(ms));
+  figure(`longest pause, ${fault.name}`, cells.join(' / '), 'ms (append / read / count)');
+}
+
+/** Other events go by the inbox: accepted by the sidecar, appended when ingest gets there. */
+async function publish(random: Seeded, stopped: () => boolean): Promise<void> {
+  while (!stopped()) {
+    const event = newEvent(load, random);
+    load.ledger.send([event]);
+    // Refused while Kafka is away: then it may be there or not, and nothing was acknowledged.
+    await plane.publish([{ event, partitionKey: event.entity }]).catch(() => {});
+    await sleep(50);
+  }
+}
+
+/** Each increment is repeated, with its id, until it is answered. */
+async function count(onDone: (what: 'count') => void, stopped: () => boolean): Promise<void> {
+  while (!stopped()) {
+    const body = { by: 1, opId: `op${operations.next++}` };
+    await persist(200, 'POST', `${plane.crdt}/v1/counters/${COUNTER}/increments`, { body });
+    operations.acknowledged++;
+    onDone('count');
+  }
+}
+
+/** What the log held after the round before: the highest stamp, and the last offsets. */
+interface Seen {
+  hlc: string;
+  readonly ends: Map<number, number>;
+}
+
+async function check(records: readonly FeedRecord[], seen: Seen): Promise<string[]> {
+  const fold = new Fold();
+  for (const record of records) fold.apply(record);
+  const ours = records.filter(({ event }) => event.subject.startsWith(OURS));
+  const added = ours.filter(({ partition, offset }) => offset > (seen.ends.get(partition) ?? -1));
+  const wrong = [...checkOffsets(records), ...checkLog(load.ledger, fold, added, seen.hlc)];
+  const entities = [...fold.entities.values()].filter(({ entity }) => entity.startsWith(OURS));
+  await forEachAtMost(READERS, entities, async (folded) => {
+    const after = `${plane.materializer}${entityPath(folded.entity)}`;
+    const view = await eventually(`the view of ${folded.entity}`, 60_000, async () => {
+      const found = await persist<EntityView>(200, 'GET', after);
+      return found.asOf.offset >= folded.lastOffset ? found : undefined;
+    });
+    wrong.push(...checkView(view, folded), ...(await checkIndex(view)));
+  });
+  wrong.push(...(await checkCounters(fold)));
+  return wrong;
+}
+
+/** What a search within the entity finds is what the view has. */
+async function checkIndex(view: EntityView): Promise<string[]> {
+  const { entity, memories } = view;
+  const expected = new Map(memories.map(({ id, text }) => [id, text]));
+  const body = { text: 'number', entity, topK: 20, waitMs: 2_000 };
+  let wrong: string[] = [];
+  await eventually(`the index has ${entity}`, 60_000, async () => {
+    const found = await persist<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, { body });
+    const texts = new Map(found.results.map((hit) => [hit.memoryId, hit.memory['text']]));
+    wrong = [...expected].flatMap(([id, text]) =>
+      texts.get(id) === text ? [] : [`${entity}#${id}: index has ${texts.get(id)}, view ${text}`],
+    );
+    if (texts.size !== expected.size) wrong.push(`${entity}: ${texts.size} hits`);
+    return wrong.length === 0 ? true : undefined;
+  }).catch(() => {});
+  return wrong;
+}
+
+/** Counters that follow from the log equal its fold; the others, what was answered. */
+async function checkCounters(fold: Fold): Promise<string[]> {
+  const expected = new Map([
+    ['events_total', fold.first.size],
+    [COUNTER, operations.acknowledged],
+  ]);
+  const wrong: string[] = [];
+  for (const [name, value] of expected) {
+    let found: unknown;
+    await eventually(`${name} is ${value}`, 30_000, async () => {
+      const answer = await call<{ value: number }>('GET', `${plane.crdt}/v1/counters/${name}`);
+      found = answer.status === 200 ? answer.body.value : answer.status;
+      return found === value ? true : undefined;
+    }).catch(() => wrong.push(`${name} is ${found}, must be ${value}`));
+  }
+  return wrong;
+}

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  otelcolPlan,
+  ServerProcess,
+  type StackSettings,
+  stackDown,
+  stackUp,
+} from '@memplane/stack';
+import { takenPorts } from '@memplane/testkit';
+
+// Starts a whole stack on free ports in a scratch folder, runs `tests/stack/*.test.ts` (or those named
+// on the command line) against it, one after the other, and takes it down again.
+// MEMPLANE_STACK_KEEP=1 leaves it up, to look at what a failure left.
+const here = fileURLToPath(new URL('.', import.meta.url));
+const repository = fileURLToPath(new URL('../../', import.meta.url));
+const named = process.argv.slice(2);
+const files = named.length > 0 ? named : globSync('*.test.ts', { cwd: here }).map((f) => here + f);
+const say = (line: string) => console.error(`stack: ${line}`);
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const dir = mkdtempSync(join(tmpdir(), 'memplane-plane-'));
+  // Within the stack's folder: what is in no log must not be in a trace either.
+  const collector = await otelcolPlan({ dir: join(dir, 'otelcol') });
+  const settings: StackSettings = {
+    dir,
+    portBase: await freePortBase(),
+    otlpEndpoint: collector.endpoint,
+  };
+  const end = async () => {
+    if (process.env['MEMPLANE_STACK_KEEP'] === '1') {
+      say(`left up: MEMPLANE_STACK_DIR=${dir} MEMPLANE_STACK_PORT_BASE=${settings.portBase}`);
+      return;
+    }
+    await stackDown(settings, true, () => {});
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const signalled = () => void end().finally(() => process.exit(130));
+  process.once('SIGINT', signalled);
+  process.once('SIGTERM', signalled);
+  try {
+    await using _collecting = await ServerProcess.start(collector);
+    await stackUp(settings, say);
+    return await runTests(settings, collector.spansFile);
+  } finally {
+    await end();
+  }
+}
+
+function runTests(settings: StackSettings, spansFile: string): Promise<number> {
+  const tests = spawn(process.execPath, ['--test', '--test-concurrency=1', ...files.sort()], {
+    cwd: repository,
+    env: {
+      ...process.env,
+      MEMPLANE_STACK_DIR: settings.dir,
+      MEMPLANE_STACK_PORT_BASE: String(settings.portBase),
+      MEMPLANE_STACK_SPANS: spansFile,
+      // The tests start again what they killed, with the same settings.
+      OTEL_EXPORTER_OTLP_ENDPOINT: settings.otlpEndpoint ?? '',
+    },
+    stdio: 'inherit',
+  });
+  return new Promise((resolve) => {
+    tests.once('exit', (code) => resolve(code ?? 1));
+    tests.once('error', () => resolve(1));
+  });
+}
+
+/** Below the range that the kernel takes for outgoing connections; 200 ports that are free. */
+async function freePortBase(): Promise<number> {
+  for (;;) {
+    const base = 20_000 + 200 * Math.floor(Math.random() * 50);
+    const ports = Array.from({ length: 200 }, (_, i) => base + i);
+    if ((await takenPorts(ports)).length === 0) return base;
+  }
+}

@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServiceName } from '@memplane/contracts';
+import {
+  isAlive,
+  lastLines,
+  type RunningServer,
+  readRecord,
+  type StackPlans,
+  type StackSettings,
+  stackPlans,
+  stackSettings,
+  stackUp,
+} from '@memplane/stack';
+import { type Answer, call, chunks, eventually, sendAlways } from '@memplane/testkit';
+
+export interface InboxEntry {
+  readonly event: unknown;
+  /** The entity, as a publisher has to name it. */
+  readonly partitionKey: string;
+}
+
+const BULK_ENTRIES = 200;
+const GONE_TIMEOUT_MS = 10_000;
+
+/**
+ * The stack that all tests here share (`run.ts` starts it), seen from outside: through the sidecar of
+ * the agent. Its processes can be killed, paused and started again.
+ */
+export class StackPlane {
+  readonly settings: StackSettings;
+  readonly plans: StackPlans;
+  /** Of the agent's sidecar. */
+  readonly endpoint: string;
+  readonly apiToken: string;
+  /** Base addresses of the services, through that sidecar. */
+  readonly ingest: string;
+  readonly materializer: string;
+  readonly crdt: string;
+  readonly vectors: string;
+
+  private constructor(settings: StackSettings, plans: StackPlans) {
+    this.settings = settings;
+    this.plans = plans;
+    this.endpoint = plans.exports['DAPR_HTTP_ENDPOINT'] ?? '';
+    this.apiToken = plans.exports['DAPR_API_TOKEN'] ?? '';
+    sendAlways(this.endpoint, { 'dapr-api-token': this.apiToken });
+    this.ingest = this.url('event-ingest');
+    this.materializer = this.url('materializer');
+    this.crdt = this.url('crdt-sync');
+    this.vectors = this.url('vector-index');
+  }
+
+  /** @throws Error when the stack is not up */
+  static async connect(): Promise<StackPlane> {
+    const settings = stackSettings();
+    if (readRecord(settings.dir).length === 0) {
+      throw new Error('the stack is not up: these tests are run by `make test-stack`');
+    }
+    return new StackPlane(settings, await stackPlans(settings));
+  }
+
+  url(service: ServiceName): string {
+    return `${this.endpoint}/v1.0/invoke/${service}/method`;
+  }
+
+  get servers(): readonly RunningServer[] {
+    return readRecord(this.settings.dir);
+  }
+
+  server(name: string): RunningServer {
+    const found = this.servers.find((server) => server.name === name);
+    if (found === undefined) throw new Error(`the stack has no ${name}`);
+    return found;
+  }
+
+  /** `kill -9`; resolves when the processes are gone. */
+  async kill(...names: readonly string[]): Promise<void> {
+    const servers = names.map((name) => this.server(name));
+    for (const { pid } of servers) process.kill(pid, 'SIGKILL');
+    await eventually(`${names} gone`, GONE_TIMEOUT_MS, async () =>
+      servers.some(isAlive) ? undefined : true,
+    );
+  }
+
+  pause(name: string): void {
+    process.kill(this.server(name).pid, 'SIGSTOP');
+  }
+
+  resume(name: string): void {
+    process.kill(this.server(name).pid, 'SIGCONT');
+  }
+
+  /** Starts what is gone, and waits until all of it serves. */
+  async restore(): Promise<void> {
+    const lines: string[] = [];
+    try {
+      await stackUp(this.settings, (line) => lines.push(line));
+    } catch (error) {
+      throw new Error(`not restored:\n${lines.join('\n')}`, { cause: error });
+    }
+    await this.ready();
+  }
+
+  /** Waits until every part of the stack says that it serves. */
+  async ready(timeoutMs = 60_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (const plan of this.plans.stages.flat()) {
+      for (;;) {
+        try {
+          await plan.check();
+          break;
+        } catch (error) {
+          if (performance.now() > deadline) {
+            const tail = lastLines(plan.logFile, 20);
+            throw new Error(`${plan.name} is not ready; its log ends:\n${tail}`, { cause: error });
+          }
+        }
+        await sleep(50);
+      }
+    }
+  }
+
+  /** Publishes to `agent-inbox` in bulk, as any application may. @throws Error when refused */
+  async publish(entries: readonly InboxEntry[]): Promise<void> {
+    const url = `${this.endpoint}/v1.0-alpha1/publish/bulk/pubsub/agent-inbox`;
+    for (const part of chunks(entries, BULK_ENTRIES)) {
+      const body = part.map(({ event, partitionKey }, i) => ({
+        entryId: String(i),
+        event,
+        contentType: 'application/json',
+        metadata: { partitionKey },
+      }));
+      const answer = await call('POST', url, { body });
+      if (answer.status !== 204) throw new Error(`publish: ${answer.status} ${answer.text}`);
+    }
+  }
+}
+
+/**
+ * What a plane through a sidecar may answer while a part of it is gone: too much, not now, too late,
+ * and the sidecar's own 500 for a service that is not there.
+ */
+export function isPassing(answer: Answer): boolean {
+  if ([429, 502, 503, 504].includes(answer.status)) return true;
+  return answer.status === 500 && answer.text.includes('ERR_DIRECT_INVOKE');
+}
+
+/**
+ * Repeats a call until it is no longer refused for a reason that passes.
+ * @throws Error with the last answer past the deadline, or with an answer that will not change
+ */
+export async function persist<T>(
+  status: number,
+  method: string,
+  url: string,
+  options: Parameters<typeof call>[2] & { deadlineMs?: number } = {},
+): Promise<T> {
+  const { deadlineMs = 60_000, ...rest } = options;
+  let last = '';
+  return eventually(
+    `${method} ${url.slice(0, 200)}`,
+    deadlineMs,
+    async () => {
+      const answer = await call<T>(method, url, { timeoutMs: 15_000, ...rest }).catch(
+        (error: Error) => error,
+      );
+      if (answer instanceof Error) {
+        last = answer.message;
+        return undefined;
+      }
+      if (answer.status === status) return { body: answer.body };
+      last = `${answer.status} ${answer.text.slice(0, 500)}`;
+      if (isPassing(answer)) return undefined;
+      throw new Error(`${method} ${url.slice(0, 300)}: expected ${status}, got ${last}`);
+    },
+    50,
+  ).then(
+    ({ body }) => body,
+    (error: Error) => {
+      throw new Error(`${error.message}; last: ${last}`);
+    },
+  );
+}
