@@ -13,6 +13,7 @@ import {
   traceFrom,
 } from '@memplane/runtime';
 import {
+  cloudEventOf,
   createDaprInvoker,
   DaprPublisher,
   DaprSecrets,
@@ -24,11 +25,22 @@ import {
   waitForSidecar,
 } from '@memplane/runtime/dapr';
 import { freePorts } from '@memplane/testkit/ports';
+import { Producer, stringSerializers } from '@platformatic/kafka';
 import { z } from 'zod';
 import type { AppId } from '../supervisor/secrets.ts';
 import { DaprFixture } from './fixture.ts';
 
 // What services speak to their sidecars with, on real ones.
+/** As an agent may ask for them itself: one message a delivery, parsed or raw. */
+const AGENT_SUBSCRIPTIONS = [
+  { pubsubname: 'pubsub', topic: 'memory-views', routes: { default: '/views' } },
+  {
+    pubsubname: 'pubsub',
+    topic: 'agent-events',
+    routes: { default: '/events' },
+    metadata: { rawPayload: 'true' },
+  },
+];
 const OPTIONS = { timeoutMs: 5_000 };
 
 type Request = RouteRequest<{ kind?: string; id?: string }, unknown, unknown>;
@@ -67,6 +79,8 @@ function routeOf(
     },
   };
 }
+
+let deliverToAgent: typeof deliver;
 
 async function serve(appId: AppId, routes: Route[]): Promise<void> {
   const telemetry = await createTelemetry({
@@ -134,7 +148,21 @@ before(async () => {
       }),
     ]),
     beside('vector-index'),
-    beside('agent'),
+    serve('agent', [
+      routeOf('get', '/dapr/subscribe', () => ({ status: 200, body: AGENT_SUBSCRIPTIONS })),
+      subscriptionRoute({
+        path: '/views',
+        topic: 'memory-views',
+        isRaw: false,
+        handle: (messages) => deliverToAgent(messages),
+      }),
+      subscriptionRoute({
+        path: '/events',
+        topic: 'agent-events',
+        isRaw: true,
+        handle: (messages) => deliverToAgent(messages),
+      }),
+    ]),
   ]);
 });
 after(async () => {
@@ -309,6 +337,45 @@ test('published messages arrive in the order of their key, with their places', a
   }
   const places = new Set(got.map(({ partition, offset }) => `${partition}/${offset}`));
   assert.equal(places.size, 450);
+});
+
+test('messages that come one by one have their places too, and come again until they are taken', async () => {
+  const got: InboundMessage[] = [];
+  const attempts = new Map<string, number>();
+  deliverToAgent = async ([message]) => {
+    assert.ok(message);
+    const place = `${message.topic}/${message.partition}/${message.offset}`;
+    const attempt = (attempts.get(place) ?? 0) + 1;
+    attempts.set(place, attempt);
+    if (attempt === 1) throw new MemplaneError('not_found', 'answered 404, it would be dropped');
+    if (attempt === 2) return ['RETRY'];
+    got.push(message);
+    return ['SUCCESS'];
+  };
+  const views = [1, 2, 3].map((n) => ({ key: 'user/1', value: { n } }));
+  await new DaprPublisher(of('materializer')).publish('memory-views', views);
+  const raw = '{"specversion":"1.0","id":"e","source":"s","type":"t","n":9007199254740993}';
+  const producer = new Producer({
+    clientId: 'test',
+    bootstrapBrokers: [...stack.brokers],
+    serializers: stringSerializers,
+  });
+  await producer.send({ messages: [{ topic: 'agent-events', key: 'user/2', value: raw }] });
+  await producer.close();
+  const deadline = performance.now() + 60_000;
+  while (got.length < 4) {
+    assert.ok(performance.now() < deadline, `${got.length} of 4`);
+    await sleep(50);
+  }
+  const parsed = got.filter(({ topic }) => topic === 'memory-views');
+  assert.deepEqual(
+    parsed.map((message) => [message.key, cloudEventOf(message).data, message.offset]),
+    [1, 2, 3].map((n, i) => ['user/1', { n }, i]),
+  );
+  const [event] = got.filter(({ topic }) => topic === 'agent-events');
+  assert.equal(event?.bytes.toString(), raw);
+  assert.deepEqual([event?.key, event?.offset], ['user/2', 0]);
+  assert.deepEqual([...attempts.values()], [3, 3, 3, 3]);
 });
 
 test('publishing is refused in words', async () => {
