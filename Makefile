@@ -7,7 +7,7 @@ NODE := node_modules/.bin/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 SOURCES := $(shell find packages services scripts -name node_modules -prune -o -type f \
-	\( -name '*.ts' -o -name 'package.json' \) ! -name '*.test.ts' -print 2>/dev/null)
+	\( -name '*.ts' -o -name '*.lua' -o -name 'package.json' \) ! -name '*.test.ts' -print 2>/dev/null)
 # `x.stack.test.ts` needs real servers: `make test-stack`.
 UNIT_TESTS := "packages/*/src/**/!(*.stack).test.ts" "services/*/src/**/!(*.stack).test.ts"
 E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))

@@ -40,13 +40,16 @@ function buildPlane(): Promise<void> {
   });
 }
 
-function buildServices(): Promise<void> {
-  return buildPrograms(
+async function buildServices(): Promise<void> {
+  await buildPrograms(
     `${dist}/services`,
     Object.fromEntries(
       Object.keys(SERVICES).map((name) => [name, `${root}services/${name}/src/main.ts`]),
     ),
   );
+  // What crdt-sync loads into Redis, read from beside its program.
+  const lua = 'src/drivers/redis/lua';
+  await cp(`${root}services/crdt-sync/${lua}`, `${dist}/services/lua`, { recursive: true });
 }
 
 /** Programs, with the worker threads that services start by name beside them. */

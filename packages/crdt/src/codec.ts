@@ -114,6 +114,11 @@ export function decodeElement(bytes: Uint8Array): { element: string; dots: reado
   return { element: text(element), dots: dotsOfForm(dots) };
 }
 
+/** A register's value by itself, the same bytes that it has within the register. */
+export function encodeJson(value: Json): Uint8Array {
+  return encode(value);
+}
+
 const DIGEST_MASK = (1n << 128n) - 1n;
 
 /**

@@ -332,6 +332,58 @@ describe('crdt-sync with a token', () => {
   });
 });
 
+describe('crdt-sync beside a sidecar', () => {
+  it('does a reconciliation at each tick of the timer, and tells its alerts', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
+    const told: unknown[] = [];
+    const env = { ...QUIET, APP_API_TOKEN: 'app', MEMPLANE_ALERT_PUBLISH_INTERVAL_MS: '10' };
+    const seed = await started(dir);
+    const counter = '/v1/counters/c/increments';
+    const headers = { 'content-type': 'application/json', 'dapr-api-token': 'app' };
+    await fetch(`http://127.0.0.1:${seed.port}${counter}`, {
+      method: 'POST',
+      headers,
+      body: '{"by":1}',
+    });
+    await ended(seed);
+    const store = await RocksStore.open(dir);
+    for await (const rows of store.scan({})) {
+      for (const { key, value } of rows) {
+        if (!key.toString('latin1').endsWith('c')) continue;
+        const batch = store.batch();
+        value[3] = (value[3] ?? 0) ^ 1;
+        batch.put(key, value);
+        await store.write(batch, { sync: true });
+      }
+    }
+    await store.close();
+    const service = await createCrdtSync(readCrdtSyncConfig(env), {
+      dir,
+      alertSink: { publish: async (alerts) => void told.push(...alerts) },
+    });
+    await service.start();
+    try {
+      const tick = (given: Record<string, string>) =>
+        fetch(`http://127.0.0.1:${service.port}/reconcile-timer`, {
+          method: 'POST',
+          headers: given,
+        });
+      assert.equal((await tick({})).status, 401);
+      assert.equal((await tick({ 'dapr-api-token': 'other' })).status, 401);
+      const answer = await tick(headers);
+      assert.deepEqual([answer.status, await answer.json()], [200, { differences: 1 }]);
+      for (let tries = 0; told.length === 0 && tries < 500; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      const [alert] = told as { code: string; subject: string }[];
+      assert.deepEqual([alert?.code, alert?.subject], ['storage_damaged', 'counter/c']);
+    } finally {
+      await ended(service);
+      await rm(dir, { recursive: true });
+    }
+  });
+});
+
 describe('crdt-sync, killed', () => {
   const ROUNDS = Number(process.env['MEMPLANE_CRDT_CRASH_ROUNDS'] ?? 2);
 

@@ -1,6 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import path from 'node:path';
-import { HybridClock } from '@memplane/clock';
 import { PLANE_VERSION } from '@memplane/contracts';
 import {
   createLogger,
@@ -12,21 +9,23 @@ import {
   toMemplaneError,
 } from '@memplane/runtime';
 import type { CrdtSyncConfig } from './config.ts';
-import { Alerts } from './domain/alerts.ts';
+import { AlertPublishing, type AlertSink } from './domain/alert-publishing.ts';
+import { type AlertStore, Alerts } from './domain/alerts.ts';
 import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
-import { EmbeddedStore } from './drivers/embedded-store.ts';
+import type { CrdtStorage } from './domain/storage.ts';
+import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 import { createCrdtMetrics } from './metrics.ts';
 import { RespServer } from './resp/server.ts';
 import { crdtSyncRoutes } from './routes/index.ts';
 
 /** What crdt-sync is given by its host. */
 export interface CrdtSyncContext {
-  /** Folder of the store; the service opens and closes it. */
-  readonly dir: string;
   readonly logger?: Logger;
   /** Milliseconds since 1970; `Date.now` by default. */
   readonly now?: () => number;
+  /** Where alerts are told; nowhere by default. */
+  readonly alertSink?: AlertSink;
 }
 
 export interface CrdtSync extends Service {
@@ -35,72 +34,83 @@ export interface CrdtSync extends Service {
   readonly respPort: number;
 }
 
-/** @throws MemplaneError what opening the store throws */
+/**
+ * A replica in a folder of its own, which the service opens and closes.
+ * @throws MemplaneError what opening the store throws
+ */
 export async function createCrdtSync(
   config: CrdtSyncConfig,
+  context: CrdtSyncContext & { readonly dir: string },
+): Promise<CrdtSync> {
+  const { dir, now = Date.now } = context;
+  return createCrdtSyncOn(config, await openEmbeddedStorage(config, { dir, now }), context);
+}
+
+/** A replica on a storage that is open already; the service closes it. */
+export async function createCrdtSyncOn(
+  config: CrdtSyncConfig,
+  storage: CrdtStorage,
   context: CrdtSyncContext,
 ): Promise<CrdtSync> {
-  const { op_ids_per_counter_max } = config;
-  const store = await EmbeddedStore.open({
-    dir: path.resolve(context.dir),
-    op_ids_per_counter_max,
-  });
   const telemetry = await createTelemetry({
     serviceName: 'crdt-sync',
     version: PLANE_VERSION,
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
-  const now = context.now ?? Date.now;
-  let floor = 0n;
-  const incarnations = await store.incarnations();
-  for (const { hlc } of incarnations) if (hlc > floor) floor = hlc;
-  const clock = new HybridClock({ now, driftMaxMs: config.hlc_drift_max_ms, floor });
-  const engine = new Engine({
-    ...config,
-    store,
-    clock,
-    incarnations,
-    newIncarnation: () => randomBytes(16).toString('hex'),
-    toError: toMemplaneError,
-  });
+  const { now = Date.now, alertSink } = context;
+  const { executor } = storage;
+  const engine = new Engine({ ...config, executor, toError: toMemplaneError });
   const logger = context.logger ?? createLogger('crdt-sync', config.logLevel);
-  const alerts = await loadAlerts(store, config.alerts_max, now);
-  return new CrdtSyncService(config, { store, telemetry, engine, logger, alerts });
+  const alerts = await loadAlerts(storage.alerts, {
+    alerts_max: config.alerts_max,
+    now,
+    arePublished: alertSink !== undefined,
+  });
+  const publishing = alertSink && new AlertPublishing(alerts, alertSink);
+  const parts = { storage, telemetry, engine, logger, alerts, publishing };
+  return new CrdtSyncService(config, parts);
 }
 
 /** Damage to the list is itself an alert, and no reason not to start. */
 async function loadAlerts(
-  store: EmbeddedStore,
-  alerts_max: number,
-  now: () => number,
+  store: AlertStore,
+  options: {
+    readonly alerts_max: number;
+    readonly now: () => number;
+    readonly arePublished: boolean;
+  },
 ): Promise<Alerts> {
   try {
-    return new Alerts({ alerts_max, now, store, before: await store.loadAlerts() });
+    return new Alerts({ ...options, store, before: await store.loadAlerts() });
   } catch (cause) {
     const error = toMemplaneError(cause);
     if (error.code !== 'storage_damaged') throw error;
-    const alerts = new Alerts({ alerts_max, now, store, before: [] });
+    const alerts = new Alerts({ ...options, store, before: [] });
     alerts.raise(error.code, error.message, 'alerts');
     return alerts;
   }
 }
 
 interface Parts {
-  readonly store: EmbeddedStore;
+  readonly storage: CrdtStorage;
   readonly telemetry: Telemetry;
   readonly engine: Engine;
   readonly logger: Logger;
   readonly alerts: Alerts;
+  readonly publishing: AlertPublishing | undefined;
 }
 
 class CrdtSyncService implements CrdtSync {
   readonly name = 'crdt-sync';
   readonly #parts: Parts;
   readonly #storageProbeIntervalMs: number;
+  readonly #alertPublishIntervalMs: number;
+  #publishTimer: NodeJS.Timeout | undefined;
+  #isPublishingFailureTold = false;
+  #toldFailure: string | undefined;
   #watch: NodeJS.Timeout | undefined;
   #isProbing = false;
-  #isFailureTold = false;
   readonly #server: HttpServer;
   readonly #resp: RespServer;
   #port = 0;
@@ -108,8 +118,11 @@ class CrdtSyncService implements CrdtSync {
   constructor(config: CrdtSyncConfig, parts: Parts) {
     this.#parts = parts;
     this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
-    const { engine, store, telemetry, logger } = parts;
-    this.#resp = new RespServer({ ...config, engine, store, logger });
+    this.#alertPublishIntervalMs = config.alertPublishIntervalMs;
+    const { engine, storage, telemetry, logger } = parts;
+    const { store } = storage;
+    const appendfsync = () => storage.appendfsync;
+    this.#resp = new RespServer({ ...config, engine, store, logger, appendfsync });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
     this.#server = new HttpServer({
       ...config,
@@ -118,13 +131,20 @@ class CrdtSyncService implements CrdtSync {
       description: 'Counters, sets and registers that any replica may update.',
       telemetry,
       logger,
-      routes: crdtSyncRoutes({ ...parts, ...config }),
+      routes: crdtSyncRoutes({
+        ...parts,
+        ...config,
+        store,
+        hasSidecar: config.appToken !== undefined,
+      }),
       readiness: () => ({
         ready: engine.storageFailure === undefined,
         storage: engine.storageFailure?.code ?? 'ok',
         incarnation: engine.incarnation,
         queuedCommands: engine.queued,
         failedCommits: engine.stats.failedCommits,
+        unpublishedAlerts: parts.alerts.unpublished().length,
+        ...storage.describe(),
       }),
     });
   }
@@ -146,6 +166,9 @@ class CrdtSyncService implements CrdtSync {
       throw error;
     }
     this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
+    if (this.#parts.publishing) {
+      this.#publishTimer = setInterval(() => void this.#publish(), this.#alertPublishIntervalMs);
+    }
     this.#parts.logger.info({ port: this.#port, respPort: this.respPort }, 'listening');
   }
 
@@ -154,8 +177,10 @@ class CrdtSyncService implements CrdtSync {
     const { engine, alerts, logger } = this.#parts;
     const failure = engine.storageFailure;
     if (failure !== undefined && !this.#isProbing) {
-      if (!this.#isFailureTold) alerts.raise(failure.code, failure.message, 'storage');
-      this.#isFailureTold = true;
+      if (this.#toldFailure !== failure.code) {
+        alerts.raise(failure.code, failure.message, 'storage');
+        this.#toldFailure = failure.code;
+      }
       this.#isProbing = true;
       const probe = new Command('probe', '', '', () => {
         this.#isProbing = false;
@@ -167,24 +192,41 @@ class CrdtSyncService implements CrdtSync {
         this.#isProbing = false;
       }
     }
-    if (failure === undefined) this.#isFailureTold = false;
+    if (failure === undefined && this.#toldFailure !== undefined) {
+      alerts.clear(this.#toldFailure, 'storage');
+      this.#toldFailure = undefined;
+    }
     if (failure !== undefined || !alerts.unsaved) return;
     alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
+  }
+
+  /** Tries again at its next turn; alerts stay marked until they are told. */
+  async #publish(): Promise<void> {
+    try {
+      await this.#parts.publishing?.run();
+      this.#isPublishingFailureTold = false;
+    } catch (error) {
+      if (this.#isPublishingFailureTold) return;
+      this.#isPublishingFailureTold = true;
+      this.#parts.logger.warn({ error }, 'alerts are not published');
+    }
   }
 
   /** Refuses the new, and waits until what was taken is durable and answered. */
   async drain(): Promise<void> {
     clearInterval(this.#watch);
+    clearInterval(this.#publishTimer);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);
     await this.#parts.engine.drain();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#watch);
+    clearInterval(this.#publishTimer);
     await Promise.all([this.#server.stop(), this.#resp.stop()]);
-    const { alerts, logger, store } = this.#parts;
+    const { alerts, logger, storage } = this.#parts;
     await alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
-    await store.close();
+    await storage.store.close();
     await this.#parts.telemetry.stop();
   }
 }

@@ -352,6 +352,8 @@ export const crdtAlertSchema = z
     subject: z.string().optional(),
     /** How often it was raised since `time`. */
     count: natural,
+    /** RFC 3339; present once what it is about is well again. */
+    clearedAt: z.string().optional(),
   })
   .meta({ id: 'CrdtAlert' });
 
@@ -359,7 +361,7 @@ export const getAlerts = operation({
   id: 'getAlerts',
   method: 'get',
   path: '/v1/alerts',
-  summary: 'What an operator should look at, newest first; kept until the service restarts',
+  summary: 'What an operator should look at, newest first; kept over restarts',
   tags: ['operations'],
   responses: {
     200: {

@@ -27,6 +27,7 @@ import {
 } from '@memplane/crdt';
 import type { Command, PartUpdate } from './command.ts';
 import type { CrdtType } from './port.ts';
+import * as refusals from './refusals.ts';
 import type { Slot } from './slot.ts';
 
 /** What mutations take from the replica. */
@@ -97,7 +98,6 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
       outcome.number = resets.includes(true) ? 1 : 0;
       return;
     }
-    case 'nothing':
     case 'scan':
       return;
   }
@@ -119,9 +119,7 @@ function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
   if (opId !== undefined && isRepeated(command, slot)) return;
   const next = slot.value + by;
   if (!Number.isSafeInteger(next)) {
-    throw new MemplaneError('counter_overflow', 'A counter stays within ± (2^53 − 1).', {
-      field: 'body.by',
-    });
+    throw refusals.incrementOverflow();
   }
   if (slot.counter.kind !== 'pn') {
     // The first increment, or one of a G-Counter: it says of which kind the counter is.
@@ -143,9 +141,7 @@ function isRepeated(command: Command, slot: Slot): boolean {
   const seen = command.opId === undefined ? undefined : slot.opRecords.get(command.opId);
   if (seen === undefined) return false;
   if (seen.by !== command.by) {
-    throw new MemplaneError('id_reused', 'This operation id was used with another `by`.', {
-      field: 'body.opId',
-    });
+    throw refusals.idReused();
   }
   command.outcome.flag = true;
   command.outcome.number = safe(slot.value);
@@ -172,11 +168,7 @@ function partDelta(counter: CounterState, part: PartUpdate): CounterState {
   let generation = parts?.generation ?? 0;
   if (parts !== undefined && parts.logId !== logId) {
     if (!part.replaceLog) {
-      throw new MemplaneError(
-        'token_of_another_log',
-        'The counter is derived from another log; only an operator may replace it.',
-        { field: 'body.logId', extra: { currentLogId: parts.logId } },
-      );
+      throw refusals.otherLog(parts.logId);
     }
     generation++;
   }
@@ -196,11 +188,7 @@ function applyAdds(command: Command, slot: Slot, replica: Replica, limits: Apply
     fresh.size > 0 &&
     (elements > limits.set_elements_max || elementBytes > limits.set_bytes_max)
   ) {
-    throw new MemplaneError(
-      'body_too_large',
-      `A set holds at most ${limits.set_elements_max} elements and ${limits.set_bytes_max} bytes.`,
-      { field: 'body.element' },
-    );
+    throw refusals.setTooLarge(limits);
   }
   for (const element of command.elements) {
     const delta = addElement(slot.setOf(element), replica.incarnation, element);
@@ -310,14 +298,11 @@ function joinRegisterDelta(slot: Slot, delta: RegisterState): void {
 function expectType(slot: Slot, type: CrdtType): void {
   const holds = slot.holds;
   if (holds !== undefined && holds !== type) {
-    throw new MemplaneError('wrong_type', `The name holds a ${holds}, not a ${type}.`, {
-      field: 'path.name',
-      extra: { holds },
-    });
+    throw refusals.wrongType(holds, type);
   }
 }
 
 function safe(value: number): number {
   if (Number.isSafeInteger(value)) return value;
-  throw new MemplaneError('counter_overflow', 'Merged increments left ± (2^53 − 1).');
+  throw refusals.mergedOverflow();
 }

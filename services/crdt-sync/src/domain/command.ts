@@ -17,7 +17,6 @@ export type CommandType =
   | 'register-get'
   | 'register-reset'
   | 'reset-any'
-  | 'nothing'
   /** Writes, if the last commit failed, so that a replica without traffic recovers too. */
   | 'probe'
   | 'scan';
@@ -81,7 +80,6 @@ const READS: ReadonlySet<CommandType> = new Set([
   'set-has',
   'set-get',
   'register-get',
-  'nothing',
   'scan',
 ]);
 

@@ -1,27 +1,14 @@
-import type { HybridClock } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
 import type { Incarnation } from '@memplane/crdt';
-import { type ApplyLimits, apply, flushIncrements, type Replica } from './apply.ts';
 import { type Command, isRead } from './command.ts';
-import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
+import { CommitFailure, type Executor } from './executor.ts';
 import type { CommitVector } from './session-token.ts';
-import { Slot } from './slot.ts';
-import { SlotCache } from './slot-cache.ts';
 
-export interface EngineOptions extends ApplyLimits {
-  readonly replicaId: string;
-  readonly store: CrdtStore;
-  readonly clock: HybridClock;
-  /** Random 32 hex digits, a new one at each call. */
-  readonly newIncarnation: () => Incarnation;
-  /** Those that the store has from before. */
-  readonly incarnations: readonly IncarnationRecord[];
+export interface EngineOptions {
+  readonly executor: Executor;
   readonly toError: (cause: unknown) => MemplaneError;
   /** Commands that may wait; more are refused `overloaded`. */
   readonly queued_commands_max: number;
-  /** Commands that share one commit. */
-  readonly batch_commands_max: number;
-  readonly hot_bytes_max: number;
   /** Scans that may run at once; more wait. */
   readonly scans_max: number;
 }
@@ -33,20 +20,16 @@ export interface EngineStats {
 }
 
 /**
- * The one writer of a replica's store. Commands are done in the order in which they came, many a
+ * The queue before an {@link Executor}. Commands are done in the order in which they came, many a
  * batch: what arrives while a batch is made durable waits and shares the next one's sync. Nothing
  * is answered before the batch is durable, reads of its values included.
  */
 export class Engine {
   readonly stats: EngineStats = { commits: 0, committedCommands: 0, failedCommits: 0 };
   readonly #options: EngineOptions;
-  readonly #slots: SlotCache;
   #queue: Command[] = [];
   #running = false;
-  #incarnation: Incarnation;
-  #commits = 0;
   #storageFailure: MemplaneError | undefined;
-  readonly #past: Map<Incarnation, number>;
   #scans = 0;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -54,28 +37,20 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#slots = new SlotCache(options.hot_bytes_max);
-    this.#incarnation = options.newIncarnation();
-    this.#past = new Map(options.incarnations.map((it) => [it.incarnation, it.commits]));
   }
 
   get incarnation(): Incarnation {
-    return this.#incarnation;
-  }
-
-  /** Commits of the present incarnation. */
-  get commits(): number {
-    return this.#commits;
+    return this.#options.executor.incarnation;
   }
 
   /** All that is durable here. */
-  commitVector(): CommitVector {
-    return new Map([...this.#past, [this.#incarnation, this.#commits]]);
+  commitVector(): Promise<CommitVector> {
+    return this.#options.executor.commitVector();
   }
 
-  /** Why the last commit failed; undefined when it did not. */
+  /** Why the storage can't be written; undefined when, as far as is known, it can. */
   get storageFailure(): MemplaneError | undefined {
-    return this.#storageFailure;
+    return this.#options.executor.failure ?? this.#storageFailure;
   }
 
   get queued(): number {
@@ -83,7 +58,7 @@ export class Engine {
   }
 
   get hotNames(): number {
-    return this.#slots.size;
+    return this.#options.executor.hotNames;
   }
 
   /** @throws MemplaneError `overloaded`, `shutting_down`; then `settled` is never called. */
@@ -121,7 +96,7 @@ export class Engine {
   /** A batch ends with a scan, since what comes behind a scan must not show in it. */
   #take(): Command[] {
     const queue = this.#queue;
-    const max = Math.min(queue.length, this.#options.batch_commands_max);
+    const max = Math.min(queue.length, this.#options.executor.batch_commands_max);
     let end = 0;
     while (end < max) if (queue[end++]?.type === 'scan') break;
     if (end === queue.length) {
@@ -132,112 +107,29 @@ export class Engine {
   }
 
   async #runBatch(batch: readonly Command[]): Promise<void> {
-    let slots: Map<string, Slot>;
+    const { executor, toError } = this.#options;
     try {
-      slots = await this.#load(batch);
+      const isWritten = await executor.run(batch, this.#isProbed(batch));
+      if (isWritten) {
+        this.#storageFailure = undefined;
+        this.stats.commits++;
+        this.stats.committedCommands += batch.length;
+      }
     } catch (cause) {
-      // Some of the hot names may have been half prepared for this batch.
-      this.#slots.clear();
-      this.#settleAll(batch, this.#options.toError(cause));
+      if (cause instanceof CommitFailure) await this.#recover(batch, cause.cause);
+      else this.#settleAll(batch, toError(cause));
       return;
     }
-    let changes: Change[];
-    try {
-      changes = this.#apply(batch, slots);
-      if (changes.length > 0 || this.#isProbed(batch)) await this.#commit(changes);
-    } catch (cause) {
-      await this.#recover(batch, cause);
-      return;
-    }
-    if (changes.length > 0) {
-      this.stats.committedCommands += batch.length;
-      for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
-    }
-    for (const slot of slots.values()) slot.endBatch();
     this.#settleAll(batch, undefined);
-  }
-
-  /** Finds all that the batch's commands need: three reads of the store at most, however many. */
-  async #load(batch: readonly Command[]): Promise<Map<string, Slot>> {
-    const { store } = this.#options;
-    const slots = new Map<string, Slot>();
-    const missing = new Map<string, Ref>();
-    let last: Slot | undefined;
-    for (const command of batch) {
-      if (command.type === 'scan' || command.type === 'nothing') continue;
-      if (command.type === 'probe') continue;
-      // Commands on one name come in runs: that spares most look-ups of a hot one.
-      if (last?.ref.name === command.name && last.ref.tenant === command.tenant) {
-        command.slot = last;
-        continue;
-      }
-      const key = keyOf(command);
-      last = slots.get(key) ?? this.#slots.get(key);
-      command.slot = last;
-      if (last !== undefined) slots.set(key, last);
-      else missing.set(key, { tenant: command.tenant, name: command.name });
-    }
-    if (missing.size > 0) {
-      const loaded = await store.load([...missing.values()]);
-      let index = 0;
-      for (const [key, ref] of missing) {
-        const found = loaded[index++];
-        if (found === undefined) throw new Error('the store answered too little');
-        const slot = new Slot(ref, found);
-        this.#slots.put(key, slot);
-        slots.set(key, slot);
-      }
-      for (const command of batch) command.slot ??= slots.get(keyOf(command));
-    }
-    await Promise.all([loadElements(store, batch), loadOps(store, batch)]);
-    return slots;
   }
 
   #isProbed(batch: readonly Command[]): boolean {
     return this.#storageFailure !== undefined && batch.some(({ type }) => type === 'probe');
   }
 
-  #apply(batch: readonly Command[], slots: ReadonlyMap<string, Slot>): Change[] {
-    const { replicaId: id, clock } = this.#options;
-    const replica: Replica = { id, incarnation: this.#incarnation, clock };
-    for (const command of batch) {
-      const { slot } = command;
-      if (slot === undefined) continue;
-      try {
-        apply(command, slot, replica, this.#options);
-      } catch (cause) {
-        command.error = this.#options.toError(cause);
-      }
-    }
-    const changes: Change[] = [];
-    for (const slot of slots.values()) {
-      if (!slot.dirty) continue;
-      flushIncrements(slot, replica);
-      changes.push(...slot.changes());
-    }
-    return changes;
-  }
-
-  async #commit(changes: readonly Change[]): Promise<void> {
-    const { store, clock } = this.#options;
-    const number = this.#commits + 1;
-    await store.commit({ incarnation: this.#incarnation, number, hlc: clock.last, changes });
-    this.#commits = number;
-    this.#storageFailure = undefined;
-    this.stats.commits++;
-  }
-
-  /**
-   * A commit failed, and may be there or not. So nothing in memory counts any more, no dot of this
-   * incarnation may be given again, mutations fail, and reads are done again on what is stored.
-   */
+  /** A commit failed, and may be there or not: mutations fail, reads are done on what is stored. */
   async #recover(batch: readonly Command[], cause: unknown): Promise<void> {
     this.stats.failedCommits++;
-    this.#slots.clear();
-    // One without a commit that is known to be there is in no token: failures must not add up.
-    if (this.#commits > 0) this.#past.set(this.#incarnation, this.#commits);
-    this.#incarnation = this.#options.newIncarnation();
-    this.#commits = 0;
     const error = this.#options.toError(cause);
     this.#storageFailure = error;
     const reads = batch.filter(isRead);
@@ -282,41 +174,4 @@ export class Engine {
     }
     command.settled(command);
   }
-}
-
-/** Neither a tenant nor a name has a zero byte. */
-function keyOf(command: Command): string {
-  return `${command.tenant}\0${command.name}`;
-}
-
-async function loadElements(store: CrdtStore, batch: readonly Command[]): Promise<void> {
-  const wants: { ref: Ref; element: string; slot: Slot }[] = [];
-  for (const command of batch) {
-    if (command.elements.length === 0) continue;
-    const { slot } = command;
-    // An empty set has no elements to find.
-    if (slot === undefined || slot.set.elements === 0) continue;
-    for (const element of command.elements) wants.push({ ref: slot.ref, element, slot });
-  }
-  if (wants.length === 0) return;
-  const found = await store.loadElements(wants);
-  wants.forEach(({ slot, element }, index) => {
-    const dots = found[index];
-    if (dots !== undefined) slot.elements.set(element, dots);
-  });
-}
-
-async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
-  const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
-  for (const command of batch) {
-    if (command.opId === undefined) continue;
-    const { slot } = command;
-    if (slot !== undefined) wants.push({ ref: slot.ref, opId: command.opId, slot });
-  }
-  if (wants.length === 0) return;
-  const found = await store.loadOps(wants);
-  wants.forEach(({ slot, opId }, index) => {
-    const record = found[index];
-    if (record !== undefined) slot.opRecords.set(opId, record);
-  });
 }

@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe } from 'node:test';
+import { emptySet } from '@memplane/crdt';
 import { storeContract } from './contract.ts';
 import { EmbeddedStore } from './embedded-store.ts';
 
@@ -10,6 +12,14 @@ describe('embedded store', () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
     return {
       open: (op_ids_per_counter_max) => EmbeddedStore.open({ dir, op_ids_per_counter_max }),
+      damageSet: async (store, ref) => {
+        const [loaded] = await store.load([ref]);
+        assert.ok(loaded?.set);
+        const header = { ...loaded.set, elementsDigest: 1n };
+        const change = { type: 'set', ref, delta: emptySet(), header } as const;
+        const changes = [{ ...change, cleared: false, touched: new Map() }];
+        await store.commit({ incarnation: 'd'.repeat(32), number: 1, hlc: 1n, changes });
+      },
       cleanUp: () => rm(dir, { recursive: true }),
     };
   });

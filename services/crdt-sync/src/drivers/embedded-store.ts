@@ -1,4 +1,3 @@
-import type { CrdtAlert } from '@memplane/contracts';
 import {
   addDigests,
   type Dot,
@@ -17,7 +16,7 @@ import {
   storageError,
   type WriteBatch,
 } from '@memplane/rocks';
-import type { AlertStore } from '../domain/alerts.ts';
+import type { AlertStore, KeptAlert } from '../domain/alerts.ts';
 import type {
   Change,
   Commit,
@@ -145,12 +144,17 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     return found;
   }
 
-  async loadAlerts(): Promise<CrdtAlert[]> {
+  async loadAlerts(): Promise<KeptAlert[]> {
     const [record] = await this.#rocks.getMany([keys.alertsKey()]);
     return record ? records.readAlertsRecord(record) : [];
   }
 
-  async saveAlerts(alerts: readonly CrdtAlert[]): Promise<void> {
+  /** Nobody else writes here. */
+  async loadOthers(): Promise<KeptAlert[]> {
+    return [];
+  }
+
+  async saveAlerts(alerts: readonly KeptAlert[]): Promise<void> {
     const batch = this.#rocks.batch();
     batch.put(keys.alertsKey(), records.alertsRecord(alerts));
     await this.#rocks.write(batch, { sync: true });

@@ -1,4 +1,4 @@
-import { type CrdtAlert, crdtAlertSchema, MemplaneError } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
   type CounterState,
@@ -13,6 +13,7 @@ import {
   type RegisterState,
   recordDigest,
 } from '@memplane/crdt';
+import { type KeptAlert, keptAlertSchema } from '../domain/alerts.ts';
 import type { SetHeader } from '../domain/port.ts';
 
 /**
@@ -97,13 +98,13 @@ export function pairRecord(number: number, hlc: bigint): Buffer {
   return opRecord({ by: number, hlc });
 }
 
-export function alertsRecord(alerts: readonly CrdtAlert[]): Buffer {
+export function alertsRecord(alerts: readonly KeptAlert[]): Buffer {
   return sealed(Buffer.from(JSON.stringify(alerts)));
 }
 
-export function readAlertsRecord(record: Buffer): CrdtAlert[] {
+export function readAlertsRecord(record: Buffer): KeptAlert[] {
   try {
-    return crdtAlertSchema.array().parse(JSON.parse(opened(record).toString()));
+    return keptAlertSchema.array().parse(JSON.parse(opened(record).toString()));
   } catch {
     throw damaged('the list of alerts');
   }

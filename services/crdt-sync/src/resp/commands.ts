@@ -23,7 +23,7 @@ export interface PlanContext {
   readonly set_elements_max: number;
   readonly settled: (command: Command) => void;
   /** Covers all that is durable at the call. */
-  readonly sessionToken: () => string;
+  readonly sessionToken: () => Promise<string>;
 }
 
 export const NAME_FAILURE = write.failure('ERR a name is 1 to 128 of A-Z a-z 0-9 . _ ~ : @ -');
@@ -161,7 +161,10 @@ function planDelete(args: readonly string[], context: PlanContext): Planned {
 
 /** Written in its turn, so that it covers the connection's commands before it. */
 function planToken(args: readonly string[], context: PlanContext): Planned {
-  return engineCommand('nothing', args, context, () => write.bulk(context.sessionToken()));
+  const render = ({ outcome }: Command) => write.bulk(String(outcome.value));
+  return engineCommand('scan', args, context, render, (command) => {
+    command.scan = () => context.sessionToken();
+  });
 }
 
 /** Texts as they are, other JSON values as JSON. */

@@ -1,10 +1,15 @@
 import type { Socket } from 'node:net';
 import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN, PLANE_VERSION } from '@memplane/contracts';
-import { TokenCheck } from '@memplane/runtime';
+import { TokenCheck, toMemplaneError } from '@memplane/runtime';
 import type { Command } from '../domain/command.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
-import { covers, decodeSessionToken, encodeSessionToken } from '../domain/session-token.ts';
+import {
+  type CommitVector,
+  covers,
+  decodeSessionToken,
+  encodeSessionToken,
+} from '../domain/session-token.ts';
 import { errorReply, NAME_FAILURE, planCommand } from './commands.ts';
 import { RespParser, RespProtocolError } from './parser.ts';
 import { RespCommand } from './resp-command.ts';
@@ -20,6 +25,8 @@ export interface ConnectionOptions {
   readonly resp_command_bytes_max: number;
   readonly resp_output_bytes_max: number;
   readonly resp_unauthenticated_timeout_ms: number;
+  /** What CONFIG GET appendfsync answers. */
+  readonly appendfsync: () => string;
   /** How long CRDT.AFTER waits. */
   readonly wait_ms_max: number;
 }
@@ -165,7 +172,7 @@ export class RespConnection {
       store,
       set_elements_max,
       settled: this.#settled,
-      sessionToken: () => encodeSessionToken(engine.commitVector()),
+      sessionToken: async () => encodeSessionToken(await engine.commitVector()),
     });
     if (planned === undefined) {
       const name = (words[0] ?? '').slice(0, 128);
@@ -189,25 +196,36 @@ export class RespConnection {
       turn.reply = write.failure("ERR wrong number of arguments for 'crdt.after' command");
       return;
     }
-    const { engine, wait_ms_max } = this.#options;
     try {
       const needs = decodeSessionToken(words[1] ?? '');
-      if (covers(engine.commitVector(), needs)) {
-        turn.reply = write.simple('OK');
-        return;
-      }
       this.#isWaiting = true;
-      const timer = setTimeout(() => {
+      void this.#waitFor(needs).then((reply) => {
         this.#isWaiting = false;
-        turn.reply = covers(engine.commitVector(), needs)
-          ? write.simple('OK')
-          : write.failure('ERR not_yet_visible This replica does not have it yet.');
+        turn.reply = reply;
         this.#read();
-      }, wait_ms_max);
-      this.#socket.once('close', () => clearTimeout(timer));
+      });
     } catch (error) {
       if (!(error instanceof MemplaneError)) throw error;
       turn.reply = errorReply(error);
+    }
+  }
+
+  /** The answer to CRDT.AFTER. */
+  async #waitFor(needs: CommitVector): Promise<string> {
+    const { engine, wait_ms_max } = this.#options;
+    try {
+      if (covers(await engine.commitVector(), needs)) return write.simple('OK');
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, wait_ms_max);
+        this.#socket.once('close', () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      if (covers(await engine.commitVector(), needs)) return write.simple('OK');
+      return write.failure('ERR not_yet_visible This replica does not have it yet.');
+    } catch (error) {
+      return errorReply(toMemplaneError(error));
     }
   }
 
@@ -286,7 +304,7 @@ export class RespConnection {
     if (verb.toUpperCase() !== 'GET') return write.failure('ERR nothing can be configured here');
     const known = new Map([
       ['appendonly', 'yes'],
-      ['appendfsync', 'always'],
+      ['appendfsync', this.#options.appendfsync()],
       ['save', ''],
     ]).get(name.toLowerCase());
     if (known === undefined) return write.map(this.#version, []);

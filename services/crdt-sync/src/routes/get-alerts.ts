@@ -3,5 +3,5 @@ import { ok, route } from '@memplane/runtime';
 import type { Alerts } from '../domain/alerts.ts';
 
 export function getAlertsRoute(alerts: Alerts) {
-  return route(getAlerts, () => ok({ alerts: alerts.list() }));
+  return route(getAlerts, async () => ok({ alerts: await alerts.listAll() }));
 }

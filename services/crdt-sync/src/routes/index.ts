@@ -12,7 +12,7 @@ import { incrementCounterRoute } from './increment-counter.ts';
 import { listCountersRoute } from './list-counters.ts';
 import { putCounterPartRoute } from './put-counter-part.ts';
 import { putRegisterRoute } from './put-register.ts';
-import { reconcileRoute } from './reconcile.ts';
+import { reconcileRoute, reconcileTimerRoute } from './reconcile.ts';
 import { removeFromSetRoute } from './remove-from-set.ts';
 import { resetCounterRoute } from './reset-counter.ts';
 import { resetRegisterRoute } from './reset-register.ts';
@@ -24,6 +24,8 @@ export interface RouteParts {
   readonly alerts: Alerts;
   readonly replicaId: string;
   readonly operatorToken: string | undefined;
+  /** Whether a sidecar calls, and proves itself. */
+  readonly hasSidecar: boolean;
 }
 
 export function crdtSyncRoutes(parts: RouteParts): Route[] {
@@ -44,5 +46,6 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     getMembersRoute(engine, replicaId),
     getAlertsRoute(alerts),
     reconcileRoute(engine, store, alerts),
+    ...(parts.hasSidecar ? [reconcileTimerRoute(engine, store, alerts)] : []),
   ];
 }

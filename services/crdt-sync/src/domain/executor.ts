@@ -1,0 +1,39 @@
+import type { MemplaneError } from '@memplane/contracts';
+import type { Incarnation } from '@memplane/crdt';
+import type { Command } from './command.ts';
+import type { CommitVector } from './session-token.ts';
+
+/**
+ * Does batches of commands to a replica's values. Two ways: with this process as the only writer
+ * of a store (`local-executor.ts`), or by a server that several processes write through
+ * (`drivers/redis`). Either way a batch's commands take effect in order and all at once.
+ */
+export interface Executor {
+  /** Commands of one batch at most. */
+  readonly batch_commands_max: number;
+  /** Whose dots the next mutation has. */
+  readonly incarnation: Incarnation;
+  /** Names kept in memory. */
+  readonly hotNames: number;
+  /** Why nothing can be done at the moment, where that is known without trying. */
+  readonly failure: MemplaneError | undefined;
+  /**
+   * Does a batch, and writes each command's outcome or error. Durable when it resolves.
+   * @param mustWrite a batch that changes nothing writes all the same, to find out whether it can
+   * @returns whether something was written
+   * @throws CommitFailure when the batch's mutations may be there or not; what else is thrown means
+   * that nothing was done.
+   */
+  run(batch: readonly Command[], mustWrite: boolean): Promise<boolean>;
+  /** All that is durable here; what it reads in memory it reads before it first waits. */
+  commitVector(): Promise<CommitVector>;
+}
+
+/** Mutations that may be durable or not. Nothing is known until it is read again. */
+export class CommitFailure extends Error {
+  override readonly name = 'CommitFailure';
+
+  constructor(cause: unknown) {
+    super('a commit failed', { cause });
+  }
+}

@@ -1,0 +1,189 @@
+import type { HybridClock } from '@memplane/clock';
+import type { MemplaneError } from '@memplane/contracts';
+import type { Incarnation } from '@memplane/crdt';
+import { type ApplyLimits, apply, flushIncrements, type Replica } from './apply.ts';
+import type { Command } from './command.ts';
+import { CommitFailure, type Executor } from './executor.ts';
+import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
+import type { CommitVector } from './session-token.ts';
+import { Slot } from './slot.ts';
+import { SlotCache } from './slot-cache.ts';
+
+export interface LocalExecutorOptions extends ApplyLimits {
+  readonly replicaId: string;
+  readonly store: CrdtStore;
+  readonly clock: HybridClock;
+  /** Random 32 hex digits, a new one at each call. */
+  readonly newIncarnation: () => Incarnation;
+  /** Those that the store has from before. */
+  readonly incarnations: readonly IncarnationRecord[];
+  readonly toError: (cause: unknown) => MemplaneError;
+  /** Commands that share one commit. */
+  readonly batch_commands_max: number;
+  readonly hot_bytes_max: number;
+}
+
+/** The one writer of a store, so that what it keeps in memory is what the store has. */
+export class LocalExecutor implements Executor {
+  readonly batch_commands_max: number;
+  readonly failure = undefined;
+  readonly #options: LocalExecutorOptions;
+  readonly #slots: SlotCache;
+  #incarnation: Incarnation;
+  #commits = 0;
+  readonly #past: Map<Incarnation, number>;
+
+  constructor(options: LocalExecutorOptions) {
+    this.#options = options;
+    this.batch_commands_max = options.batch_commands_max;
+    this.#slots = new SlotCache(options.hot_bytes_max);
+    this.#incarnation = options.newIncarnation();
+    this.#past = new Map(options.incarnations.map((it) => [it.incarnation, it.commits]));
+  }
+
+  get incarnation(): Incarnation {
+    return this.#incarnation;
+  }
+
+  get hotNames(): number {
+    return this.#slots.size;
+  }
+
+  async commitVector(): Promise<CommitVector> {
+    return new Map([...this.#past, [this.#incarnation, this.#commits]]);
+  }
+
+  async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
+    let slots: Map<string, Slot>;
+    try {
+      slots = await this.#load(batch);
+    } catch (cause) {
+      // Some of the hot names may have been half prepared for this batch.
+      this.#slots.clear();
+      throw cause;
+    }
+    try {
+      const changes = this.#apply(batch, slots);
+      const isWritten = changes.length > 0 || mustWrite;
+      if (isWritten) await this.#commit(changes);
+      if (changes.length > 0) {
+        for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
+      }
+      for (const slot of slots.values()) slot.endBatch();
+      return isWritten;
+    } catch (cause) {
+      this.#begin();
+      throw new CommitFailure(cause);
+    }
+  }
+
+  /** Finds all that the batch's commands need: three reads of the store at most, however many. */
+  async #load(batch: readonly Command[]): Promise<Map<string, Slot>> {
+    const { store } = this.#options;
+    const slots = new Map<string, Slot>();
+    const missing = new Map<string, Ref>();
+    let last: Slot | undefined;
+    for (const command of batch) {
+      if (command.type === 'scan') continue;
+      if (command.type === 'probe') continue;
+      // Commands on one name come in runs: that spares most look-ups of a hot one.
+      if (last?.ref.name === command.name && last.ref.tenant === command.tenant) {
+        command.slot = last;
+        continue;
+      }
+      const key = keyOf(command);
+      last = slots.get(key) ?? this.#slots.get(key);
+      command.slot = last;
+      if (last !== undefined) slots.set(key, last);
+      else missing.set(key, { tenant: command.tenant, name: command.name });
+    }
+    if (missing.size > 0) {
+      const loaded = await store.load([...missing.values()]);
+      let index = 0;
+      for (const [key, ref] of missing) {
+        const found = loaded[index++];
+        if (found === undefined) throw new Error('the store answered too little');
+        const slot = new Slot(ref, found);
+        this.#slots.put(key, slot);
+        slots.set(key, slot);
+      }
+      for (const command of batch) command.slot ??= slots.get(keyOf(command));
+    }
+    await Promise.all([loadElements(store, batch), loadOps(store, batch)]);
+    return slots;
+  }
+
+  #apply(batch: readonly Command[], slots: ReadonlyMap<string, Slot>): Change[] {
+    const { replicaId: id, clock } = this.#options;
+    const replica: Replica = { id, incarnation: this.#incarnation, clock };
+    for (const command of batch) {
+      const { slot } = command;
+      if (slot === undefined) continue;
+      try {
+        apply(command, slot, replica, this.#options);
+      } catch (cause) {
+        command.error = this.#options.toError(cause);
+      }
+    }
+    const changes: Change[] = [];
+    for (const slot of slots.values()) {
+      if (!slot.dirty) continue;
+      flushIncrements(slot, replica);
+      changes.push(...slot.changes());
+    }
+    return changes;
+  }
+
+  async #commit(changes: readonly Change[]): Promise<void> {
+    const { store, clock } = this.#options;
+    const number = this.#commits + 1;
+    await store.commit({ incarnation: this.#incarnation, number, hlc: clock.last, changes });
+    this.#commits = number;
+  }
+
+  /** Nothing in memory counts any more, and no dot of this incarnation may be given again. */
+  #begin(): void {
+    this.#slots.clear();
+    // One without a commit that is known to be there is in no token: failures must not add up.
+    if (this.#commits > 0) this.#past.set(this.#incarnation, this.#commits);
+    this.#incarnation = this.#options.newIncarnation();
+    this.#commits = 0;
+  }
+}
+
+/** Neither a tenant nor a name has a zero byte. */
+function keyOf(command: Command): string {
+  return `${command.tenant}\0${command.name}`;
+}
+
+async function loadElements(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+  const wants: { ref: Ref; element: string; slot: Slot }[] = [];
+  for (const command of batch) {
+    if (command.elements.length === 0) continue;
+    const { slot } = command;
+    // An empty set has no elements to find.
+    if (slot === undefined || slot.set.elements === 0) continue;
+    for (const element of command.elements) wants.push({ ref: slot.ref, element, slot });
+  }
+  if (wants.length === 0) return;
+  const found = await store.loadElements(wants);
+  wants.forEach(({ slot, element }, index) => {
+    const dots = found[index];
+    if (dots !== undefined) slot.elements.set(element, dots);
+  });
+}
+
+async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+  const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
+  for (const command of batch) {
+    if (command.opId === undefined) continue;
+    const { slot } = command;
+    if (slot !== undefined) wants.push({ ref: slot.ref, opId: command.opId, slot });
+  }
+  if (wants.length === 0) return;
+  const found = await store.loadOps(wants);
+  wants.forEach(({ slot, opId }, index) => {
+    const record = found[index];
+    if (record !== undefined) slot.opRecords.set(opId, record);
+  });
+}

@@ -1,0 +1,58 @@
+import { MemplaneError } from '@memplane/contracts';
+
+// Why a command is refused: the same words whoever finds it out.
+
+/** An increment that would go beyond ± (2^53 − 1). */
+export function incrementOverflow(): MemplaneError {
+  return new MemplaneError('counter_overflow', 'A counter stays within ± (2^53 − 1).', {
+    field: 'body.by',
+  });
+}
+
+/** A value that several writers' increments took there. */
+export function mergedOverflow(): MemplaneError {
+  return new MemplaneError('counter_overflow', 'Merged increments left ± (2^53 − 1).');
+}
+
+export function idReused(): MemplaneError {
+  return new MemplaneError('id_reused', 'This operation id was used with another `by`.', {
+    field: 'body.opId',
+  });
+}
+
+export function otherLog(currentLogId: string): MemplaneError {
+  return new MemplaneError(
+    'token_of_another_log',
+    'The counter is derived from another log; only an operator may replace it.',
+    { field: 'body.logId', extra: { currentLogId } },
+  );
+}
+
+export function setTooLarge(limits: {
+  readonly set_elements_max: number;
+  readonly set_bytes_max: number;
+}): MemplaneError {
+  return new MemplaneError(
+    'body_too_large',
+    `A set holds at most ${limits.set_elements_max} elements and ${limits.set_bytes_max} bytes.`,
+    { field: 'body.element' },
+  );
+}
+
+export function wrongType(holds: string, type: string): MemplaneError {
+  return new MemplaneError('wrong_type', `The name holds a ${holds}, not a ${type}.`, {
+    field: 'path.name',
+    extra: { holds },
+  });
+}
+
+/** The kind is fixed by the first increment. */
+export function wrongKind(kind: string): MemplaneError {
+  return new MemplaneError('wrong_type', `The counter is of kind ${kind}.`, {
+    field: 'body.kind',
+  });
+}
+
+export function onlyGrows(): MemplaneError {
+  return new MemplaneError('invalid_request', 'A G-Counter only grows.', { field: 'body.by' });
+}

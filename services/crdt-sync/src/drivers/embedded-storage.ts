@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { HybridClock } from '@memplane/clock';
+import { toMemplaneError } from '@memplane/runtime';
+import type { CrdtSyncConfig } from '../config.ts';
+import { LocalExecutor } from '../domain/local-executor.ts';
+import type { CrdtStorage } from '../domain/storage.ts';
+import { EmbeddedStore } from './embedded-store.ts';
+
+/** A folder of this process's own. @throws MemplaneError what opening the store throws */
+export async function openEmbeddedStorage(
+  config: CrdtSyncConfig,
+  options: { readonly dir: string; readonly now: () => number },
+): Promise<CrdtStorage> {
+  const { op_ids_per_counter_max } = config;
+  const store = await EmbeddedStore.open({
+    dir: path.resolve(options.dir),
+    op_ids_per_counter_max,
+  });
+  let floor = 0n;
+  const incarnations = await store.incarnations();
+  for (const { hlc } of incarnations) if (hlc > floor) floor = hlc;
+  const executor = new LocalExecutor({
+    ...config,
+    store,
+    clock: new HybridClock({ now: options.now, driftMaxMs: config.hlc_drift_max_ms, floor }),
+    incarnations,
+    newIncarnation: () => randomBytes(16).toString('hex'),
+    toError: toMemplaneError,
+  });
+  return { store, alerts: store, executor, appendfsync: 'always', describe: () => ({}) };
+}

@@ -1,0 +1,212 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MemplaneError } from '@memplane/contracts';
+import type { Logger } from '@memplane/runtime';
+import { createClient, RESP_TYPES } from '@redis/client';
+import { type FunctionName, functionName, LIBRARY_REVISION, librarySource } from './library.ts';
+import { isFunctionMissing, isOfWrongServer, redisError, unavailable } from './redis-error.ts';
+import { askFacts, checkDurability, type Fsync, type ServerFacts } from './server-facts.ts';
+
+/** A bulk text comes as its bytes, an integer as its digits. */
+export type Reply = string | Buffer | null | readonly Reply[];
+
+export interface RedisConnectionOptions {
+  /** `redis://[user@]host:port[/db]`; `rediss:` for TLS. */
+  readonly url: string;
+  readonly password: string | undefined;
+  readonly connectTimeoutMs: number;
+  /** The longest that one call may take; then the connection is given up. */
+  readonly commandTimeoutMs: number;
+  readonly reconnect_delay_ms_max: number;
+  readonly appendfsync: Fsync;
+  readonly logger: Logger;
+}
+
+/** One connection, from its checks to its end. What is sent on one is never sent again on another. */
+export interface Session {
+  /** Counts up from 1. */
+  readonly number: number;
+  readonly facts: ServerFacts;
+  readonly client: Client;
+}
+
+type Client = ReturnType<typeof newClient>;
+const RECONNECT_DELAY_MS_MIN = 20;
+
+/**
+ * The way to one Redis. While it is lost, every call fails at once (nothing waits in a queue), and
+ * it is sought again, with bounded delays, until `close`.
+ */
+export class RedisConnection {
+  readonly #options: RedisConnectionOptions;
+  #session: Session | undefined;
+  #failure: MemplaneError | undefined = unavailable('Redis was not reached yet.');
+  #sessions = 0;
+  readonly #closing = new AbortController();
+  #lost: (() => void) | undefined;
+  readonly #loop: Promise<void>;
+  readonly #first = Promise.withResolvers<void>();
+
+  private constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+    this.#loop = this.#keep();
+  }
+
+  /** @throws MemplaneError why no connection came about within `startTimeoutMs` */
+  static async open(
+    options: RedisConnectionOptions,
+    startTimeoutMs: number,
+  ): Promise<RedisConnection> {
+    const connection = new RedisConnection(options);
+    const late = new AbortController();
+    const timer = sleep(startTimeoutMs, 'late' as const, { signal: late.signal });
+    const first = await Promise.race([connection.#first.promise, timer.catch(() => {})]);
+    late.abort();
+    if (first !== 'late') return connection;
+    const failure = connection.failure;
+    await connection.close();
+    throw failure ?? unavailable('Redis was not reached.');
+  }
+
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  /** Why there is no session; undefined while there is one. */
+  get failure(): MemplaneError | undefined {
+    return this.#failure;
+  }
+
+  /** Calls a function of the library. @throws MemplaneError `storage_unavailable`, `storage_full` */
+  call(name: FunctionName, args: readonly (string | Buffer)[]): Promise<Reply> {
+    const isWrite = name === 'execute' || name === 'join';
+    return this.command([isWrite ? 'FCALL' : 'FCALL_RO', functionName(name), '0', ...args]);
+  }
+
+  /** @throws MemplaneError as {@link call} */
+  async command(words: readonly (string | Buffer)[]): Promise<Reply> {
+    const session = this.#session;
+    if (session === undefined) throw this.#failure ?? unavailable('Redis is not connected.');
+    try {
+      return await this.#within(
+        session.client.sendCommand(words, TYPES) as Promise<Reply>,
+        this.#options.commandTimeoutMs,
+      );
+    } catch (cause) {
+      const error = redisError(cause);
+      const isRefusal = cause instanceof Error && /^[A-Z]+ /.test(cause.message);
+      if (!isRefusal || isOfWrongServer(cause) || isFunctionMissing(cause)) {
+        this.#end(session, error);
+      }
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    if (this.#session !== undefined) this.#end(this.#session, unavailable('Closed.'));
+    await this.#loop;
+  }
+
+  async #keep(): Promise<void> {
+    let delayMs = RECONNECT_DELAY_MS_MIN;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const { lost } = await this.#begin();
+        delayMs = RECONNECT_DELAY_MS_MIN;
+        this.#first.resolve();
+        await lost;
+      } catch (cause) {
+        const error = redisError(cause);
+        if (this.#failure?.message !== error.message) {
+          this.#options.logger.warn({ error: error.message }, 'Redis is not usable');
+        }
+        this.#failure = error;
+        await sleep(delayMs, undefined, { signal }).catch(() => {});
+        delayMs = Math.min(delayMs * 2, this.#options.reconnect_delay_ms_max);
+      }
+    }
+  }
+
+  /** Connects, checks, and loads the library. `lost` resolves when the session has ended. */
+  async #begin(): Promise<{ lost: Promise<void> }> {
+    const { connectTimeoutMs, appendfsync, logger } = this.#options;
+    const client = newClient(this.#options);
+    const lost = Promise.withResolvers<void>();
+    let session: Session | undefined;
+    client.on('error', (cause: unknown) => {
+      if (session !== undefined) this.#end(session, redisError(cause));
+    });
+    client.on('end', () => {
+      if (session !== undefined) this.#end(session, unavailable('Redis closed the connection.'));
+    });
+    try {
+      const facts = await this.#within(setUp(client), connectTimeoutMs);
+      checkDurability(facts, appendfsync);
+      if (this.#closing.signal.aborted) throw unavailable('Closed.');
+      session = { number: ++this.#sessions, facts, client };
+      this.#lost = lost.resolve;
+      this.#session = session;
+      this.#failure = undefined;
+      logger.info({ redis: facts, session: session.number }, 'Redis is connected');
+      return { lost: lost.promise };
+    } catch (cause) {
+      client.destroy();
+      throw cause;
+    }
+  }
+
+  #end(session: Session, failure: MemplaneError): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    this.#failure = failure;
+    this.#options.logger.warn({ error: failure.message }, 'Redis is lost');
+    session.client.destroy();
+    this.#lost?.();
+  }
+
+  async #within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fail = () => reject(unavailable(`Redis did not answer within ${timeoutMs} ms.`));
+      timer = setTimeout(fail, timeoutMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+      work.catch(() => {});
+    }
+  }
+}
+
+/** Integers as texts: the client's own decoder rounds those near 2^53 (9007199254740991 + 1). */
+const TYPES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: String } };
+
+function newClient(options: RedisConnectionOptions) {
+  const { url, password, connectTimeoutMs } = options;
+  return createClient({
+    url,
+    ...(password === undefined ? {} : { password }),
+    RESP: 2,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: 'disabled',
+    name: 'memplane-crdt-sync',
+    socket: { connectTimeout: connectTimeoutMs, reconnectStrategy: false },
+  });
+}
+
+async function setUp(client: Client): Promise<ServerFacts> {
+  await client.connect();
+  const ask = (words: readonly string[]) => client.sendCommand(words);
+  const facts = await askFacts(ask);
+  let revision = 0;
+  try {
+    revision = Number(await ask(['FCALL_RO', functionName('revision'), '0']));
+  } catch (error) {
+    if (!isFunctionMissing(error)) throw error;
+  }
+  if (revision < LIBRARY_REVISION) await ask(['FUNCTION', 'LOAD', 'REPLACE', librarySource()]);
+  return facts;
+}

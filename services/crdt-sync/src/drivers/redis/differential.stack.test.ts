@@ -1,0 +1,322 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { HybridClock } from '@memplane/clock';
+import {
+  addDigests,
+  counterDigest,
+  emptyCounter,
+  emptyRegister,
+  emptySet,
+  encodeContext,
+  encodeCounter,
+  encodeRegister,
+  type Json,
+  joinCounterInto,
+  joinRegisterInto,
+  joinSetInto,
+  recordDigest,
+  registerDigest,
+  setDigest,
+} from '@memplane/crdt';
+import { toMemplaneError } from '@memplane/runtime';
+import fc from 'fast-check';
+import { Command, type CommandType } from '../../domain/command.ts';
+import type { Executor } from '../../domain/executor.ts';
+import { LocalExecutor } from '../../domain/local-executor.ts';
+import type { Change, CrdtStore, LoadedName, Ref } from '../../domain/port.ts';
+import { EmbeddedStore } from '../embedded-store.ts';
+import { RedisExecutor } from './redis-executor.ts';
+import { RedisStore } from './redis-store.ts';
+import { TestRedis } from './test-redis.ts';
+
+const RUNS = Number(process.env['MEMPLANE_DIFFERENTIAL_RUNS'] ?? 150);
+const NOW = 1_790_000_000_000;
+const LIMITS = { set_elements_max: 4, set_bytes_max: 40 };
+const OP_IDS_MAX = 3;
+const WRITERS = ['3', 'a', 'f'].map((digit) => digit.repeat(32));
+const LOGS = ['0193f6f0-0000-7000-8000-00000000000a', '0193f6f0-0000-7000-8000-00000000000b'];
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** Commands whose outcomes depend on each other as much as can be: few names, few elements. */
+interface Step {
+  readonly type: CommandType;
+  readonly name: string;
+  readonly by: number;
+  readonly opId: string | undefined;
+  readonly kind: 'g' | 'pn' | undefined;
+  readonly elements: readonly string[];
+  readonly value: Json;
+  readonly part: readonly [number, number, number, number, number, boolean];
+}
+
+const TYPES: CommandType[] = [
+  'increment',
+  'increment',
+  'increment',
+  'counter-get',
+  'counter-reset',
+  'part-put',
+  'set-add',
+  'set-add',
+  'set-remove',
+  'set-has',
+  'set-get',
+  'set-reset',
+  'register-put',
+  'register-get',
+  'register-reset',
+  'reset-any',
+];
+const amount = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: -5, max: 9 }) },
+  { weight: 1, arbitrary: fc.constantFrom(MAX, -MAX, 2 ** 32, -(2 ** 32), 2 ** 31, 65_536, 256) },
+  { weight: 1, arbitrary: fc.maxSafeInteger() },
+);
+const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('-0'));
+const step: fc.Arbitrary<Step> = fc.record({
+  type: fc.constantFrom(...TYPES),
+  name: fc.constantFrom('a', 'b', 'c:d~e'),
+  by: amount,
+  opId: fc.option(fc.constantFrom('op1', 'op2', 'op3', 'op4', 'ü'), { nil: undefined }),
+  kind: fc.constantFrom(undefined, undefined, 'g' as const, 'pn' as const),
+  elements: fc.array(fc.constantFrom('x', 'y', 'ü\0', '', 'a longer element', 'z'), {
+    minLength: 1,
+    maxLength: 3,
+  }),
+  value: json as fc.Arbitrary<Json>,
+  part: fc.tuple(
+    fc.nat(2),
+    fc.nat(1),
+    fc.nat(2),
+    fc.integer({ min: -1, max: 3 }),
+    amount,
+    fc.boolean(),
+  ),
+});
+/** Batches, each by one of the writers. */
+const trace = fc.array(
+  fc.record({ writer: fc.nat(2), steps: fc.array(step, { minLength: 1, maxLength: 8 }) }),
+  { minLength: 1, maxLength: 10 },
+);
+
+function commandOf(step: Step): Command {
+  const command = new Command(step.type, 'default', step.name, () => {});
+  const [partition, log, epoch, offset, value, replaceLog] = step.part;
+  command.by = step.by;
+  command.opId = step.opId;
+  command.kind = step.kind;
+  command.elements = step.elements;
+  command.value = step.value;
+  const logId = LOGS[log] ?? '';
+  command.part = { partition, logId, epoch, offset, value, replaceLog };
+  return command;
+}
+
+function shown({ type, error, outcome }: Command): unknown {
+  if (error !== undefined) return { code: error.code, field: error.field, text: error.message };
+  // A read of a counter raises the flag where it exists, which nobody asks for.
+  const { number, value, flag } = outcome;
+  return { number, flag, value: type.startsWith('register') ? value : undefined };
+}
+
+function digestsOf(loaded: LoadedName | undefined): unknown {
+  const { counter, set, register } = loaded ?? {};
+  return {
+    counter: counter && counterDigest(counter),
+    register: register && registerDigest(register),
+    set: set && addDigests(recordDigest(encodeContext(set.context)), set.elementsDigest),
+    elements: set && [set.elements, set.elementBytes],
+  };
+}
+
+const NAMES: Ref[] = ['a', 'b', 'c:d~e'].map((name) => ({ tenant: 'default', name }));
+
+describe('the functions in Redis against the TypeScript', () => {
+  let redis: TestRedis;
+  let dir: string;
+  let number = 0;
+  before(async () => {
+    redis = await TestRedis.start({ appendfsync: 'everysec' });
+    dir = await mkdtemp(path.join(tmpdir(), 'memplane-differential-'));
+  });
+  after(async () => {
+    await redis[Symbol.asyncDispose]();
+    await rm(dir, { recursive: true });
+  });
+
+  /** The store of one writer, as if it had another incarnation for each batch. */
+  function local(store: CrdtStore, clock: HybridClock, incarnation: string): Executor {
+    return new LocalExecutor({
+      ...LIMITS,
+      replicaId: 'r',
+      store,
+      clock,
+      newIncarnation: () => incarnation,
+      incarnations: [],
+      toError: toMemplaneError,
+      batch_commands_max: 100,
+      hot_bytes_max: 1,
+    });
+  }
+
+  it('answers and digests are equal after each batch of any trace by several writers', async () => {
+    const connection = await redis.connect();
+    const store = new RedisStore(connection, OP_IDS_MAX);
+    const remote = WRITERS.map(
+      (incarnation) =>
+        new RedisExecutor({
+          ...LIMITS,
+          connection,
+          store,
+          replicaId: 'r',
+          batch_commands_max: 100,
+          call_elements_max: 1_000,
+          now: () => NOW,
+          newIncarnation: () => incarnation,
+        }),
+    );
+    await fc.assert(
+      fc.asyncProperty(trace, async (batches) => {
+        await connection.command(['FLUSHALL']);
+        const embedded = await EmbeddedStore.open({
+          dir: path.join(dir, String(number++)),
+          op_ids_per_counter_max: OP_IDS_MAX,
+        });
+        const clock = new HybridClock({ now: () => NOW, driftMaxMs: 1_000 });
+        try {
+          for (const { writer, steps } of batches) {
+            const here = steps.map(commandOf);
+            const there = steps.map(commandOf);
+            // A fresh one for each batch: it has nothing in memory that another has written.
+            await local(embedded, clock, WRITERS[writer] ?? '').run(here, false);
+            await remote[writer]?.run(there, false);
+            assert.deepEqual(there.map(shown), here.map(shown));
+            const [mine, theirs] = [await embedded.load(NAMES), await store.load(NAMES)];
+            assert.deepEqual(theirs.map(digestsOf), mine.map(digestsOf));
+            assert.deepEqual(theirs, mine);
+          }
+          for (const ref of NAMES) {
+            const page = { after: undefined, limit: 100 };
+            assert.deepEqual(await store.elements(ref, page), await embedded.elements(ref, page));
+          }
+          for await (const { stored, computed } of store.verify()) assert.equal(stored, computed);
+        } finally {
+          await embedded.close();
+        }
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('joins any deltas of any history to the same digests', async () => {
+    const connection = await redis.connect();
+    const store = new RedisStore(connection, OP_IDS_MAX);
+    const order = fc.array(fc.nat(), { minLength: 1, maxLength: 25 });
+    await fc.assert(
+      fc.asyncProperty(trace, order, async (batches, picks) => {
+        await connection.command(['FLUSHALL']);
+        const deltas = await deltasOf(batches);
+        if (deltas.length === 0) return;
+        const model = new Map<string, ReturnType<typeof emptyModel>>();
+        let commits = 0;
+        for (const pick of picks) {
+          const change = deltas[pick % deltas.length];
+          assert.ok(change);
+          const { name } = change.ref;
+          const mine = model.get(name) ?? emptyModel();
+          model.set(name, mine);
+          joinModel(mine, change);
+          const wide = change.type === 'set' ? { ...change, cleared: true } : change;
+          const incarnation = 'e'.repeat(32);
+          await store.commit({ incarnation, number: ++commits, hlc: 1n, changes: [wide] });
+          const [theirs] = await store.load([change.ref]);
+          assert.deepEqual(digestsOf(theirs), digestsOfModel(mine));
+        }
+        for await (const { stored, computed } of store.verify()) assert.equal(stored, computed);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  /** What three replicas that do not know of each other do: every kind of delta there is. */
+  async function deltasOf(batches: readonly { writer: number; steps: Step[] }[]) {
+    const deltas: Change[] = [];
+    const stores = WRITERS.map(() => new Recorder(deltas));
+    const executors = WRITERS.map((incarnation, index) => {
+      const now = () => NOW + index;
+      const store = stores[index];
+      assert.ok(store);
+      return local(store, new HybridClock({ now, driftMaxMs: 1_000 }), incarnation);
+    });
+    for (const { writer, steps } of batches) {
+      await executors[writer]?.run(steps.map(commandOf), false);
+    }
+    return deltas;
+  }
+});
+
+function emptyModel() {
+  return { counter: emptyCounter(), set: emptySet(), register: emptyRegister(), has: new Set() };
+}
+
+function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
+  model.has.add(change.type);
+  if (change.type === 'counter') joinCounterInto(model.counter, change.delta);
+  else if (change.type === 'set') joinSetInto(model.set, change.delta);
+  else joinRegisterInto(model.register, change.delta);
+}
+
+function digestsOfModel({ counter, set, register, has }: ReturnType<typeof emptyModel>) {
+  const digest = setDigest(set);
+  const bytes = [...set.elements.keys()].map((element) => Buffer.byteLength(element));
+  const sum = bytes.reduce((a, b) => a + b, 0);
+  return {
+    counter: has.has('counter') ? recordDigest(encodeCounter(counter)) : undefined,
+    register: has.has('register') ? recordDigest(encodeRegister(register)) : undefined,
+    set: has.has('set') ? digest : undefined,
+    elements: has.has('set') ? [set.elements.size, sum] : undefined,
+  };
+}
+
+/** A replica in memory that keeps the deltas of its commits. */
+class Recorder implements CrdtStore {
+  readonly opIdsMax = OP_IDS_MAX;
+  readonly #deltas: Change[];
+  readonly #models = new Map<string, ReturnType<typeof emptyModel>>();
+
+  constructor(deltas: Change[]) {
+    this.#deltas = deltas;
+  }
+
+  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
+    return refs.map(({ name }) => {
+      const copy = structuredClone(this.#models.get(name) ?? emptyModel());
+      const elementBytes = digestsOfModel({ ...copy, has: new Set(['set']) }).elements?.[1] ?? 0;
+      const header = { context: copy.set.context, elements: copy.set.elements.size };
+      const set = { ...header, elementBytes, elementsDigest: 0n };
+      return { counter: copy.counter, set, register: copy.register };
+    });
+  }
+
+  async commit({ changes }: { readonly changes: readonly Change[] }): Promise<void> {
+    for (const change of changes) {
+      const copy = structuredClone(change);
+      this.#deltas.push(copy);
+      const model = this.#models.get(change.ref.name) ?? emptyModel();
+      this.#models.set(change.ref.name, model);
+      joinModel(model, structuredClone(copy));
+    }
+  }
+
+  loadElements = async (wants: readonly { readonly ref: Ref; readonly element: string }[]) =>
+    wants.map(({ ref, element }) => this.#models.get(ref.name)?.set.elements.get(element));
+  loadOps = async (wants: readonly unknown[]) => wants.map(() => undefined);
+  elements = async () => [];
+  list = async () => [];
+  incarnations = async () => [];
+  async *verify() {}
+  close = async () => {};
+}

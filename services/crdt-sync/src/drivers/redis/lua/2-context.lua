@@ -1,0 +1,146 @@
+-- Dots and causal contexts, as packages/crdt/src/context.ts has them: for each incarnation, sorted,
+-- disjoint inclusive intervals that never touch.
+local dots, contexts = {}, {}
+
+function dots.less(a, b)
+  if a.incarnation == b.incarnation then return a.seq < b.seq end
+  return less(a.incarnation, b.incarnation)
+end
+
+function dots.encode(dot)
+  return '\130' .. cbor.incarnation(dot.incarnation) .. cbor.int(dot.seq)
+end
+
+function dots.read(s, i)
+  local count, at = cbor.read_array(s, i)
+  if count ~= 2 then damaged('a dot was expected') end
+  local dot = {}
+  dot.incarnation, at = cbor.read_incarnation(s, at)
+  dot.seq, at = cbor.read_int(s, at)
+  return dot, at
+end
+
+function dots.encode_list(list)
+  local parts = { cbor.array(#list) }
+  for i, dot in ipairs(list) do parts[i + 1] = dots.encode(dot) end
+  return concat(parts)
+end
+
+function dots.read_list(s, i)
+  local count, at = cbor.read_array(s, i)
+  local list = {}
+  for n = 1, count do list[n], at = dots.read(s, at) end
+  return list, at
+end
+
+function dots.has(list, dot)
+  for _, each in ipairs(list) do
+    if each.seq == dot.seq and each.incarnation == dot.incarnation then return true end
+  end
+  return false
+end
+
+-- The intervals of an incarnation; made at its place in the order when `make` says so.
+function contexts.of(context, incarnation, make)
+  for i, entry in ipairs(context) do
+    if entry.incarnation == incarnation then return entry.intervals end
+    if less(incarnation, entry.incarnation) then
+      if not make then return nil end
+      local made = { incarnation = incarnation, intervals = {} }
+      table.insert(context, i, made)
+      return made.intervals
+    end
+  end
+  if not make then return nil end
+  local made = { incarnation = incarnation, intervals = {} }
+  context[#context + 1] = made
+  return made.intervals
+end
+
+function contexts.has(context, dot)
+  local intervals = contexts.of(context, dot.incarnation)
+  if intervals == nil then return false end
+  for i = 1, #intervals, 2 do
+    if dot.seq < intervals[i] then return false end
+    if dot.seq <= intervals[i + 1] then return true end
+  end
+  return false
+end
+
+-- The next number of an incarnation, and its dot added.
+function contexts.next(context, incarnation)
+  local intervals = contexts.of(context, incarnation, true)
+  local last = #intervals
+  if last == 0 then
+    intervals[1], intervals[2] = 1, 1
+    return 1
+  end
+  intervals[last] = intervals[last] + 1
+  return intervals[last]
+end
+
+local function unite(a, b)
+  local result = {}
+  local i, j = 1, 1
+  while i <= #a or j <= #b do
+    local from, to
+    if j > #b or (i <= #a and a[i] <= b[j]) then
+      from, to = a[i], a[i + 1]
+      i = i + 2
+    else
+      from, to = b[j], b[j + 1]
+      j = j + 2
+    end
+    local last = #result
+    if last > 0 and from <= result[last] + 1 then
+      result[last] = math.max(result[last], to)
+    else
+      result[last + 1], result[last + 2] = from, to
+    end
+  end
+  return result
+end
+
+-- Adds all of `source` to `target`.
+function contexts.join(target, source)
+  for _, theirs in ipairs(source) do
+    local mine = contexts.of(target, theirs.incarnation, true)
+    local united = unite(mine, theirs.intervals)
+    for i = 1, #united do mine[i] = united[i] end
+    for i = #mine, #united + 1, -1 do mine[i] = nil end
+  end
+end
+
+function contexts.encode_form(context)
+  local parts = { cbor.array(#context) }
+  for _, entry in ipairs(context) do
+    parts[#parts + 1] = '\130' .. cbor.incarnation(entry.incarnation)
+    parts[#parts + 1] = cbor.array(#entry.intervals)
+    for _, number in ipairs(entry.intervals) do parts[#parts + 1] = cbor.int(number) end
+  end
+  return concat(parts)
+end
+
+function contexts.read_form(s, i)
+  local count, at = cbor.read_array(s, i)
+  local context = {}
+  for n = 1, count do
+    local pair, length
+    pair, at = cbor.read_array(s, at)
+    if pair ~= 2 then damaged('a context was expected') end
+    local entry = { intervals = {} }
+    entry.incarnation, at = cbor.read_incarnation(s, at)
+    length, at = cbor.read_array(s, at)
+    for k = 1, length do entry.intervals[k], at = cbor.read_int(s, at) end
+    context[n] = entry
+  end
+  return context, at
+end
+
+function contexts.encode(context)
+  return '\131\1\4' .. contexts.encode_form(context)
+end
+
+function contexts.read(s, i)
+  return contexts.read_form(s, cbor.open(s, i, 3, 4))
+end

@@ -1,0 +1,195 @@
+-- Counters, as packages/crdt/src/counter.ts has them. Kinds are 0 (none yet), 1 (g) and 2 (pn).
+local counters = {}
+
+function counters.empty()
+  return { kind = 0, entries = {}, parts = nil }
+end
+
+function counters.encode(state)
+  local parts = { '\133\1\1', cbor.int(state.kind), cbor.array(#state.entries) }
+  for _, entry in ipairs(state.entries) do
+    parts[#parts + 1] = '\133'
+      .. cbor.incarnation(entry.incarnation)
+      .. cbor.int(entry.seq)
+      .. cbor.wide(entry.net_h, entry.net_l)
+      .. cbor.int(entry.reset_seq)
+      .. cbor.wide(entry.reset_h, entry.reset_l)
+  end
+  if state.parts == nil then
+    parts[#parts + 1] = '\246'
+    return concat(parts)
+  end
+  local log = state.parts
+  parts[#parts + 1] = '\131' .. cbor.int(log.generation) .. cbor.text(log.log_id)
+  parts[#parts + 1] = cbor.array(#log.list)
+  for _, part in ipairs(log.list) do
+    parts[#parts + 1] = '\132'
+      .. cbor.int(part.partition)
+      .. cbor.int(part.epoch)
+      .. cbor.int(part.offset)
+      .. cbor.int(part.value)
+  end
+  return concat(parts)
+end
+
+local function read_parts(s, at)
+  if byte(s, at) == 246 then return nil, at + 1 end
+  local members, count
+  members, at = cbor.read_array(s, at)
+  if members ~= 3 then damaged('parts were expected') end
+  local log = { list = {} }
+  log.generation, at = cbor.read_int(s, at)
+  log.log_id, at = cbor.read_text(s, at)
+  count, at = cbor.read_array(s, at)
+  for n = 1, count do
+    local part = {}
+    members, at = cbor.read_array(s, at)
+    if members ~= 4 then damaged('a part was expected') end
+    part.partition, at = cbor.read_int(s, at)
+    part.epoch, at = cbor.read_int(s, at)
+    part.offset, at = cbor.read_int(s, at)
+    part.value, at = cbor.read_int(s, at)
+    log.list[n] = part
+  end
+  return log, at
+end
+
+function counters.read(s)
+  local at = cbor.open(s, 1, 5, 1)
+  local state, count, members = counters.empty(), nil, nil
+  state.kind, at = cbor.read_int(s, at)
+  count, at = cbor.read_array(s, at)
+  for n = 1, count do
+    local entry = {}
+    members, at = cbor.read_array(s, at)
+    if members ~= 5 then damaged('an entry was expected') end
+    entry.incarnation, at = cbor.read_incarnation(s, at)
+    entry.seq, at = cbor.read_int(s, at)
+    entry.net_h, entry.net_l, at = cbor.read_wide(s, at)
+    entry.reset_seq, at = cbor.read_int(s, at)
+    entry.reset_h, entry.reset_l, at = cbor.read_wide(s, at)
+    state.entries[n] = entry
+  end
+  state.parts, at = read_parts(s, at)
+  return state
+end
+
+-- The value as a wide number.
+function counters.sum(state)
+  local h, l = 0, 0
+  for _, entry in ipairs(state.entries) do
+    h = h + entry.net_h - entry.reset_h
+    l = l + entry.net_l - entry.reset_l
+  end
+  if state.parts ~= nil then
+    for _, part in ipairs(state.parts.list) do
+      local part_h, part_l = normal(0, part.value)
+      h, l = h + part_h, l + part_l
+    end
+  end
+  return normal(h, l)
+end
+
+function counters.exists(state)
+  if state.parts ~= nil then return true end
+  for _, entry in ipairs(state.entries) do
+    if entry.seq > entry.reset_seq then return true end
+  end
+  return false
+end
+
+-- The entry of an incarnation, made at its place in the order where there is none.
+local function entry_of(state, incarnation)
+  for i, entry in ipairs(state.entries) do
+    if entry.incarnation == incarnation then return entry end
+    if less(incarnation, entry.incarnation) then
+      local made = { incarnation = incarnation, seq = 0, net_h = 0, net_l = 0 }
+      made.reset_seq, made.reset_h, made.reset_l = 0, 0, 0
+      table.insert(state.entries, i, made)
+      return made
+    end
+  end
+  local made = { incarnation = incarnation, seq = 0, net_h = 0, net_l = 0 }
+  made.reset_seq, made.reset_h, made.reset_l = 0, 0, 0
+  state.entries[#state.entries + 1] = made
+  return made
+end
+
+function counters.increment(state, incarnation, by_h, by_l, kind)
+  local entry = entry_of(state, incarnation)
+  entry.seq = entry.seq + 1
+  entry.net_h, entry.net_l = normal(entry.net_h + by_h, entry.net_l + by_l)
+  if kind > state.kind then state.kind = kind end
+end
+
+-- Takes away what is there. Returns whether anything was.
+function counters.reset(state)
+  local any = false
+  for _, entry in ipairs(state.entries) do
+    if entry.seq > entry.reset_seq then
+      entry.reset_seq, entry.reset_h, entry.reset_l = entry.seq, entry.net_h, entry.net_l
+      any = true
+    end
+  end
+  return any
+end
+
+local function is_later(a, b)
+  if a.epoch ~= b.epoch then return a.epoch > b.epoch end
+  if a.offset ~= b.offset then return a.offset > b.offset end
+  return a.value > b.value
+end
+
+local function join_parts(state, theirs)
+  local mine = state.parts
+  if
+    mine == nil
+    or theirs.generation > mine.generation
+    or (theirs.generation == mine.generation and less(mine.log_id, theirs.log_id))
+  then
+    state.parts = theirs
+    return true
+  end
+  if theirs.generation ~= mine.generation or theirs.log_id ~= mine.log_id then return false end
+  local grew = false
+  for _, part in ipairs(theirs.list) do
+    local at, found = #mine.list + 1, nil
+    for i, each in ipairs(mine.list) do
+      if each.partition == part.partition then found = i end
+      if each.partition > part.partition then
+        at = i
+        break
+      end
+    end
+    if found == nil then
+      table.insert(mine.list, at, part)
+      grew = true
+    elseif is_later(part, mine.list[found]) then
+      mine.list[found] = part
+      grew = true
+    end
+  end
+  return grew
+end
+
+-- Joins `source` into `target`. Returns whether `target` grew.
+function counters.join(target, source)
+  local grew = false
+  if source.kind > target.kind then
+    target.kind = source.kind
+    grew = true
+  end
+  for _, theirs in ipairs(source.entries) do
+    local mine = entry_of(target, theirs.incarnation)
+    if theirs.seq > mine.seq then
+      mine.seq, mine.net_h, mine.net_l = theirs.seq, theirs.net_h, theirs.net_l
+      grew = true
+    end
+    if theirs.reset_seq > mine.reset_seq then
+      mine.reset_seq, mine.reset_h, mine.reset_l = theirs.reset_seq, theirs.reset_h, theirs.reset_l
+      grew = true
+    end
+  end
+  if source.parts ~= nil and join_parts(target, source.parts) then grew = true end
+  return grew
+end

@@ -1,0 +1,168 @@
+-- What a name holds, read when it is first needed and written when the call ends: nothing is
+-- written before everything of the call has been decided.
+local REPLICA = '_replica:'
+local names = {}
+
+function names.key(tenant, type, name)
+  return tenant .. ':' .. type .. ':' .. name
+end
+
+local function get(slot, type)
+  return redis.call('GET', names.key(slot.tenant, type, slot.name))
+end
+
+function names.counter(slot)
+  if slot.counter == nil then
+    local stored = get(slot, 'counter')
+    local counter = stored and counters.read(record.open(stored)) or counters.empty()
+    slot.sum_h, slot.sum_l = counters.sum(counter)
+    slot.exists = counters.exists(counter)
+    slot.new_counter = not stored
+    -- Increments that are not yet in `counter`: they become one when the call ends.
+    slot.pending, slot.pending_h, slot.pending_l = 0, 0, 0
+    slot.used, slot.ops = {}, {}
+    slot.counter = counter
+  end
+  return slot.counter
+end
+
+function names.set(slot)
+  if slot.set == nil then
+    local stored = get(slot, 'set')
+    local set = stored and sets.read_header(record.open(stored)) or sets.empty()
+    slot.new_set = not stored
+    slot.found, slot.touched = {}, {}
+    slot.set = set
+  end
+  return slot.set
+end
+
+function names.register(slot)
+  if slot.register == nil then
+    local stored = get(slot, 'register')
+    local register = stored and registers.read(record.open(stored)) or registers.empty()
+    slot.new_register = not stored
+    slot.register = register
+  end
+  return slot.register
+end
+
+-- The type that the name holds at the moment; nil: none.
+function names.holds(slot)
+  names.counter(slot)
+  if slot.exists then return 'counter' end
+  if names.set(slot).elements > 0 then return 'set' end
+  if #names.register(slot).versions > 0 then return 'register' end
+  return nil
+end
+
+-- The dots of an element; nil: it does not stand.
+function names.dots(slot, element)
+  local known = slot.found[element]
+  if known == nil then
+    known = false
+    if slot.set.elements > 0 and not slot.cleared then
+      local key = names.key(slot.tenant, 'elements', slot.name)
+      local stored = redis.call('HGET', key, element)
+      if stored then known = sets.read_element(record.open_bare(stored)) end
+    end
+    slot.found[element] = known
+  end
+  return known or nil
+end
+
+-- Replaces an element's dots, and keeps the header's counts in step.
+function names.set_dots(slot, element, list)
+  local set, before = slot.set, names.dots(slot, element)
+  -- Fails, before anything is written, where the key has another type.
+  if next(slot.touched) == nil then
+    redis.call('ZCARD', names.key(slot.tenant, 'members', slot.name))
+  end
+  if before ~= nil then
+    sets.count_digest(set.sum, sets.encode_element(element, before), -1)
+    set.elements, set.bytes = set.elements - 1, set.bytes - #element
+  end
+  if list ~= nil then
+    sets.count_digest(set.sum, sets.encode_element(element, list), 1)
+    set.elements, set.bytes = set.elements + 1, set.bytes + #element
+  end
+  slot.found[element] = list or false
+  slot.touched[element] = true
+  slot.dirty_set = true
+end
+
+function names.clear_set(slot)
+  local set = slot.set
+  set.elements, set.bytes, set.sum = 0, 0, { 0, 0, 0, 0 }
+  slot.cleared, slot.found, slot.touched, slot.dirty_set = true, {}, {}, true
+end
+
+-- What an operation id was used for: {by, stamp}; nil: it is not known.
+function names.op(slot, op_id)
+  local known = slot.used[op_id]
+  if known == nil then
+    known = redis.call('HGET', names.key(slot.tenant, 'ops', slot.name), op_id)
+    slot.used[op_id] = known
+  end
+  return known and tonumber(string.match(known, '^..(%S+) ')) or nil
+end
+
+function names.use_op(slot, op_id, by, stamp)
+  if #slot.ops == 0 then redis.call('LLEN', names.key(slot.tenant, 'op-order', slot.name)) end
+  local value = record.seal_bare(string.format('%.0f', by) .. ' ' .. stamp)
+  slot.used[op_id] = value
+  slot.ops[#slot.ops + 1] = { op_id, value }
+end
+
+local function list_name(slot, type)
+  redis.call('SADD', REPLICA .. 'tenants', slot.tenant)
+  redis.call('ZADD', names.key(slot.tenant, 'names', type), 0, slot.name)
+end
+
+local function write_ops(slot, op_ids_max)
+  if #slot.ops == 0 then return end
+  local key = names.key(slot.tenant, 'ops', slot.name)
+  local order = names.key(slot.tenant, 'op-order', slot.name)
+  for _, op in ipairs(slot.ops) do
+    redis.call('HSET', key, op[1], op[2])
+    redis.call('RPUSH', order, op[1])
+  end
+  for _ = op_ids_max + 1, redis.call('LLEN', order) do
+    redis.call('HDEL', key, redis.call('LPOP', order))
+  end
+end
+
+local function write_set(slot)
+  local key = names.key(slot.tenant, 'elements', slot.name)
+  local order = names.key(slot.tenant, 'members', slot.name)
+  if slot.cleared then redis.call('UNLINK', key, order) end
+  for element in pairs(slot.touched) do
+    local list = slot.found[element]
+    if list then
+      redis.call('HSET', key, element, record.seal_bare(sets.encode_element(element, list)))
+      redis.call('ZADD', order, 0, element)
+    else
+      redis.call('HDEL', key, element)
+      redis.call('ZREM', order, element)
+    end
+  end
+  redis.call('SET', names.key(slot.tenant, 'set', slot.name), record.seal(sets.encode_header(slot.set)))
+  if slot.new_set then list_name(slot, 'set') end
+end
+
+-- Writes what has changed. Returns whether anything had.
+function names.write(slot, op_ids_max)
+  if slot.dirty_counter then
+    local body = counters.encode(slot.counter)
+    redis.call('SET', names.key(slot.tenant, 'counter', slot.name), record.seal(body))
+    if slot.new_counter then list_name(slot, 'counter') end
+    write_ops(slot, op_ids_max)
+  end
+  if slot.dirty_set then write_set(slot) end
+  if slot.dirty_register then
+    local body = registers.encode(slot.register)
+    redis.call('SET', names.key(slot.tenant, 'register', slot.name), record.seal(body))
+    if slot.new_register then list_name(slot, 'register') end
+  end
+  return slot.dirty_counter or slot.dirty_set or slot.dirty_register
+end

@@ -1,0 +1,239 @@
+-- What services/crdt-sync/src/domain/apply.ts does with one command, on the server. A handler gives
+-- a number; {number}: the same with the command's flag raised; a text: a value; false: nothing; or
+-- {code, detail}: a refusal, after which nothing has changed.
+local commands = {}
+local KIND = { [''] = 0, g = 1, pn = 2 }
+
+-- A reader of the call's arguments.
+local function next_of(call)
+  call.at = call.at + 1
+  return call.args[call.at]
+end
+
+local function number_of(call)
+  return tonumber(next_of(call))
+end
+
+local function texts_of(call)
+  local list = {}
+  for i = 1, number_of(call) do list[i] = next_of(call) end
+  return list
+end
+
+-- 16 hex digits; higher than every stamp that this Redis has given before.
+local function stamp_of(call)
+  local last = call.clock or redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
+  local h, l = normal(tonumber(sub(last, 1, 8), 16), tonumber(sub(last, 9, 16), 16) + 1)
+  local following = string.format('%08x%08x', h, l)
+  call.clock = less(following, call.now) and call.now or following
+  call.ticked = true
+  return call.clock
+end
+
+local function wrong_type(slot, type)
+  local holds = names.holds(slot)
+  if holds ~= nil and holds ~= type then return { 'wrong_type', holds } end
+  return nil
+end
+
+local function value_of(slot)
+  if not is_safe(slot.sum_h, slot.sum_l) then return nil end
+  return slot.sum_h * TWO32 + slot.sum_l
+end
+
+local OUT_OF_RANGE = { 'counter_overflow', '' }
+
+local function flush(call, slot)
+  if slot.pending == 0 then return end
+  counters.increment(slot.counter, call.incarnation, slot.pending_h, slot.pending_l, 2)
+  slot.pending, slot.pending_h, slot.pending_l = 0, 0, 0
+end
+
+function commands.increment(call, slot)
+  local by, kind, op_id = number_of(call), KIND[next_of(call)], next_of(call)
+  local counter = names.counter(slot)
+  local refused = not slot.exists and wrong_type(slot, 'counter')
+  if refused then return refused end
+  local meant = kind ~= 0 and kind or (counter.kind ~= 0 and counter.kind or 2)
+  if counter.kind == 3 - meant and (meant == 1 or counters.exists(counter)) then
+    return { 'wrong_kind', counter.kind == 1 and 'g' or 'pn' }
+  end
+  if meant == 1 and by < 0 then return { 'only_grows', '' } end
+  local used = op_id ~= '' and names.op(slot, op_id)
+  if used then
+    if used ~= by then return { 'id_reused', '' } end
+    local value = value_of(slot)
+    return value and { value } or OUT_OF_RANGE
+  end
+  local by_h, by_l = normal(0, by)
+  local h, l = normal(slot.sum_h + by_h, slot.sum_l + by_l)
+  if not is_safe(h, l) then return { 'counter_overflow', 'by' } end
+  if op_id ~= '' then names.use_op(slot, op_id, by, stamp_of(call)) end
+  if counter.kind == 2 then
+    slot.pending = slot.pending + 1
+    slot.pending_h, slot.pending_l = normal(slot.pending_h + by_h, slot.pending_l + by_l)
+  else
+    counters.increment(counter, call.incarnation, by_h, by_l, meant)
+  end
+  slot.sum_h, slot.sum_l = h, l
+  slot.exists, slot.dirty_counter = true, true
+  return value_of(slot)
+end
+
+commands['counter-get'] = function(_, slot)
+  local refused = wrong_type(slot, 'counter')
+  if refused then return refused end
+  local value = value_of(slot)
+  if value == nil then return OUT_OF_RANGE end
+  return slot.exists and { value } or value
+end
+
+local function reset_counter(call, slot)
+  local counter = names.counter(slot)
+  flush(call, slot)
+  if not counters.reset(counter) then return 0 end
+  slot.sum_h, slot.sum_l = counters.sum(counter)
+  slot.exists = counters.exists(counter)
+  slot.dirty_counter = true
+  return 1
+end
+
+local function reset_set(slot)
+  if names.set(slot).elements == 0 then return 0 end
+  names.clear_set(slot)
+  return 1
+end
+
+local function reset_register(slot)
+  local register = names.register(slot)
+  if #register.versions == 0 then return 0 end
+  register.versions = {}
+  slot.dirty_register = true
+  return 1
+end
+
+commands['counter-reset'] = function(call, slot)
+  return wrong_type(slot, 'counter') or reset_counter(call, slot)
+end
+
+commands['part-put'] = function(call, slot)
+  local part = { partition = number_of(call) }
+  local log_id = next_of(call)
+  part.epoch, part.offset, part.value = number_of(call), number_of(call), number_of(call)
+  local replaces = next_of(call) == '1'
+  local counter = names.counter(slot)
+  local refused = not slot.exists and wrong_type(slot, 'counter')
+  if refused then return refused end
+  local generation = 0
+  if counter.parts ~= nil then
+    generation = counter.parts.generation
+    if counter.parts.log_id ~= log_id then
+      if not replaces then return { 'token_of_another_log', counter.parts.log_id } end
+      generation = generation + 1
+    end
+  end
+  flush(call, slot)
+  local delta = counters.empty()
+  delta.parts = { generation = generation, log_id = log_id, list = { part } }
+  local grew = counters.join(counter, delta)
+  if grew then slot.dirty_counter = true end
+  slot.sum_h, slot.sum_l = counters.sum(counter)
+  slot.exists = true
+  local value = value_of(slot)
+  if value == nil then return OUT_OF_RANGE end
+  return grew and { value } or value
+end
+
+commands['set-add'] = function(call, slot)
+  local elements = texts_of(call)
+  local refused = wrong_type(slot, 'set')
+  if refused then return refused end
+  local set = names.set(slot)
+  local fresh, seen, bytes = 0, {}, set.bytes
+  for _, element in ipairs(elements) do
+    if not seen[element] and names.dots(slot, element) == nil then
+      seen[element], fresh, bytes = true, fresh + 1, bytes + #element
+    end
+  end
+  if
+    fresh > 0
+    and (set.elements + fresh > call.set_elements_max or bytes > call.set_bytes_max)
+  then
+    return { 'body_too_large', '' }
+  end
+  for _, element in ipairs(elements) do
+    local dot = { incarnation = call.incarnation }
+    dot.seq = contexts.next(set.context, call.incarnation)
+    names.set_dots(slot, element, { dot })
+  end
+  slot.dirty_set = true
+  return fresh
+end
+
+commands['set-remove'] = function(call, slot)
+  local elements = texts_of(call)
+  local refused = wrong_type(slot, 'set')
+  if refused then return refused end
+  names.set(slot)
+  local removed = 0
+  for _, element in ipairs(elements) do
+    if names.dots(slot, element) ~= nil then
+      names.set_dots(slot, element, nil)
+      removed = removed + 1
+    end
+  end
+  return removed
+end
+
+commands['set-has'] = function(call, slot)
+  local elements = texts_of(call)
+  local refused = wrong_type(slot, 'set')
+  if refused then return refused end
+  names.set(slot)
+  local found = 0
+  for _, element in ipairs(elements) do
+    if names.dots(slot, element) ~= nil then found = found + 1 end
+  end
+  return found
+end
+
+commands['set-get'] = function(_, slot)
+  return wrong_type(slot, 'set') or names.set(slot).elements
+end
+
+commands['set-reset'] = function(_, slot)
+  return wrong_type(slot, 'set') or reset_set(slot)
+end
+
+commands['register-put'] = function(call, slot)
+  local value = next_of(call)
+  local refused = wrong_type(slot, 'register')
+  if refused then return refused end
+  local register, stamp = names.register(slot), stamp_of(call)
+  registers.write(register, {
+    incarnation = call.incarnation,
+    hlc_h = tonumber(sub(stamp, 1, 8), 16),
+    hlc_l = tonumber(sub(stamp, 9, 16), 16),
+    replica = call.replica,
+    value = value,
+  })
+  slot.dirty_register = true
+  return registers.winner(register)
+end
+
+commands['register-get'] = function(_, slot)
+  return wrong_type(slot, 'register') or registers.winner(names.register(slot))
+end
+
+commands['register-reset'] = function(_, slot)
+  return wrong_type(slot, 'register') or reset_register(slot)
+end
+
+commands['reset-any'] = function(call, slot)
+  -- All three are read before the first is changed: one that is damaged must change none.
+  names.counter(slot)
+  names.set(slot)
+  names.register(slot)
+  local any = reset_counter(call, slot) + reset_set(slot) + reset_register(slot)
+  return any > 0 and 1 or 0
+end

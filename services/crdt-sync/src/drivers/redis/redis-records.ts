@@ -1,0 +1,76 @@
+import { hash } from 'node:crypto';
+import { MemplaneError } from '@memplane/contracts';
+import { decodeContext, type OpRecord } from '@memplane/crdt';
+import type { IncarnationRecord, SetHeader } from '../../domain/port.ts';
+
+/**
+ * A stored value, as `lua/1-bytes.lua` seals it: format version, length of the key id and the key
+ * id (none yet), 32 hex digits of the SHA-1 of the body, the body. The body of a counter or
+ * register is its canonical encoding.
+ */
+const FORMAT_VERSION = 1;
+const CHECKSUM_DIGITS = 32;
+
+export interface OpenedRecord {
+  readonly body: Buffer;
+  /** Whether the body is the one that was written. */
+  readonly isIntact: boolean;
+  readonly checksum: string;
+}
+
+export function openRecord(record: Buffer): OpenedRecord {
+  const rest = openBare(record);
+  const body = rest.subarray(CHECKSUM_DIGITS);
+  const checksum = rest.toString('latin1', 0, CHECKSUM_DIGITS);
+  return { body, checksum, isIntact: checksumOf(body) === checksum };
+}
+
+/** One without a checksum of its own. */
+export function openBare(record: Buffer): Buffer {
+  if (record[0] !== FORMAT_VERSION) throw damaged(`format version ${record[0]}`);
+  return record.subarray(2 + (record[1] ?? 0));
+}
+
+export function sealBare(body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([FORMAT_VERSION, 0]), body]);
+}
+
+export function checksumOf(body: Uint8Array): string {
+  return hash('sha1', body, 'hex').slice(0, CHECKSUM_DIGITS);
+}
+
+/** A set's header; its sum is that of the elements' checksums, not of their digests. */
+export function readHeader(body: Buffer): Omit<SetHeader, 'elementsDigest'> & { sum: string } {
+  if (body.length < 48) throw damaged('a set is cut short');
+  return {
+    elements: body.readDoubleBE(0),
+    elementBytes: body.readDoubleBE(8),
+    sum: body.toString('latin1', 16, 48),
+    context: decodeContext(body.subarray(48)),
+  };
+}
+
+export function readOp(record: Buffer): OpRecord {
+  const [by, hlc] = readPair(record);
+  return { by, hlc };
+}
+
+export function readIncarnation(incarnation: string, record: Buffer): IncarnationRecord {
+  const [commits, hlc] = readPair(record);
+  return { incarnation, commits, hlc };
+}
+
+/** 16 hex digits, as the functions compare stamps. */
+export function stampText(hlc: bigint): string {
+  return hlc.toString(16).padStart(16, '0');
+}
+
+function readPair(record: Buffer): [number, bigint] {
+  const match = /^(-?\d{1,16}) ([0-9a-f]{16})$/.exec(openBare(record).toString('latin1'));
+  if (match === null) throw damaged('a pair of numbers');
+  return [Number(match[1]), BigInt(`0x${match[2]}`)];
+}
+
+export function damaged(what: string): MemplaneError {
+  return new MemplaneError('storage_damaged', `A value stored in Redis is damaged: ${what}.`);
+}

@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '@memplane/runtime';
+import type { CrdtSyncConfig } from '../../config.ts';
+import type { CrdtStorage } from '../../domain/storage.ts';
+import { RedisConnection } from './connection.ts';
+import { RedisAlerts } from './redis-alerts.ts';
+import { RedisExecutor } from './redis-executor.ts';
+import { RedisStore } from './redis-store.ts';
+
+/**
+ * A Redis that several instances of the service share.
+ * @throws MemplaneError `storage_unavailable` where none is usable within `redisStartTimeoutMs`
+ */
+export async function openRedisStorage(
+  config: CrdtSyncConfig & { readonly redisUrl: string },
+  options: { readonly now: () => number; readonly logger: Logger },
+): Promise<CrdtStorage> {
+  const connection = await RedisConnection.open(
+    {
+      url: config.redisUrl,
+      password: config.redisPassword,
+      connectTimeoutMs: config.redisConnectTimeoutMs,
+      commandTimeoutMs: config.redisCommandTimeoutMs,
+      reconnect_delay_ms_max: config.redis_reconnect_delay_ms_max,
+      appendfsync: config.redisAppendfsync,
+      logger: options.logger,
+    },
+    config.redisStartTimeoutMs,
+  );
+  const store = new RedisStore(connection, config.op_ids_per_counter_max);
+  const executor = new RedisExecutor({
+    ...config,
+    connection,
+    store,
+    now: options.now,
+    batch_commands_max: config.redis_batch_commands_max,
+    call_elements_max: config.redis_call_elements_max,
+    newIncarnation: () => randomBytes(16).toString('hex'),
+  });
+  const describe = () => ({
+    redis: connection.session?.facts ?? { failure: connection.failure?.message },
+  });
+  return {
+    store,
+    alerts: new RedisAlerts(store, config.instance),
+    executor,
+    describe,
+    get appendfsync() {
+      return connection.session?.facts.appendfsync ?? 'unknown';
+    },
+  };
+}

@@ -1,0 +1,290 @@
+import {
+  addDigests,
+  type Dot,
+  decodeCounter,
+  decodeElement,
+  decodeRegister,
+  encodeContext,
+  encodeCounter,
+  encodeRegister,
+  encodeSet,
+  formatDigest,
+  type OpRecord,
+  recordDigest,
+} from '@memplane/crdt';
+import {
+  type Change,
+  type Commit,
+  CRDT_TYPES,
+  type CrdtStore,
+  type CrdtType,
+  type IncarnationRecord,
+  type ListedName,
+  type LoadedName,
+  type Page,
+  type Ref,
+  type SetHeader,
+  type VerifiedValue,
+} from '../../domain/port.ts';
+import { CallNames, headerWords } from './call-codec.ts';
+import type { RedisConnection, Reply } from './connection.ts';
+import * as records from './redis-records.ts';
+
+const INCARNATIONS = '_replica:incarnations';
+const TENANTS = '_replica:tenants';
+const VERIFY_PAGE_NAMES = 64;
+
+type Word = string | Buffer;
+
+/**
+ * One replica's CRDTs in a Redis that several processes write to. Commands go through
+ * `RedisExecutor`; here are the reads, and `commit`, which joins deltas on the server and therefore
+ * needs nothing that was loaded before.
+ */
+export class RedisStore implements CrdtStore {
+  readonly opIdsMax: number;
+  readonly #redis: RedisConnection;
+
+  constructor(redis: RedisConnection, opIdsMax: number) {
+    this.#redis = redis;
+    this.opIdsMax = opIdsMax;
+  }
+
+  /** A set's digest is computed from its elements, all of which are read. */
+  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
+    if (refs.length === 0) return [];
+    const wanted = refs.flatMap((ref) => CRDT_TYPES.map((type) => keyOf(type, ref)));
+    const found = list(await this.#redis.command(['MGET', ...wanted]));
+    return Promise.all(
+      refs.map(async (ref, index) => {
+        const [counter, set, register] = found.slice(index * 3, index * 3 + 3);
+        return {
+          counter: counter ? decodeCounter(body(counter)) : undefined,
+          set: set ? await this.#header(ref) : undefined,
+          register: register ? decodeRegister(body(register)) : undefined,
+        };
+      }),
+    );
+  }
+
+  async loadElements(
+    wants: readonly { readonly ref: Ref; readonly element: string }[],
+  ): Promise<(readonly Dot[] | undefined)[]> {
+    const words = wants.flatMap(({ ref, element }) => [keyOf('elements', ref), element]);
+    const found = list(await this.#redis.call('fields', words));
+    return found.map((record) =>
+      record ? decodeElement(records.openBare(bytes(record))).dots : undefined,
+    );
+  }
+
+  async loadOps(
+    wants: readonly { readonly ref: Ref; readonly opId: string }[],
+  ): Promise<(OpRecord | undefined)[]> {
+    const words = wants.flatMap(({ ref, opId }) => [keyOf('ops', ref), opId]);
+    const found = list(await this.#redis.call('fields', words));
+    return found.map((record) => (record ? records.readOp(bytes(record)) : undefined));
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    const names = new CallNames();
+    const changes = commit.changes.flatMap((change) => [
+      change.type,
+      names.placeOf(change.ref.tenant, change.ref.name),
+      ...deltaWords(change),
+    ]);
+    const stamp = records.stampText(commit.hlc);
+    const header = headerWords(
+      {
+        incarnation: commit.incarnation,
+        replicaId: '',
+        now: stamp,
+        set_elements_max: 0,
+        set_bytes_max: 0,
+        opIdsMax: this.opIdsMax,
+      },
+      names,
+    );
+    const counts = [String(commit.number), stamp, String(commit.changes.length)];
+    await this.#redis.call('join', [...header, ...counts, ...changes]);
+  }
+
+  async elements(ref: Ref, page: Page): Promise<string[]> {
+    const range = [keyOf('members', ref), after(page), '+', 'LIMIT', '0', String(page.limit)];
+    const found = list(await this.#redis.command(['ZRANGEBYLEX', ...range]));
+    return found.map((element) => bytes(element).toString());
+  }
+
+  async list(tenant: string, type: CrdtType, page: Page): Promise<ListedName[]> {
+    const rows = await this.#rows(tenant, type, page);
+    return Promise.all(
+      rows.map(async ({ name, record }) => {
+        if (type === 'counter') return { name, counter: decodeCounter(body(record)) };
+        if (type === 'register') return { name, register: decodeRegister(body(record)) };
+        const set = await this.#header({ tenant, name });
+        return set === undefined ? { name } : { name, set };
+      }),
+    );
+  }
+
+  async incarnations(): Promise<IncarnationRecord[]> {
+    const flat = list(await this.#redis.command(['HGETALL', INCARNATIONS]));
+    return pairs(flat).map(([incarnation, record]) =>
+      records.readIncarnation(incarnation.toString(), record),
+    );
+  }
+
+  /** Each value as of one moment; there is no one moment for all. */
+  async *verify(): AsyncGenerator<VerifiedValue> {
+    const tenants = list(await this.#redis.command(['SMEMBERS', TENANTS]))
+      .map(String)
+      .sort();
+    for (const tenant of tenants) {
+      for (const type of CRDT_TYPES) {
+        let page: Page = { after: undefined, limit: VERIFY_PAGE_NAMES };
+        for (;;) {
+          const rows = await this.#rows(tenant, type, page);
+          for (const { name, record } of rows) {
+            const value = { tenant, type, name };
+            yield { ...value, ...(await this.#digests(value, record)) };
+          }
+          const last = rows.at(-1)?.name;
+          if (rows.length < VERIFY_PAGE_NAMES) break;
+          page = { ...page, after: last };
+        }
+      }
+    }
+  }
+
+  /** Reads the alerts that each instance has written, by the instance's name. */
+  async loadAlertLists(): Promise<Map<string, Buffer>> {
+    const flat = list(await this.#redis.command(['HGETALL', ALERTS]));
+    return new Map(pairs(flat).map(([name, record]) => [name.toString(), record]));
+  }
+
+  async saveAlertList(instance: string, alerts: Buffer): Promise<void> {
+    await this.#redis.command(['HSET', ALERTS, instance, alerts]);
+  }
+
+  close(): Promise<void> {
+    return this.#redis.close();
+  }
+
+  async #rows(
+    tenant: string,
+    type: CrdtType,
+    page: Page,
+  ): Promise<{ name: string; record: Buffer | null }[]> {
+    const flat = list(
+      await this.#redis.call('list', [tenant, type, after(page), String(page.limit)]),
+    );
+    const rows: { name: string; record: Buffer | null }[] = [];
+    for (let i = 0; i < flat.length; i += 2) {
+      rows.push({ name: String(flat[i]), record: flat[i + 1] ? bytes(flat[i + 1]) : null });
+    }
+    return rows;
+  }
+
+  async #digests(
+    { tenant, type, name }: { tenant: string; type: CrdtType; name: string },
+    record: Buffer | null,
+  ): Promise<{ stored: string; computed: string }> {
+    if (record === null) return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
+    if (type === 'set') return this.#setDigests({ tenant, name });
+    const opened = records.openRecord(record);
+    const computed = formatDigest(recordDigest(opened.body));
+    return { stored: opened.isIntact ? computed : opened.checksum, computed };
+  }
+
+  async #setDigests(ref: Ref): Promise<{ stored: string; computed: string }> {
+    const set = await this.#wholeSet(ref);
+    if (set === undefined) return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
+    const { opened, header, elements, members } = set;
+    let sum = 0n;
+    for (const [, record] of elements) {
+      sum = addDigests(sum, BigInt(`0x${records.checksumOf(records.openBare(record))}`));
+    }
+    const isIntact =
+      opened.isIntact &&
+      formatDigest(sum) === header.sum &&
+      elements.length === header.elements &&
+      Number(members) === header.elements;
+    const computed = formatDigest(
+      addDigests(recordDigest(encodeContext(header.context)), digestOf(elements)),
+    );
+    return { stored: isIntact ? computed : opened.checksum, computed };
+  }
+
+  async #header(ref: Ref): Promise<SetHeader | undefined> {
+    const set = await this.#wholeSet(ref);
+    if (set === undefined) return undefined;
+    const { elements, elementBytes, context } = set.header;
+    return { context, elements, elementBytes, elementsDigest: digestOf(set.elements) };
+  }
+
+  async #wholeSet(ref: Ref) {
+    const [record, flat, members] = list(await this.#redis.call('set', [ref.tenant, ref.name]));
+    if (!record) return undefined;
+    const opened = records.openRecord(bytes(record));
+    const header = records.readHeader(opened.body);
+    return { opened, header, elements: pairs(list(flat)), members };
+  }
+}
+
+const ALERTS = '_replica:alerts';
+
+function keyOf(what: string, { tenant, name }: Ref): string {
+  return `${tenant}:${what}:${name}`;
+}
+
+/** Where a range of texts in order begins. */
+function after(page: Page): string {
+  return page.after === undefined ? '-' : `(${page.after}`;
+}
+
+function digestOf(elements: readonly (readonly [Buffer, Buffer])[]): bigint {
+  let digest = 0n;
+  for (const [, record] of elements) {
+    digest = addDigests(digest, recordDigest(records.openBare(record)));
+  }
+  return digest;
+}
+
+function deltaWords(change: Change): Word[] {
+  switch (change.type) {
+    case 'counter': {
+      const ops = change.ops.flatMap(({ opId, record: { by, hlc } }) => [
+        opId,
+        String(by),
+        records.stampText(hlc),
+      ]);
+      return [Buffer.from(encodeCounter(change.delta)), String(change.ops.length), ...ops];
+    }
+    case 'register':
+      return [Buffer.from(encodeRegister(change.delta))];
+    case 'set': {
+      const touched = [...change.touched.keys()];
+      const all = change.cleared ? '1' : '0';
+      return [Buffer.from(encodeSet(change.delta)), all, String(touched.length), ...touched];
+    }
+  }
+}
+
+function body(record: Reply | undefined): Buffer {
+  return records.openRecord(bytes(record)).body;
+}
+
+function bytes(reply: Reply | undefined): Buffer {
+  if (!Buffer.isBuffer(reply)) throw records.damaged('an answer is no text');
+  return reply;
+}
+
+function list(reply: Reply | undefined): readonly Reply[] {
+  if (!Array.isArray(reply)) throw records.damaged('an answer is no list');
+  return reply;
+}
+
+function pairs(flat: readonly Reply[]): [Buffer, Buffer][] {
+  const found: [Buffer, Buffer][] = [];
+  for (let i = 0; i < flat.length; i += 2) found.push([bytes(flat[i]), bytes(flat[i + 1])]);
+  return found;
+}

@@ -1,0 +1,55 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createLogger } from '@memplane/runtime';
+import { redisPlan, ServerProcess } from '@memplane/stack';
+import { RedisConnection, type RedisConnectionOptions } from './connection.ts';
+
+/** A real Redis of a test's own. */
+export class TestRedis implements AsyncDisposable {
+  readonly server: ServerProcess;
+  readonly url: string;
+  readonly #dir: string;
+  readonly #connections: RedisConnection[] = [];
+
+  private constructor(server: ServerProcess, dir: string, port: number) {
+    this.server = server;
+    this.#dir = dir;
+    this.url = `redis://127.0.0.1:${port}`;
+  }
+
+  static readonly password = 'a-secret';
+
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<TestRedis> {
+    const dir = mkdtempSync(path.join(tmpdir(), 'memplane-redis-'));
+    const plan = await redisPlan({ dir, password: TestRedis.password, settings });
+    return new TestRedis(await ServerProcess.start(plan), dir, plan.port);
+  }
+
+  async connect(
+    options: Partial<RedisConnectionOptions> = {},
+    startTimeoutMs = 10_000,
+  ): Promise<RedisConnection> {
+    const connection = await RedisConnection.open(
+      {
+        url: this.url,
+        password: TestRedis.password,
+        connectTimeoutMs: 2_000,
+        commandTimeoutMs: 2_000,
+        reconnect_delay_ms_max: 200,
+        appendfsync: 'everysec',
+        logger: createLogger('test', 'silent'),
+        ...options,
+      },
+      startTimeoutMs,
+    );
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.#connections) await connection.close();
+    await this.server.kill();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
