@@ -180,20 +180,32 @@ export class Archive implements RecordArchive {
     opened: ArchivedPartition,
     offset: number,
   ): Promise<LogRecord[]> {
-    if (offset < opened.start) return [];
-    // Another owner may have written it since.
-    if (opened.cover.holding(offset).length === 0) opened.cover = await this.#list(partition);
+    // What is not there, or not any more, another owner may have written or removed: look again.
+    for (const isLast of [false, true]) {
+      if (offset < opened.start) return [];
+      const records = await this.#try(partition, opened.cover.holding(offset));
+      if (records !== undefined) return records;
+      if (!isLast) opened.cover = await this.#list(partition);
+    }
+    return [];
+  }
+
+  /** The records of one of the segments; undefined when none of them is there. */
+  async #try(
+    partition: number,
+    segments: readonly SegmentName[],
+  ): Promise<LogRecord[] | undefined> {
     let failure: unknown;
-    for (const { name } of opened.cover.holding(offset)) {
+    for (const { name } of segments) {
       try {
         return await this.#load(name, partition);
       } catch (error) {
-        failure ??= error;
+        const isGone = error instanceof MemplaneError && error.code === 'not_found';
+        if (!isGone) failure ??= error;
       }
     }
-    // What was removed meanwhile is no damage.
-    if (failure !== undefined && offset >= opened.start) throw failure;
-    return [];
+    if (failure !== undefined) throw failure;
+    return undefined;
   }
 
   async #list(partition: number): Promise<SegmentCover> {
