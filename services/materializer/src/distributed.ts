@@ -1,8 +1,17 @@
 import { type BlobStore, FileBlobStore } from '@memplane/blob-store';
+import { TOPICS } from '@memplane/contracts';
 import { type LogReader, openEmbeddedReader } from '@memplane/event-log';
-import { createHttpInvoker, type Env, type Invoker } from '@memplane/runtime';
-import { createDaprInvoker, readSidecarConfig } from '@memplane/runtime/dapr';
+import { ConfigError, createHttpInvoker, type Env, type Invoker } from '@memplane/runtime';
+import {
+  createDaprInvoker,
+  DaprPublisher,
+  DaprSecrets,
+  readSidecarConfig,
+  type SidecarConfig,
+  waitForSidecar,
+} from '@memplane/runtime/dapr';
 import { type MaterializerConfig, peerTokenOf, peerUrlOf, serviceUrls } from './config.ts';
+import type { ViewTopic } from './domain/publishing.ts';
 import { HttpPeers } from './drivers/http-peers.ts';
 import { createMaterializer, type Materializer, type MaterializerContext } from './service.ts';
 
@@ -17,9 +26,16 @@ export async function openDistributed(
   config: MaterializerConfig,
   env: Env,
 ): Promise<OpenedService> {
-  const invoker = invokerOf(config, env);
-  const blobStore = await blobStoreOf(config);
-  const shared = { invoker, ...(blobStore === undefined ? {} : { blobStore }) };
+  const sidecar = readSidecarConfig(env);
+  const invoker = invokerOf(config, sidecar);
+  const blobStore = await blobStoreOf(config, sidecar);
+  const viewTopic =
+    sidecar === undefined || !config.viewsPublishing ? undefined : viewTopicOf(sidecar);
+  const shared = {
+    invoker,
+    ...(blobStore === undefined ? {} : { blobStore }),
+    ...(viewTopic === undefined ? {} : { viewTopic }),
+  };
   const { logReader, context, close } =
     config.kafkaBrokers === undefined
       ? await onEmbeddedLog(config)
@@ -70,8 +86,7 @@ async function onKafka(config: MaterializerConfig, brokers: string): Promise<Ope
   };
 }
 
-function invokerOf(config: MaterializerConfig, env: Env): Invoker {
-  const sidecar = readSidecarConfig(env);
+function invokerOf(config: MaterializerConfig, sidecar: SidecarConfig | undefined): Invoker {
   if (sidecar !== undefined) return createDaprInvoker(sidecar);
   const { token } = config;
   const headers: Record<string, string> =
@@ -79,6 +94,45 @@ function invokerOf(config: MaterializerConfig, env: Env): Invoker {
   return createHttpInvoker(serviceUrls(config), { headers });
 }
 
-async function blobStoreOf({ blobDir }: MaterializerConfig): Promise<BlobStore | undefined> {
-  return blobDir === undefined ? undefined : await FileBlobStore.open(blobDir);
+function viewTopicOf(sidecar: SidecarConfig): ViewTopic {
+  const publisher = new DaprPublisher(sidecar);
+  return {
+    async publish(views, timeoutMs) {
+      const entries = views.map(({ key, json }) => ({ key, value: JSON.parse(json.toString()) }));
+      await publisher.publish(TOPICS.views, entries, { timeoutMs });
+    },
+  };
+}
+
+const SIDECAR_TIMEOUT_MS = 60_000;
+/** Nobody takes so long for one blob. */
+const UNFINISHED_AGE_MS = 24 * 60 * 60_000;
+
+async function blobStoreOf(
+  config: MaterializerConfig,
+  sidecar: SidecarConfig | undefined,
+): Promise<BlobStore | undefined> {
+  const { blobDir, s3Endpoint: endpoint, s3Bucket: bucket, s3Region: region } = config;
+  if (endpoint === undefined) {
+    return blobDir === undefined ? undefined : await FileBlobStore.open(blobDir);
+  }
+  if (sidecar === undefined) {
+    throw new ConfigError('with MEMPLANE_S3_ENDPOINT, a sidecar is needed for its keys');
+  }
+  await waitForSidecar(sidecar, SIDECAR_TIMEOUT_MS);
+  const secrets = new DaprSecrets(sidecar);
+  const [accessKey, secretKey] = await Promise.all(
+    ['s3-access-key', 's3-secret-key'].map((name) => secrets.get(name)),
+  );
+  // Only where it is asked for: the client takes long to load.
+  const { S3BlobStore } = await import('@memplane/blob-store/s3');
+  const store = await S3BlobStore.open({
+    endpoint,
+    bucket,
+    region,
+    accessKey: accessKey ?? '',
+    secretKey: secretKey ?? '',
+  });
+  await store.recover(UNFINISHED_AGE_MS, Date.now());
+  return store;
 }

@@ -10,6 +10,8 @@ export interface Metrics {
   readonly applyDuration: Histogram;
   /** From an event's stamp to its being visible, for the last of each batch. */
   readonly visibleAfter: Histogram;
+  /** Views sent to `memory-views`, by `outcome`. */
+  readonly published: Counter;
   /** Calls to crdt-sync by `outcome`. */
   readonly counterCalls: Counter;
   /** Events of the history that were removed, since they were too old. */
@@ -52,6 +54,7 @@ export function createMetrics(meter: Meter, shards: Iterable<Shard>): Metrics {
     applyDuration: histogram('memplane.view.apply.duration', 's', SECONDS),
     visibleAfter: histogram('memplane.view.visible_after', 's', SECONDS),
     pruned: meter.createCounter('memplane.view.history.pruned', { unit: '{event}' }),
+    published: meter.createCounter('memplane.view.published', { unit: '{view}' }),
     counterCalls: meter.createCounter('memplane.view.counter.calls', { unit: '{call}' }),
   };
 }

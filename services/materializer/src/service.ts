@@ -20,6 +20,7 @@ import {
   type Telemetry,
 } from '@memplane/runtime';
 import { type MaterializerConfig, peerTokenOf } from './config.ts';
+import type { ViewTopic } from './domain/publishing.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
@@ -32,6 +33,7 @@ import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
+import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Peers } from './peers.ts';
@@ -66,6 +68,8 @@ export interface MaterializerContext {
   readonly logAdmin?: LogAdmin;
   /** For derived counters; without it they are kept and not sent. */
   readonly invoker?: Invoker;
+  /** Where changed views are published; without it they are only in the feed. */
+  readonly viewTopic?: ViewTopic;
   /** For the archive and the shards' snapshots; without it there are none. */
   readonly blobStore?: BlobStore;
   readonly logger?: Logger;
@@ -128,6 +132,7 @@ class MaterializerService implements Materializer {
   readonly #metrics: Metrics;
   readonly #follower: Follower;
   readonly #counters: CounterPublisher | undefined;
+  readonly #views: ViewPublisher | undefined;
   readonly #archive: ArchiveService | undefined;
   readonly #pruner: HistoryPruner;
   readonly #replays: ReplayJobs;
@@ -151,6 +156,7 @@ class MaterializerService implements Materializer {
     if (archive !== undefined) observeArchive(parts.telemetry, archive);
     this.#metrics = createMetrics(parts.telemetry.meter, this.#shards);
     this.#counters = this.#createCounters(config, context.invoker);
+    this.#views = this.#createViews(plane, config, context.viewTopic);
     this.#follower = this.#createFollower(config, context);
     this.#host = this.#createHost(config, context);
     this.#pruner = new HistoryPruner(
@@ -215,6 +221,7 @@ class MaterializerService implements Materializer {
     await this.#offsets?.stop();
     await this.#ownership.close();
     await this.#peerServer?.stop();
+    await this.#views?.stop();
     await this.#follower.stop();
     await this.#counters?.stop();
     await this.#store.close();
@@ -236,6 +243,21 @@ class MaterializerService implements Materializer {
     });
   }
 
+  #createViews(
+    plane: Plane,
+    config: MaterializerConfig,
+    topic: ViewTopic | undefined,
+  ): ViewPublisher | undefined {
+    if (topic === undefined) return undefined;
+    const { published } = this.#metrics;
+    const views = new ViewPublisher(
+      { plane, topic, logger: this.#logger, views: published },
+      config,
+    );
+    observeViews(this.#telemetry, this.#shards, views);
+    return views;
+  }
+
   #createHost(
     config: MaterializerConfig,
     { logReader, blobStore, peers }: MaterializerContext,
@@ -248,7 +270,15 @@ class MaterializerService implements Materializer {
       log: logReader,
       shards: this.#shards,
       limit: new WaitLimit(config.waiting_reads_max),
-      follower: this.#follower,
+      follower: {
+        add: (shard) => {
+          this.#follower.add(shard);
+          this.#views?.add(shard);
+        },
+        remove: async (shard) => {
+          await Promise.all([this.#follower.remove(shard), this.#views?.remove(shard)]);
+        },
+      },
       load: async (partition) => {
         const own = await store.loadShard(info, partition);
         if (snapshots === undefined) return own;
@@ -282,7 +312,10 @@ class MaterializerService implements Materializer {
         guard: new StorageGuard(this.#store),
         readArchive: (partition, from) => this.#readArchive(partition, from, config),
         logger: this.#logger,
-        onApplied: (_shard, batch, startedAt) => this.#applied(batch, startedAt),
+        onApplied: (shard, batch, startedAt) => {
+          this.#applied(batch, startedAt);
+          this.#views?.notify(shard);
+        },
         onDamaged: (shard, problem) => this.#damaged(shard, problem),
       },
       settings,
@@ -387,6 +420,18 @@ function observeArchive({ meter }: Telemetry, archive: ArchiveService): void {
   meter
     .createObservableGauge('memplane.archive.lag', { unit: 'By', description })
     .addCallback((result) => result.observe(archive.lagBytes));
+}
+
+function observeViews({ meter }: Telemetry, shards: ShardSet, views: ViewPublisher): void {
+  const description = 'Events that are applied and whose changes are not published yet.';
+  meter
+    .createObservableGauge('memplane.view.publish.lag', { unit: '{event}', description })
+    .addCallback((result) => {
+      for (const shard of shards) {
+        const attributes = { 'messaging.destination.partition.id': shard.partition };
+        result.observe(views.lagOf(shard), attributes);
+      }
+    });
 }
 
 function routesOf(plane: Plane, owner: string): Route[] {

@@ -86,6 +86,10 @@ export class MemoryLog implements LogReader {
     if (record !== undefined) records[offset] = { ...record, value };
   }
 
+  length(partition: number): number {
+    return this.#partitions[partition]?.length ?? 0;
+  }
+
   async bounds(partition: number): Promise<LogBounds> {
     return { start: 0, end: this.#partitions[partition]?.length ?? 0 };
   }

@@ -34,6 +34,14 @@ export const viewFeedLineSchema = z
       memories: z.array(z.unknown()),
       sequence: z.number().int().min(1),
       hlc: z.string(),
+      tooLarge: z
+        .literal(true)
+        .optional()
+        .meta({
+          description:
+            'Of messages alone: attributes and memories are left out, since none has room for them. ' +
+            'Read the view from the materializer.',
+        }),
     }),
   })
   .meta({ id: 'ViewFeedLine' });

@@ -34,6 +34,11 @@ function onOneLine(json: Buffer): Buffer {
   return Buffer.from(JSON.stringify(JSON.parse(json.toString())));
 }
 
+/** The line of a view, with the key of its entity. */
+export interface ViewLine extends FeedLine {
+  readonly key: string;
+}
+
 /** What the line of a view is made of; `attributes` and `memories` are JSON already. */
 export interface ViewChange {
   readonly logId: string;
@@ -50,14 +55,21 @@ export interface ViewChange {
   readonly hlc: bigint;
 }
 
-export function viewLine(change: ViewChange): FeedLine {
+export function viewLine(change: ViewChange): ViewLine {
   const { partition, offset, epoch, logId, ownerEpoch, key, tenant, entity } = change;
   const position = JSON.stringify({ partition, offset, epoch, logId, ownerEpoch, key });
   const view =
     `{"entity":${JSON.stringify(entity)},"tenant":${JSON.stringify(tenant)},` +
     `"attributes":${change.attributes},"memories":${change.memories},` +
     `"sequence":${change.sequence},"hlc":"${formatHlc(change.hlc)}"}`;
-  return { offset, json: Buffer.from(`${position.slice(0, -1)},"view":${view}}`) };
+  return { offset, key, json: Buffer.from(`${position.slice(0, -1)},"view":${view}}`) };
+}
+
+/** In place of a view that no message has room for: that it has changed, and where to read it. */
+export function viewTooLarge(line: ViewLine): ViewLine {
+  const parsed = JSON.parse(line.json.toString()) as { view: Record<string, unknown> };
+  const view = { ...parsed.view, attributes: {}, memories: [], tooLarge: true };
+  return { ...line, json: Buffer.from(JSON.stringify({ ...parsed, view })) };
 }
 
 /** Writes lines in the format asked for, one chunk for all of them. */

@@ -20,6 +20,7 @@ import { DEFAULT_TENANT } from '@memplane/contracts';
  * | `y` | path value entity 0x00 from | former attribute: until which offset |
  * | `b` | offset (last of a batch) | its records: offset, running stamp, entity (also the outbox) |
  * | `t` | stamp, offset | nothing: finds a batch by its newest stamp |
+ * | `o` | | up to which offset changed views are published |
  * | `s` | | the shard's record: applied offset, newest stamp, derived counters |
  * | `p` | | how far removing the history before the start has come; gone when it is done |
  *
@@ -28,7 +29,7 @@ import { DEFAULT_TENANT } from '@memplane/contracts';
  */
 export const PLANE = '_plane';
 
-export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 's' | 'p';
+export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 'o' | 's' | 'p';
 
 /** History rows: the event itself, and, after it in key order, the state that it led to. */
 export const EVENT_KIND = '\x00';
@@ -205,6 +206,10 @@ export class ShardKeys {
 
   stamp(hlc: bigint, lastOffset: number): string {
     return this.table('t') + stampText(hlc) + offsetText(lastOffset);
+  }
+
+  published(): string {
+    return this.table('o');
   }
 
   shard(): string {

@@ -81,10 +81,6 @@ export class ArchiveService {
     return this.#archiver.lagBytes;
   }
 
-  lagBytesOf(partition: number): number {
-    return this.#archiver.lagBytesOf(partition);
-  }
-
   /** Archives all there is, and publishes snapshots of all shards: for operators and tests. */
   async flush(): Promise<void> {
     for (const partition of await this.#openAll()) await this.#publish(partition);

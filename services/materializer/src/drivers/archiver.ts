@@ -78,14 +78,10 @@ export class Archiver {
   /** Estimated bytes of events in the log that are not archived yet, over all partitions here. */
   get lagBytes(): number {
     let bytes = 0;
-    for (const partition of this.#progress.keys()) bytes += this.lagBytesOf(partition);
+    for (const [partition, { eventBytes, end }] of this.#progress) {
+      bytes += Math.max(0, end - this.#archivedEnd(partition)) * eventBytes;
+    }
     return bytes;
-  }
-
-  lagBytesOf(partition: number): number {
-    const progress = this.#progress.get(partition);
-    if (progress === undefined) return 0;
-    return Math.max(0, progress.end - this.#archivedEnd(partition)) * progress.eventBytes;
   }
 
   /**

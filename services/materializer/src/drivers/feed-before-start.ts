@@ -1,4 +1,4 @@
-import { eventLine, type FeedLine } from '../domain/feed.ts';
+import { eventLine, type FeedLine, type ViewLine } from '../domain/feed.ts';
 import { entityOfHeadKey, toKey } from '../domain/keys.ts';
 import { decodeHead, decodeHistory, decodeMemory, decodeUntil } from '../domain/rows.ts';
 import { inSnapshot, type Plane } from '../reads/plane.ts';
@@ -10,7 +10,10 @@ import type { ViewReader } from './view-reader.ts';
 const EVENTS_PER_READ = 16;
 
 /** Makes the lines of some rows. */
-type LinesOf = (reader: ViewReader, rows: readonly PlacedRow[]) => Promise<FeedLine[]>;
+type LinesOf<Line extends FeedLine> = (
+  reader: ViewReader,
+  rows: readonly PlacedRow[],
+) => Promise<Line[]>;
 
 /**
  * What a feed gives of the offsets before the start of the history: of the events those that brought
@@ -35,17 +38,22 @@ export class FeedBeforeStart {
     );
   }
 
-  views(partition: number, from: number, bytesMax: number, linesOf: LinesOf): Promise<FeedStep> {
+  views(
+    partition: number,
+    from: number,
+    bytesMax: number,
+    linesOf: LinesOf<ViewLine>,
+  ): Promise<FeedStep<ViewLine>> {
     return this.#step(partition, from, bytesMax, viewTables, linesOf);
   }
 
-  #step(
+  #step<Line extends FeedLine>(
     partition: number,
     from: number,
     bytesMax: number,
     tables: typeof eventTables,
-    linesOf: LinesOf,
-  ): Promise<FeedStep> {
+    linesOf: LinesOf<Line>,
+  ): Promise<FeedStep<Line>> {
     return inSnapshot(this.#plane, async (reader) => {
       const { historyStart, tenants } = this.#plane.shards.at(partition).record;
       if (this.#next !== from || this.#start !== historyStart) {
@@ -56,7 +64,7 @@ export class FeedBeforeStart {
         this.#start = historyStart;
       }
       const { rows, isFull } = this.#selection;
-      const lines: FeedLine[] = [];
+      const lines: Line[] = [];
       let bytes = 0;
       while (this.#at < rows.length && bytes < bytesMax) {
         const part = rows.slice(this.#at, this.#at + EVENTS_PER_READ);

@@ -1,6 +1,6 @@
 import { DEFAULT_TENANT, MemplaneError, partitionKey, TOPICS } from '@memplane/contracts';
 import type { LogReadOptions, LogRecord } from '@memplane/event-log';
-import { eventLine, type FeedLine, viewLine } from '../domain/feed.ts';
+import { eventLine, type FeedLine, type ViewLine, viewLine } from '../domain/feed.ts';
 import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
 import { decodeHead, type Head } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
@@ -16,8 +16,8 @@ export interface RecordArchive {
   read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]>;
 }
 
-export interface FeedStep {
-  readonly lines: readonly FeedLine[];
+export interface FeedStep<Line extends FeedLine = FeedLine> {
+  readonly lines: readonly Line[];
   /** Where to go on. Beyond the lines' own offsets where records brought no line. */
   readonly next: number;
 }
@@ -28,7 +28,11 @@ const TIMELINE_STEP_BATCHES = 16;
 const VIEWS_PER_READ = 16;
 
 /** One step of a feed: some lines from an offset on, none at the end of what is applied. */
-export type FeedSource = (partition: number, from: number, bytesMax: number) => Promise<FeedStep>;
+export type FeedSource<Line extends FeedLine = FeedLine> = (
+  partition: number,
+  from: number,
+  bytesMax: number,
+) => Promise<FeedStep<Line>>;
 
 /**
  * @param retained whether a feed of events from before the start of the history begins with what is
@@ -40,9 +44,9 @@ export function feedSource(
   archive?: RecordArchive,
   retained = false,
 ): FeedSource {
-  const before = new FeedBeforeStart(plane);
-  const startOf = (partition: number) => plane.shards.at(partition).record.historyStart;
   if (topic === TOPICS.events) {
+    const before = new FeedBeforeStart(plane);
+    const startOf = (partition: number) => plane.shards.at(partition).record.historyStart;
     return (partition, from, bytesMax) => {
       const start = startOf(partition);
       if (from >= start) return readEvents(plane, archive, partition, from, bytesMax);
@@ -50,8 +54,15 @@ export function feedSource(
       return before.events(partition, from, bytesMax);
     };
   }
+  return viewsSource(plane);
+}
+
+/** The feed of changed views: of each entity the newest, at the offset of its newest change. */
+export function viewsSource(plane: Plane): FeedSource<ViewLine> {
+  const before = new FeedBeforeStart(plane);
   return (partition, from, bytesMax) => {
-    if (from >= startOf(partition)) return readViews(plane, partition, from, bytesMax);
+    if (from >= plane.shards.at(partition).record.historyStart)
+      return readViews(plane, partition, from, bytesMax);
     return before.views(partition, from, bytesMax, (reader, rows) => {
       const changes = rows.map(({ keys, entity, offset }): [string, number] => [
         partitionKey(keys.tenant, entity),
@@ -146,7 +157,7 @@ async function readViews(
   partition: number,
   from: number,
   bytesMax: number,
-): Promise<FeedStep> {
+): Promise<FeedStep<ViewLine>> {
   return await inSnapshot(plane, async (reader) => {
     const keys = new ShardKeys(PLANE, partition);
     const batches = await reader.rocks.scanAll({
@@ -174,9 +185,9 @@ async function linesOf(
   reader: ViewReader,
   partition: number,
   step: { newest: ReadonlyMap<string, number>; next: number; bytesMax: number },
-): Promise<FeedStep> {
+): Promise<FeedStep<ViewLine>> {
   const changes = [...step.newest].sort((a, b) => a[1] - b[1]);
-  const lines: FeedLine[] = [];
+  const lines: ViewLine[] = [];
   let bytes = 0;
   for (let at = 0; at < changes.length; at += VIEWS_PER_READ) {
     const part = changes.slice(at, at + VIEWS_PER_READ);
@@ -195,14 +206,14 @@ async function changedLines(
   reader: ViewReader,
   partition: number,
   changes: readonly (readonly [key: string, offset: number])[],
-): Promise<FeedLine[]> {
+): Promise<ViewLine[]> {
   const heads = await reader.getMany(
     changes.map(([key]) => {
       const { tenant, entity } = splitPartitionKey(key);
       return toKey(keysOf(plane.log.info, tenant, entity).head(entity));
     }),
   );
-  const lines: FeedLine[] = [];
+  const lines: ViewLine[] = [];
   for (const [i, [key, offset]] of changes.entries()) {
     const row = heads[i];
     if (!row) continue;
@@ -218,7 +229,7 @@ async function lineOf(
   partition: number,
   key: string,
   head: Head,
-): Promise<FeedLine> {
+): Promise<ViewLine> {
   const { logId, epoch } = plane.log.info;
   const { tenant = DEFAULT_TENANT, entity } = splitPartitionKey(key);
   const now = plane.now();
