@@ -42,6 +42,18 @@ export const VECTOR_INDEX_SETTINGS = {
     min: 10,
     unit: 'ms',
   }),
+  applyIntervalMs: integer(
+    'MEMPLANE_INDEX_APPLY_INTERVAL_MS',
+    10,
+    'from one transaction to the next, so that partitions share them; what comes alone does not wait',
+    { unit: 'ms' },
+  ),
+  apply_lines_full: integer(
+    'MEMPLANE_INDEX_APPLY_LINES_FULL',
+    256,
+    'events that do not wait for others to share their transaction',
+    { min: 1 },
+  ),
   feed_batch_lines_max: integer(
     'MEMPLANE_FEED_BATCH_LINES_MAX',
     512,

@@ -1,4 +1,5 @@
 import { type Logger, pause } from '@memplane/runtime';
+import { ApplyQueue } from './apply-queue.ts';
 import type { EventFeed, FeedLine } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 
@@ -7,6 +8,9 @@ export interface FollowerOptions {
   readonly generation: Generation;
   readonly logger: Logger;
   readonly feedRetryMsMax: number;
+  /** See {@link ApplyQueue}. */
+  readonly applyIntervalMs: number;
+  readonly apply_lines_full: number;
   /** @param startMs when their applying began, since 1970 */
   readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
 }
@@ -16,12 +20,16 @@ const RETRY_MS_MIN = 20;
 /** Pulls every partition from its next offset on, and applies what comes, until it is stopped. */
 export class Follower {
   readonly #options: FollowerOptions;
+  readonly #queue: ApplyQueue;
   readonly #stopping = new AbortController();
   readonly #problems = new Map<number, string>();
   #loops: Promise<void>[] = [];
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    const { generation } = options;
+    const applyAll = generation.applyAll.bind(generation);
+    this.#queue = new ApplyQueue({ ...options, applyAll });
   }
 
   /** Why a partition does not follow at the moment. */
@@ -64,7 +72,7 @@ export class Follower {
     for await (const lines of feed.read(partition, from, signal)) {
       if (signal.aborted) return;
       const startMs = Date.now();
-      generation.apply(partition, lines);
+      await this.#queue.apply(partition, lines);
       this.#problems.delete(partition);
       onApplied(lines, startMs);
     }

@@ -22,12 +22,15 @@ export class Pipeline {
 
   constructor(generation: Generation, parts: PipelineParts) {
     const { feed, logger, config, embedding, onApplied, onComputed } = parts;
-    const { feedRetryMsMax, embed_batch_texts_max, embedRetryMsMax } = config;
+    const { feedRetryMsMax, applyIntervalMs, apply_lines_full } = config;
+    const { embed_batch_texts_max, embedRetryMsMax } = config;
     this.#follower = new Follower({
       feed,
       generation,
       logger,
       feedRetryMsMax,
+      applyIntervalMs,
+      apply_lines_full,
       onApplied: (lines, startMs) => {
         this.#worker?.wake();
         onApplied(lines, startMs);

@@ -11,6 +11,12 @@ export interface FeedLine {
   readonly applied?: boolean;
 }
 
+/** Records of one partition, in order. */
+export interface PartitionLines {
+  readonly partition: number;
+  readonly lines: readonly FeedLine[];
+}
+
 /** Where the index pulls the log from. */
 export interface EventFeed {
   /**

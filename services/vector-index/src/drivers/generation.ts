@@ -6,6 +6,7 @@ import { type MemoryRow, memoryRow } from '../domain/memory-row.ts';
 import type {
   FeedLine,
   HistoryStarts,
+  PartitionLines,
   RankRequest,
   RecallSnapshot,
   RecallStore,
@@ -104,33 +105,53 @@ export class Generation implements RecallStore {
   }
 
   apply(partition: number, lines: readonly FeedLine[]): void {
+    this.applyAll([{ partition, lines }]);
+  }
+
+  /** Applies records of several partitions, each at most once in the list, as one. */
+  applyAll(batches: readonly PartitionLines[]): void {
+    const states = new Map<number, PartitionState>();
+    this.#write(() => {
+      const touched = new Set<TenantIndex>();
+      for (const { partition, lines } of batches) {
+        const next = this.#applyLines(partition, lines, touched);
+        if (next !== undefined) states.set(partition, next);
+      }
+      for (const index of touched) index.flush();
+    });
+    for (const [partition, state] of states) {
+      this.#partitions.set(partition, state);
+      this.applied.set(partition, state.applied);
+    }
+  }
+
+  /** Within a transaction. @returns where the partition is then; undefined when all was known */
+  #applyLines(
+    partition: number,
+    lines: readonly FeedLine[],
+    touched: Set<TenantIndex>,
+  ): PartitionState | undefined {
     const state = this.partition(partition);
     const news = lines.filter((line) => line.offset > state.applied);
     const last = news.at(-1);
-    if (!last) return;
+    if (!last) return undefined;
     let { rows } = state;
     let digest = BigInt(`0x${state.digest}`);
-    let next = state;
-    this.#write(() => {
-      const touched = new Set<TenantIndex>();
-      for (const line of news) {
-        const memory = line.applied === false ? undefined : memoryRow(line.event);
-        if (!memory) continue;
-        const index = this.#tenant(memory.tenant);
-        index.add(line, memory);
-        touched.add(index);
-        rows++;
-        digest = BigInt.asUintN(64, digest + rowDigest(line, memory));
-      }
-      for (const index of touched) index.flush();
-      const hex = digest.toString(16).padStart(16, '0');
-      next = { epoch: last.epoch, applied: last.offset, rows, digest: hex };
-      this.#db
-        .sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)')
-        .run(partition, next.epoch, next.applied, next.rows, next.digest);
-    });
-    this.#partitions.set(partition, next);
-    this.applied.set(partition, next.applied);
+    for (const line of news) {
+      const memory = line.applied === false ? undefined : memoryRow(line.event);
+      if (!memory) continue;
+      const index = this.#tenant(memory.tenant);
+      index.add(line, memory);
+      touched.add(index);
+      rows++;
+      digest = BigInt.asUintN(64, digest + rowDigest(line, memory));
+    }
+    const hex = digest.toString(16).padStart(16, '0');
+    const next = { epoch: last.epoch, applied: last.offset, rows, digest: hex };
+    this.#db
+      .sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)')
+      .run(partition, next.epoch, next.applied, next.rows, next.digest);
+    return next;
   }
 
   /** Adds computed vectors; rows that no longer wait are left out. */
