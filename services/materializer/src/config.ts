@@ -57,6 +57,12 @@ export const MATERIALIZER_SETTINGS = {
     'how often applied offsets are shown to the group; nothing depends on them',
     { min: 100, unit: 'ms' },
   ),
+  positionIntervalMs: integer(
+    'MEMPLANE_POSITION_INTERVAL_MS',
+    1_000,
+    'how often the other instances are asked how far they are, for the tokens of latest reads',
+    { min: 10, unit: 'ms' },
+  ),
   peerPort: integer('MEMPLANE_MATERIALIZER_PEER_PORT', 7112, 'port for the other instances', {
     max: 65_535,
   }),

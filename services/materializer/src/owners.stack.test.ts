@@ -88,6 +88,10 @@ describe('two instances share the partitions', () => {
       const cut = await reader.post('/v1/cuts', { asOf: 'time:2030-01-01T00:00:00Z', waitMs: 0 });
       assert.equal(cut.body.code, 'not_yet_visible');
       const replay = await reader.post('/v1/replays', {});
+      const same = await (reader === a ? b : a).get(`/v1/replays/${replay.body.id}`);
+      assert.deepEqual(same.body, replay.body);
+      const none = await reader.get('/v1/replays/00000000-0000-0000-0000-000000000000');
+      assert.equal(none.status, 404);
       assert.deepEqual(
         [replay.body.status, replay.body.result.entitiesTotal, replay.body.difference.different],
         ['done', ENTITIES.length, 0],

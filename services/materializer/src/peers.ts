@@ -26,6 +26,8 @@ export interface PeerFeedRequest {
 export interface Peers {
   /** How this instance is called among them. */
   readonly self: string;
+  /** All others that are members now, whether they own anything or not. */
+  others(): Promise<readonly string[]>;
   /**
    * Partition → instance, as far as it is known; it may have changed since.
    * @param isFresh ask anew, since what is known has turned out wrong

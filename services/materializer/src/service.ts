@@ -29,6 +29,7 @@ import { type OpenFeed, openFeed as openShardFeed } from './drivers/feed-stream.
 import { Follower } from './drivers/follower.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
 import { OffsetReporter } from './drivers/offset-reporter.ts';
+import { PositionPoller } from './drivers/position-poller.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
@@ -140,6 +141,7 @@ class MaterializerService implements Materializer {
   /** For the other instances. */
   readonly #peerServer: HttpServer | undefined;
   readonly #offsets: OffsetReporter | undefined;
+  readonly #positions: PositionPoller | undefined;
   readonly #now: () => number;
   #port = 0;
 
@@ -183,8 +185,9 @@ class MaterializerService implements Materializer {
     if (plane.peers === undefined) return;
     this.#peerServer = this.#createPeerServer(
       config,
-      peerRoutes(plane, allParts(config.owner, config), openFeed),
+      peerRoutes(plane, allParts(config.owner, config, this.#replays), openFeed),
     );
+    this.#positions = new PositionPoller(plane, config.positionIntervalMs);
     this.#offsets = new OffsetReporter({
       ownership: this.#ownership,
       shards: plane.shards,
@@ -205,6 +208,7 @@ class MaterializerService implements Materializer {
     this.#archive?.start();
     this.#pruner.start();
     this.#offsets?.start();
+    this.#positions?.start();
     this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
   }
@@ -219,6 +223,7 @@ class MaterializerService implements Materializer {
     await this.#archive?.stop();
     await this.#pruner.stop();
     await this.#offsets?.stop();
+    await this.#positions?.stop();
     await this.#ownership.close();
     await this.#peerServer?.stop();
     await this.#views?.stop();

@@ -27,6 +27,7 @@ export class Instance {
   readonly #env: NodeJS.ProcessEnv;
   #process: ChildProcess | undefined;
   #stderr = '';
+  #isStopped = false;
 
   constructor(name: string, ports: { port: number; peerPort: number }, env: NodeJS.ProcessEnv) {
     this.name = name;
@@ -65,8 +66,19 @@ export class Instance {
     return this.#process !== undefined;
   }
 
-  signal(name: NodeJS.Signals): void {
-    this.#process?.kill(name);
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** SIGSTOP: it goes on where it was, with {@link goOn}. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#process?.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.#isStopped = false;
+    this.#process?.kill('SIGCONT');
   }
 
   /** Ends it at once, or cleanly (SIGTERM). */
@@ -193,7 +205,7 @@ export class Plane {
 
   async stop(): Promise<void> {
     for (const instance of this.instances) {
-      instance.signal('SIGCONT');
+      instance.goOn();
       await instance.end('SIGKILL');
     }
     await this.#writer.close().catch(() => {});

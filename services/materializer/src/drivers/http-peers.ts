@@ -40,6 +40,7 @@ export class HttpPeers implements Peers {
   readonly #invokers = new Map<string, Invoker>();
   readonly #seen = new Map<number, ShardSeen>();
   #owners: ReadonlyMap<number, string> = new Map();
+  #others: readonly string[] = [];
   #ownersAt = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | undefined;
 
@@ -58,14 +59,22 @@ export class HttpPeers implements Peers {
     return this.#owners;
   }
 
+  async others(): Promise<readonly string[]> {
+    await this.owners(true);
+    return this.#others;
+  }
+
   async #ask(): Promise<void> {
     const askedAt = performance.now();
     const owners = new Map<number, string>();
+    const others: string[] = [];
     for (const { instance, partitions } of await this.#options.ownership.owners()) {
       if (!isUrl(instance)) continue;
+      if (instance !== this.self) others.push(instance);
       for (const partition of partitions) owners.set(partition, instance);
     }
     this.#owners = owners;
+    this.#others = others;
     this.#ownersAt = askedAt;
   }
 

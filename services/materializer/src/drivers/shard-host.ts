@@ -58,6 +58,9 @@ export class ShardHost implements OwnershipListener {
       const tried = Promise.withResolvers<void>();
       tried.promise.catch(() => {}); // it is tried again
       const tenure: Tenure = { ownership, ending: new AbortController(), tried };
+      // One that was lost while this process was asleep may come back before the loss is heard of.
+      const before = this.#tenures.get(ownership.partition);
+      if (before !== undefined) void this.#end(before.ownership);
       this.#tenures.set(ownership.partition, tenure);
       this.#then(ownership.partition, () => this.#open(tenure));
     }
@@ -65,11 +68,11 @@ export class ShardHost implements OwnershipListener {
 
   /** Resolves when nothing is written any more. */
   async onRevoked(owned: readonly Ownership[]): Promise<void> {
-    await Promise.all(owned.map(({ partition }) => this.#end(partition)));
+    await Promise.all(owned.map((ownership) => this.#end(ownership)));
   }
 
   onLost(owned: readonly Ownership[]): void {
-    for (const { partition } of owned) void this.#end(partition);
+    for (const ownership of owned) void this.#end(ownership);
   }
 
   /** Resolves when all that has been assigned so far is open. @throws why one can't be, at first */
@@ -78,9 +81,9 @@ export class ShardHost implements OwnershipListener {
   }
 
   /** From now on nothing of the partition is answered. */
-  #end(partition: number): Promise<void> {
+  #end({ partition, epoch }: Ownership): Promise<void> {
     const tenure = this.#tenures.get(partition);
-    if (tenure === undefined) return Promise.resolve();
+    if (tenure?.ownership.epoch !== epoch) return Promise.resolve();
     this.#tenures.delete(partition);
     tenure.ending.abort();
     const { shard } = tenure;

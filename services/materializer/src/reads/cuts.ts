@@ -77,7 +77,7 @@ const historyStartPart: Part<null, Positions> = {
   run: ({ shards }, partitions) => partitions.map((p) => [p, shards.at(p).record.historyStart]),
 };
 
-const appliedPart: Part<null, Positions> = {
+export const appliedPart: Part<null, Positions> = {
   name: 'applied',
   run: ({ shards }, partitions) => partitions.map((p) => [p, shards.at(p).applied]),
 };

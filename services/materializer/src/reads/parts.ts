@@ -1,3 +1,4 @@
+import type { ReplayJobs } from '../drivers/replay-jobs.ts';
 import type { ReplaySettings } from '../drivers/replay-run.ts';
 import { CUT_PARTS } from './cuts.ts';
 import { DIGEST_PARTS } from './digest.ts';
@@ -6,7 +7,7 @@ import { HISTORY_PARTS } from './history.ts';
 import { LIVENESS_PARTS } from './liveness.ts';
 import type { Part } from './part.ts';
 import { QUERY_PARTS } from './query.ts';
-import { replayPart } from './replays.ts';
+import { replayPart, replayStatusPart } from './replays.ts';
 import { shardsPart } from './shards.ts';
 import { TRACE_PARTS } from './trace.ts';
 
@@ -14,6 +15,7 @@ import { TRACE_PARTS } from './trace.ts';
 export function allParts(
   owner: string,
   settings: ReplaySettings,
+  replays: ReplayJobs,
 ): ReadonlyMap<string, Part<never, unknown>> {
   const parts: readonly Part<never, unknown>[] = [
     ...CUT_PARTS,
@@ -24,6 +26,7 @@ export function allParts(
     ...QUERY_PARTS,
     ...TRACE_PARTS,
     replayPart(settings),
+    replayStatusPart(replays),
     shardsPart(owner),
   ];
   return new Map(parts.map((part) => [part.name, part]));

@@ -1,7 +1,7 @@
-import type { ReplayRequest } from '@memplane/contracts';
+import type { Replay, ReplayRequest } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
 import { projectionOf } from '../domain/replay.ts';
-import type { ReplayWork } from '../drivers/replay-jobs.ts';
+import type { ReplayJobs, ReplayWork } from '../drivers/replay-jobs.ts';
 import {
   joinOutcomes,
   type RangeOutcome,
@@ -141,6 +141,53 @@ export function replayPart(
     },
   };
 }
+
+interface StatusQuery {
+  readonly tenant: string;
+  readonly id: string;
+}
+
+/** How a replay does that was begun on another instance. */
+export function replayStatusPart(jobs: ReplayJobs): Part<StatusQuery, Replay> {
+  return {
+    name: 'replayStatus',
+    run: (_plane, _partitions, { tenant, id }) => jobs.get(tenant, id),
+  };
+}
+
+/**
+ * How a replay does, on whichever instance it was begun.
+ * @throws MemplaneError `not_found`
+ */
+export async function findReplay(
+  plane: Plane,
+  jobs: ReplayJobs,
+  query: StatusQuery,
+  wait: Waiting,
+): Promise<Replay> {
+  try {
+    return jobs.get(query.tenant, query.id);
+  } catch (error) {
+    const { peers } = plane;
+    if (peers === undefined) throw error;
+    const call = {
+      part: 'replayStatus',
+      query,
+      partitions: [],
+      wait,
+      timeoutMs: STATUS_TIMEOUT_MS,
+    };
+    const others = await peers.others();
+    // Only one can have it: whatever the others say is no more than that they do not.
+    return await Promise.any(
+      others.map(async (instance) => (await peers.call(instance, call)) as Replay),
+    ).catch(() => {
+      throw error;
+    });
+  }
+}
+
+const STATUS_TIMEOUT_MS = 1_000;
 
 interface Scope {
   readonly tenant: string;

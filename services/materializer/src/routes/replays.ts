@@ -4,7 +4,7 @@ import type { ReplayJobs } from '../drivers/replay-jobs.ts';
 import type { ReplaySettings } from '../drivers/replay-run.ts';
 import { waiting } from '../reads/cuts.ts';
 import type { Plane } from '../reads/plane.ts';
-import { planReplay } from '../reads/replays.ts';
+import { findReplay, planReplay } from '../reads/replays.ts';
 
 export interface ReplayRouteSettings extends ReplaySettings {
   /** How long the answer waits for a short replay, so that it need not be asked for again. */
@@ -24,6 +24,9 @@ export function replayRoutes(
       await jobs.wait(tenant, id, settings.replayWaitMs);
       return { status: 202, body: jobs.get(tenant, id) };
     }),
-    route(getReplay, ({ params, tenant }) => ok(jobs.get(tenant, params.id))),
+    route(getReplay, async ({ params, tenant, signal, trace }) => {
+      const wait = waiting(0, signal, trace);
+      return ok(await findReplay(plane, jobs, { tenant, id: params.id }, wait));
+    }),
   ];
 }
