@@ -31,8 +31,9 @@ export class DaprFixture implements AsyncDisposable {
   #shared: Pick<Parameters<typeof daprdPlan>[0], 'sentry' | 'servers'> | undefined;
   brokers: readonly string[] = [];
 
-  async start(): Promise<void> {
-    const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka') });
+  /** @param properties broker settings beside the usual ones */
+  async start(properties: Readonly<Record<string, string>> = {}): Promise<void> {
+    const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka'), properties });
     const redis = await redisPlan({
       dir: join(this.dir, 'redis'),
       password: this.#secrets.values['redis-password'],
