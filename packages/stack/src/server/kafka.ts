@@ -96,6 +96,11 @@ function prepare(options: KafkaOptions, libs: string, port: number, controllerPo
     'share.coordinator.state.topic.replication.factor': '1',
     'share.coordinator.state.topic.min.isr': '1',
     'group.initial.rebalance.delay.ms': '0',
+    // How soon what a killed owner had is answered for again; by default after 45 s.
+    'group.consumer.min.session.timeout.ms': '1000',
+    'group.consumer.session.timeout.ms': '6000',
+    'group.consumer.min.heartbeat.interval.ms': '100',
+    'group.consumer.heartbeat.interval.ms': '500',
     // After a crash the broker is let in again only when its last session has run out.
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',
