@@ -70,8 +70,8 @@ stack-logs: install ## The last lines of every log, or of PART=...
 	@exec $(STACK) logs $(PART)
 
 .PHONY: stack-env
-stack-env: install ## eval "$$(make -s stack-env)" lets an agent reach the plane
-	@exec $(STACK) env
+stack-env: install ## eval "$$(make -s stack-env)" lets an agent reach the plane; OPERATOR=1 an operator too
+	@OPERATOR=$(OPERATOR) exec $(STACK) env
 
 .PHONY: test-all
 test-all: test test-extra test-stack ## Everything that this machine can run

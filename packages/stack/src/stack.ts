@@ -34,8 +34,9 @@ async function main(command: string | undefined, names: readonly string[]): Prom
       if (readRecord(settings.dir).length === 0) {
         throw new Error('the stack is not up: `make stack-up`');
       }
-      const { exports } = await stackPlans(settings);
-      for (const [name, value] of Object.entries(exports)) {
+      const { exports, operatorExports } = await stackPlans(settings);
+      const more = process.env['OPERATOR'] === '1' ? operatorExports : {};
+      for (const [name, value] of Object.entries({ ...exports, ...more })) {
         console.log(`export ${name}='${value.replaceAll("'", `'\\''`)}'`);
       }
       return;

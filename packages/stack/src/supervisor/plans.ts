@@ -7,7 +7,7 @@ import type { ServerPlan } from '../server/plan.ts';
 import { redisPlan } from '../server/redis.ts';
 import { sentryPlan } from '../server/sentry.ts';
 import { versitygwPlan } from '../server/versitygw.ts';
-import { secretsFile, stackSecrets } from './secrets.ts';
+import { operatorToken, secretsFile, stackSecrets } from './secrets.ts';
 import { type InstancePlans, servicePlans, sidecarPorts } from './service-plans.ts';
 import type { StackSettings } from './settings.ts';
 import { PORTS } from './stack-ports.ts';
@@ -19,6 +19,8 @@ export interface StackPlans {
   readonly stages: readonly (readonly ServerPlan[])[];
   /** What an agent on this machine needs to know. */
   readonly exports: Readonly<Record<string, string>>;
+  /** What its operator needs beside that. */
+  readonly operatorExports: Readonly<Record<string, string>>;
 }
 
 /** Every server of the stack, with its ports and folders; builds what is not built yet. */
@@ -82,6 +84,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
   });
   const instances = await servicePlans({
     ...{ dir, portBase, shared, tokens, secrets: secrets.values },
+    operatorToken: operatorToken(dir),
     milvusPort: milvus.port,
     s3Port: s3.port,
     otlpEndpoint: settings.otlpEndpoint,
@@ -105,5 +108,13 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
       MEMPLANE_MILVUS_ADDRESS: `127.0.0.1:${milvus.port}`,
       MEMPLANE_S3_ENDPOINT: `http://127.0.0.1:${s3.port}`,
     },
+    operatorExports: operatorExports(dir, portBase),
+  };
+}
+
+function operatorExports(dir: string, portBase: number): Record<string, string> {
+  return {
+    MEMPLANE_URL: `http://127.0.0.1:${portBase + PORTS.services}`,
+    MEMPLANE_TOKEN: operatorToken(dir),
   };
 }

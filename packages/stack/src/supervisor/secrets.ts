@@ -49,6 +49,11 @@ export function secretsFile(dir: string): { readonly path: string; readonly valu
   return { path, values };
 }
 
+/** What an operator shows to event-ingest itself, made at the first start. */
+export function operatorToken(dir: string): string {
+  return kept(join(dir, 'operator.json'), () => ({ formatVersion: 1, token: random() })).token;
+}
+
 function kept<T>(path: string, make: () => T): T {
   if (!existsSync(path)) {
     mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });

@@ -14,6 +14,7 @@ export interface ServicePlansOptions {
   readonly shared: Shared;
   readonly tokens: StackSecrets;
   readonly secrets: SecretStore;
+  readonly operatorToken: string;
   readonly milvusPort: number;
   readonly s3Port: number;
   readonly otlpEndpoint: string | undefined;
@@ -90,12 +91,14 @@ function particulars(
   const portOf = (first: number) => options.portBase + first + instance;
   switch (service) {
     case 'event-ingest':
-      return { morePorts: [], env: { ...kafka, MEMPLANE_DATA_DIR: dir } };
+      return { morePorts: [], env: { ...kafka, MEMPLANE_TOKEN: options.operatorToken } };
     case 'materializer':
       return {
         morePorts: [portOf(PORTS.peers)],
         env: {
           ...kafka,
+          // The drift of clocks, and how long event-ingest tries an append to Kafka.
+          MEMPLANE_TIME_CUT_SETTLE_MS: '11000',
           MEMPLANE_MATERIALIZER_DIR: dir,
           MEMPLANE_MATERIALIZER_PEER_PORT: String(portOf(PORTS.peers)),
           MEMPLANE_S3_ENDPOINT: `http://127.0.0.1:${options.s3Port}`,
