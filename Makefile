@@ -44,8 +44,8 @@ test-extra: lint test-dialogues ## What test-all adds: the dialogues and the jud
 
 .PHONY: test-stack
 test-stack: build ## Drivers on real servers, then the whole plane (needs Java, Maven, Go, Python)
-	@$(NODE) packages/stack/src/test-stack.ts $(FILES)
-	@$(if $(FILES),,$(NODE) tests/stack/run.ts)
+	@$(NODE) packages/stack/src/test-stack.ts $(FILES); drivers=$$?; \
+		$(if $(FILES),,$(NODE) tests/stack/run.ts &&) exit $$drivers
 
 .PHONY: test-plane
 test-plane: build ## The whole distributed plane alone: dialogues, faults, outsiders, other teams' agents

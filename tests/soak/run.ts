@@ -21,7 +21,7 @@ interface Outcome {
   readonly notes: readonly string[];
 }
 
-const files = globSync('tests/{dialogues,e2e,faults,soak,judges}/*.test.ts', { cwd: root })
+const files = globSync('tests/{dialogues,e2e,faults,soak,judges,stack}/*.test.ts', { cwd: root })
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
 const outcomes: Outcome[] = [];
@@ -41,11 +41,12 @@ process.exitCode = outcomes.some((outcome) => outcome.failed > 0) ? 1 : 0;
 
 async function runFile(file: string): Promise<Outcome> {
   const started = performance.now();
-  const env = { MEMPLANE_TEST_SCALE: 'soak', ...process.env };
-  const child = spawn(process.execPath, ['--test', '--test-reporter=tap', file], {
-    cwd: root,
-    env,
-  });
+  const env = { MEMPLANE_TEST_SCALE: 'soak', MEMPLANE_TEST_REPORTER: 'tap', ...process.env };
+  // Those of the distributed plane are run beside a stack of their own.
+  const how = file.startsWith('tests/stack/')
+    ? ['tests/stack/run.ts', file]
+    : ['--test', '--test-reporter=tap', file];
+  const child = spawn(process.execPath, how, { cwd: root, env });
   let output = '';
   const keep = (part: Buffer) => {
     output += part.toString();

@@ -53,7 +53,10 @@ async function main(): Promise<number> {
 }
 
 function runTests(settings: StackSettings, spansFile: string): Promise<number> {
-  const tests = spawn(process.execPath, ['--test', '--test-concurrency=1', ...files.sort()], {
+  const reporter = process.env['MEMPLANE_TEST_REPORTER'];
+  const options = reporter ? [`--test-reporter=${reporter}`] : [];
+  const args = ['--test', '--test-concurrency=1', ...options, ...files.sort()];
+  const tests = spawn(process.execPath, args, {
     cwd: repository,
     env: {
       ...process.env,
