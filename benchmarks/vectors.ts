@@ -14,7 +14,11 @@ import { firstHlcOf, formatHlc } from '@memplane/clock';
 import type { CloudEvent } from '@memplane/contracts';
 import { parseFilter } from '@memplane/filter';
 import { clusteredVectors, percentile } from '@memplane/testkit';
-import type { FeedLine, RankRequest } from '../services/vector-index/src/domain/ports.ts';
+import type {
+  Candidate,
+  FeedLine,
+  RankRequest,
+} from '../services/vector-index/src/domain/ports.ts';
 import { frequencies, termsOf } from '../services/vector-index/src/domain/text.ts';
 import { Generation } from '../services/vector-index/src/drivers/generation.ts';
 import {
@@ -136,7 +140,8 @@ try {
     const times: number[] = [];
     const found = requests.map((request) => {
       const started = performance.now();
-      const rows = index.latest('default', cut, Date.now(), request).rank(TOP_K);
+      const snapshot = index.latest('default', cut, Date.now(), request);
+      const rows = snapshot.rank(TOP_K) as readonly Candidate[];
       times.push(performance.now() - started);
       return rows.map(({ row }) => row);
     });

@@ -5,15 +5,28 @@ interface Waiting {
   readonly resolve: () => void;
 }
 
+export interface Nudging {
+  /** How long something is waited for before {@link nudge}. */
+  readonly afterMs: number;
+  /** Told of a partition that is waited for: it may be read at once, instead of when it comes. */
+  readonly nudge: (partition: number) => void;
+}
+
 /** Lets searches wait until the index has applied what they must include. */
 export class AppliedGate {
   readonly #applied: () => ReadonlyMap<number, number>;
   readonly #waiting_reads_max: number;
+  readonly #nudging: Nudging | undefined;
   readonly #waiting = new Set<Waiting>();
 
-  constructor(applied: () => ReadonlyMap<number, number>, waiting_reads_max: number) {
+  constructor(
+    applied: () => ReadonlyMap<number, number>,
+    waiting_reads_max: number,
+    nudging?: Nudging,
+  ) {
     this.#applied = applied;
     this.#waiting_reads_max = waiting_reads_max;
+    this.#nudging = nudging;
   }
 
   /** To be called whenever something has been applied. */
@@ -41,14 +54,24 @@ export class AppliedGate {
       const detail = `The index has not applied this within ${waitMs} ms.`;
       reject(new MemplaneError('not_yet_visible', detail, { retryAfterMs: 100 }));
     }, waitMs);
+    const nudging = this.#nudging;
+    const nudge = nudging && setTimeout(() => this.#nudgeFor(cut.offsets), nudging.afterMs);
     this.#waiting.add(waiting);
     signal.addEventListener('abort', abort, { once: true });
     try {
       await promise;
     } finally {
       clearTimeout(timer);
+      clearTimeout(nudge);
       this.#waiting.delete(waiting);
       signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #nudgeFor(offsets: ReadonlyMap<number, number>): void {
+    const applied = this.#applied();
+    for (const [partition, offset] of offsets) {
+      if ((applied.get(partition) ?? -1) < offset) this.#nudging?.nudge(partition);
     }
   }
 

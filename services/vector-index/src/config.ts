@@ -38,6 +38,18 @@ export const VECTOR_INDEX_SETTINGS = {
     max: LIMITS.wait_ms_max,
     unit: 'ms',
   }),
+  feedNudgeMs: integer(
+    'MEMPLANE_FEED_NUDGE_MS',
+    30,
+    'beside a sidecar: how long the open feed may take to bring what is waited for',
+    { min: 1, unit: 'ms' },
+  ),
+  deliveryWaitMs: integer(
+    'MEMPLANE_DELIVERY_WAIT_MS',
+    20_000,
+    'longest that a delivered event waits to be applied before it is asked for again',
+    { min: 10, unit: 'ms' },
+  ),
   feedRetryMsMax: integer('MEMPLANE_FEED_RETRY_MS_MAX', 2_000, 'longest pause after a failure', {
     min: 10,
     unit: 'ms',
@@ -98,6 +110,79 @@ export const VECTOR_INDEX_SETTINGS = {
     60_000,
     'how often the views are asked where their history begins',
     { min: 10, unit: 'ms' },
+  ),
+  milvusAddress: text(
+    'MEMPLANE_MILVUS_ADDRESS',
+    undefined,
+    'host:port of Milvus, which then indexes the vectors; else all of the index is embedded',
+  ),
+  milvusToken: text('MEMPLANE_MILVUS_TOKEN', undefined, 'user:password of Milvus'),
+  milvusCollection: text(
+    'MEMPLANE_MILVUS_COLLECTION',
+    'agent_memory',
+    'alias of the live collection, and the beginning of the names of all',
+  ),
+  instance: text('MEMPLANE_INSTANCE', 'vector-index', 'name of this instance among its like'),
+  milvusCallTimeoutMs: integer('MEMPLANE_MILVUS_CALL_TIMEOUT_MS', 10_000, 'longest call', {
+    min: 100,
+    unit: 'ms',
+  }),
+  milvusSearchTimeoutMs: integer('MEMPLANE_MILVUS_SEARCH_TIMEOUT_MS', 2_000, 'longest search', {
+    min: 10,
+    unit: 'ms',
+  }),
+  milvusLoadTimeoutMs: integer(
+    'MEMPLANE_MILVUS_LOAD_TIMEOUT_MS',
+    60_000,
+    'longest loading of a collection, and longest flush',
+    { min: 1_000, unit: 'ms' },
+  ),
+  milvus_partitions: integer(
+    'MEMPLANE_MILVUS_PARTITIONS',
+    8,
+    'partitions of a new collection, by the key of the entity',
+    { min: 1, max: 1_024 },
+  ),
+  ivf_lists: integer('MEMPLANE_MILVUS_IVF_LISTS', 128, 'lists of a new IVF_PQ index', {
+    min: 1,
+    max: 65_536,
+  }),
+  ivf_probes: integer('MEMPLANE_MILVUS_IVF_PROBES', 24, 'lists that a search looks into', {
+    min: 1,
+    max: 65_536,
+  }),
+  exact_rows_max: integer(
+    'MEMPLANE_EXACT_ROWS_MAX',
+    4_096,
+    'where no more rows match a search, each is scored and Milvus is not asked',
+    { min: 0 },
+  ),
+  fallback_rows_max: integer(
+    'MEMPLANE_FALLBACK_ROWS_MAX',
+    131_072,
+    'where no more rows match, each is scored when Milvus does not answer or finds too few',
+    { min: 0 },
+  ),
+  unsettled_rows_max: integer(
+    'MEMPLANE_UNSETTLED_ROWS_MAX',
+    8_192,
+    'vectors not stored in Milvus for certain, which searches look at one by one',
+    { min: 1 },
+  ),
+  flush_rows_max: integer('MEMPLANE_MILVUS_FLUSH_ROWS_MAX', 4_096, 'rows written before a flush', {
+    min: 1,
+  }),
+  flushIntervalMs: integer(
+    'MEMPLANE_MILVUS_FLUSH_INTERVAL_MS',
+    10_000,
+    'longest that a written row waits for its flush',
+    { min: 10, unit: 'ms' },
+  ),
+  takeoverMs: integer(
+    'MEMPLANE_MILVUS_TAKEOVER_MS',
+    30_000,
+    'how long vectors wait for the instance that got their events, before any stores them',
+    { min: 0, unit: 'ms' },
   ),
   embedderUrl: text(
     'MEMPLANE_EMBEDDER_URL',

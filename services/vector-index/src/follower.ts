@@ -23,6 +23,7 @@ export class Follower {
   readonly #queue: ApplyQueue;
   readonly #stopping = new AbortController();
   readonly #problems = new Map<number, string>();
+  readonly #reads = new Map<number, AbortController>();
   #loops: Promise<void>[] = [];
 
   constructor(options: FollowerOptions) {
@@ -42,6 +43,11 @@ export class Follower {
     this.#loops = Array.from({ length: partitions }, (_, partition) => this.#follow(partition));
   }
 
+  /** Reads a partition anew at once: there is more than the open answer has brought. */
+  nudge(partition: number): void {
+    this.#reads.get(partition)?.abort();
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#loops);
@@ -51,12 +57,15 @@ export class Follower {
     const { signal } = this.#stopping;
     let failures = 0;
     while (!signal.aborted) {
+      const read = new AbortController();
+      this.#reads.set(partition, read);
       try {
-        await this.#readOnce(partition, signal);
+        await this.#readOnce(partition, AbortSignal.any([signal, read.signal]));
         failures = 0;
         this.#problems.delete(partition);
       } catch (error) {
         if (signal.aborted) return;
+        if (read.signal.aborted) continue;
         const { logger, feedRetryMsMax } = this.#options;
         const pauseMs = Math.min(feedRetryMsMax, RETRY_MS_MIN * 2 ** Math.min(failures++, 16));
         this.#problems.set(partition, error instanceof Error ? error.message : String(error));
@@ -70,6 +79,8 @@ export class Follower {
     const { feed, generation, onApplied } = this.#options;
     const from = (generation.applied.get(partition) ?? -1) + 1;
     for await (const lines of feed.read(partition, from, signal)) {
+      const room = generation.room(signal);
+      if (room) await room;
       if (signal.aborted) return;
       const startMs = Date.now();
       await this.#queue.apply(partition, lines);

@@ -38,6 +38,7 @@ export class Generations {
   #live: NumberedGeneration;
   #building: NumberedGeneration | undefined;
   readonly #retired = new Map<Generation, NodeJS.Timeout>();
+  readonly #removing = new Set<Promise<void>>();
 
   /** @param retireMs how long searches under way may go on with a generation that was replaced */
   constructor(folder: string, options: GenerationOptions, retireMs: number) {
@@ -50,11 +51,13 @@ export class Generations {
     if (!current) {
       this.#live = this.#open(1, options);
       this.#writeCurrent(this.#live);
+      this.live.elsewhere?.promote();
       return;
     }
     if (current.model === model && current.dimensions === options.dimensions) {
       this.#live = this.#open(current.generation, options);
       rmSync(this.#place(current.generation + 1), { recursive: true, force: true });
+      this.live.elsewhere?.promote();
       return;
     }
     this.#live = this.#open(current.generation, {
@@ -99,25 +102,35 @@ export class Generations {
       if ((next.index.applied.get(partition) ?? -1) < offset) return false;
     }
     if (next.index.status(DEFAULT_TENANT).vectorsPending > 0) return false;
+    if (next.index.elsewhere?.caughtUp === false) return false;
     const old = this.#live;
     this.#writeCurrent(next);
     this.#live = next;
     this.#building = undefined;
+    const { elsewhere } = next.index;
+    elsewhere?.promote();
+    if (elsewhere) old.index.elsewhere?.supersededBy(elsewhere);
     const retire = () => {
       this.#retired.delete(old.index);
-      old.index.close();
-      rmSync(this.#place(old.number), { recursive: true, force: true });
+      void this.#remove(old);
     };
     this.#retired.set(old.index, setTimeout(retire, this.#retireMs).unref());
     return true;
   }
 
-  close(): void {
-    for (const [index, timer] of this.#retired) {
-      clearTimeout(timer);
-      index.close();
-    }
-    for (const { index } of this.all) index.close();
+  async close(): Promise<void> {
+    const open = [...this.#retired.keys(), ...this.all.map(({ index }) => index)];
+    for (const timer of this.#retired.values()) clearTimeout(timer);
+    await Promise.all([...open.map((index) => index.close()), ...this.#removing]);
+  }
+
+  /** What fails here is removed at a later start, or stays: nothing reads it any more. */
+  async #remove({ number, index }: NumberedGeneration): Promise<void> {
+    const removed = index.close(true).then(() => {
+      rmSync(this.#place(number), { recursive: true, force: true });
+    });
+    this.#removing.add(removed);
+    await removed.finally(() => this.#removing.delete(removed));
   }
 
   #place(number: number): string {

@@ -57,6 +57,11 @@ export class Pipeline {
     return this.#worker?.problem;
   }
 
+  /** There is more of a partition than the feed has brought. */
+  nudge(partition: number): void {
+    this.#follower.nudge(partition);
+  }
+
   start(partitions: number): void {
     this.#follower.start(partitions);
     this.#worker?.start();

@@ -13,17 +13,23 @@ import { parseFilter } from '@memplane/filter';
 import type { z } from 'zod';
 import type { AppliedGate } from './applied-gate.ts';
 import { readVector } from './domain/embedding.ts';
-import type { Candidate, RankRequest, RecallSnapshot, RowDetails, Views } from './domain/ports.ts';
+import type {
+  Candidate,
+  RankRequest,
+  RecallSnapshot,
+  RecallStore,
+  RowDetails,
+  Views,
+} from './domain/ports.ts';
 import { type SplitFilter, splitFilter } from './domain/split-filter.ts';
 import { frequencies, termsOf } from './domain/text.ts';
-import type { Generation } from './drivers/generation.ts';
 import type { QueryVectors } from './query-vectors.ts';
 
 type Request = z.output<typeof searchRequestSchema>;
 type TimedCut = Cut & { readonly timeMs: number };
 
 export interface SearchParts {
-  readonly generation: Generation;
+  readonly generation: RecallStore;
   readonly gate: AppliedGate;
   readonly views: Views;
   readonly now: () => number;
@@ -155,7 +161,7 @@ async function pastCut(
   return cut;
 }
 
-function latestCut(parts: SearchParts, generation: Generation): TimedCut {
+function latestCut(parts: SearchParts, generation: RecallStore): TimedCut {
   const { now } = parts;
   const logId = generation.logId;
   if (logId === undefined) {
@@ -195,7 +201,9 @@ async function confirmed(parts: SearchParts, check: Check, signal: AbortSignal):
   // Where the entity is filtered too, more candidates fall away.
   let count = check.filter.entity ? topK * 4 + 32 : topK + 8;
   while (hits.length < topK && seen < max) {
-    const ranked = check.snapshot.rank(Math.min(count, max));
+    // What is here answers at once: an await for nothing costs a search its turn.
+    const answer = check.snapshot.rank(Math.min(count, max));
+    const ranked = answer instanceof Promise ? await answer : answer;
     const fresh = ranked.slice(seen);
     if (fresh.length === 0) break;
     for (let at = 0; at < fresh.length && hits.length < topK; at += LIVENESS_ITEMS_MAX) {

@@ -1,4 +1,4 @@
-import { LIMITS, type MemplaneError, PLANE_VERSION } from '@memplane/contracts';
+import { LIMITS, type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
 import {
   createLogger,
   createTelemetry,
@@ -6,14 +6,17 @@ import {
   type Invoker,
   type Logger,
   pause,
+  type Route,
   recordSpans,
   type Service,
   SpanKind,
   type Telemetry,
   type TracedEvent,
 } from '@memplane/runtime';
+import { subscriptionRoute } from '@memplane/runtime/dapr';
 import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
+import { deliveryHandler } from './deliveries.ts';
 import type { Embedder, FeedLine, Views } from './domain/ports.ts';
 import { StoredComputedVectors } from './drivers/computed-vectors.ts';
 import type { Generation, GenerationOptions } from './drivers/generation.ts';
@@ -22,6 +25,7 @@ import { createHttpViews } from './drivers/http-views.ts';
 import { modelName } from './drivers/onnx/folder.ts';
 import { OnnxEmbedder } from './drivers/onnx/onnx-embedder.ts';
 import { createOpenAiEmbedder } from './drivers/openai-embedder.ts';
+import type { VectorsElsewhereFactory } from './drivers/vectors-elsewhere.ts';
 import { Generations } from './generations.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { QueryVectors } from './query-vectors.ts';
@@ -42,6 +46,10 @@ export interface VectorIndexContext {
   readonly logger?: Logger;
   /** Milliseconds since 1970; `Date.now` by default. */
   readonly now?: () => number;
+  /** Proof of the own sidecar, where one delivers the events of the log. */
+  readonly appToken?: string | undefined;
+  /** Where vectors are kept, when not here. */
+  readonly vectors?: VectorsElsewhereFactory | undefined;
 }
 
 export interface VectorIndex extends Service {
@@ -105,11 +113,17 @@ class VectorIndexService implements VectorIndex {
       config.dir,
       {
         ...generationOptions(config, embedder?.model),
+        vectors: context.vectors,
         onDamaged: (err, folder) => this.#logger.error({ err, folder }, REBUILT),
       },
       config.viewCheckTimeoutMs + LIMITS.wait_ms_max,
     );
-    this.#gate = new AppliedGate(() => this.#generations.live.applied, config.waiting_reads_max);
+    const { waiting_reads_max, feedNudgeMs } = config;
+    const nudging = context.appToken
+      ? { afterMs: feedNudgeMs, nudge: (partition: number) => this.#nudge(partition) }
+      : undefined;
+    const applied = () => this.#generations.live.applied;
+    this.#gate = new AppliedGate(applied, waiting_reads_max, nudging);
     this.#parts = {
       feed: createHttpFeed(context.invoker, config),
       logger: this.#logger,
@@ -125,7 +139,7 @@ class VectorIndexService implements VectorIndex {
       this.#pipelines.set(index, new Pipeline(index, this.#parts));
     }
     this.#observe();
-    this.#server = this.#createServer(neverBack(context.now ?? Date.now));
+    this.#server = this.#createServer(neverBack(context.now ?? Date.now), context.appToken);
   }
 
   get port(): number {
@@ -151,7 +165,7 @@ class VectorIndexService implements VectorIndex {
     await this.#connecting;
     await this.#rebuilding;
     await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
-    this.#generations.close();
+    await this.#generations.close();
     await this.#embedding?.embedder.close();
     this.#embedding?.computed.close();
     await this.#telemetry.stop();
@@ -201,7 +215,7 @@ class VectorIndexService implements VectorIndex {
       const index = this.#generations.beginAnew();
       if (!index) return;
       this.#logger.info({ rows, ended }, 'the index is built anew without what has ended');
-      index.setLogId(this.#logId);
+      index.follow(this.#logId);
       const pipeline = new Pipeline(index, this.#parts);
       this.#pipelines.set(index, pipeline);
       pipeline.start(this.#partitions);
@@ -235,8 +249,8 @@ class VectorIndexService implements VectorIndex {
       try {
         const cut = await this.#views.resolveCut({ waitMs: 0 }, signal);
         for (const { index } of this.#generations.all) {
-          if (index.logId === undefined) index.setLogId(cut.logId);
-          else if (index.logId !== cut.logId) {
+          if (index.logId === undefined || index.logId === cut.logId) index.follow(cut.logId);
+          else {
             const known = index.logId;
             this.#logger.error({ logId: cut.logId, known }, 'the index is of another log: anew');
             index.startOver(cut.logId);
@@ -280,9 +294,36 @@ class VectorIndexService implements VectorIndex {
         result.observe(offset, { partition });
       }
     });
+    const unsettled = meter.createObservableGauge('memplane.index.vectors.unsettled', {
+      description: 'vectors that are not stored elsewhere for certain yet',
+    });
+    unsettled.addCallback((result) => {
+      const { elsewhere } = this.#generations.live;
+      if (elsewhere) result.observe(elsewhere.unsettled);
+    });
   }
 
-  #createServer(now: () => number): HttpServer {
+  #nudge(partition: number): void {
+    for (const pipeline of this.#pipelines.values()) pipeline.nudge(partition);
+  }
+
+  #subscription(): Route {
+    return subscriptionRoute({
+      path: `/subscriptions/${TOPICS.events}`,
+      topic: TOPICS.events,
+      isRaw: true,
+      handle: deliveryHandler({
+        gate: this.#gate,
+        logger: this.#logger,
+        deliveryWaitMs: this.#config.deliveryWaitMs,
+        claim: (partition) => {
+          for (const { index } of this.#generations.all) index.elsewhere?.claim(partition);
+        },
+      }),
+    });
+  }
+
+  #createServer(now: () => number, appToken: string | undefined): HttpServer {
     const partitions = () => this.#partitions;
     const [gate, views, queryVectors] = [this.#gate, this.#views, this.#queryVectors];
     const generations = this.#generations;
@@ -305,11 +346,23 @@ class VectorIndexService implements VectorIndex {
           queryVectors,
         }),
         indexStatusRoute(generations, partitions, () => this.#problem ?? this.#embeddingProblem),
+        ...(appToken === undefined ? [] : [this.#subscription()]),
       ],
+      appToken,
       readiness: () => {
         const problem = this.#problem;
         const ready = this.#partitions > 0 && problem === undefined;
-        return { ready, partitions: this.#partitions, ...(problem ? { problem } : {}) };
+        const { elsewhere } = this.#generations.live;
+        const vectors = elsewhere && {
+          unsettled: elsewhere.unsettled,
+          ...(elsewhere.problem ? { problem: elsewhere.problem.message } : {}),
+        };
+        return {
+          ready,
+          partitions: this.#partitions,
+          ...(problem ? { problem } : {}),
+          ...(vectors ? { vectors } : {}),
+        };
       },
     });
   }

@@ -1,5 +1,7 @@
-import type { CloudEvent, Cut, CutRequest, LivenessItem } from '@memplane/contracts';
+import type { CloudEvent, Cut, CutRequest, LivenessItem, MemplaneError } from '@memplane/contracts';
 import type { Filter } from '@memplane/filter';
+import type { Bitmap } from './bitmap.ts';
+import type { Ranked } from './fusion.ts';
 
 /** A record of the log, as the materializer's feed shows it. */
 export interface FeedLine {
@@ -91,8 +93,12 @@ export interface RankRequest {
 export interface RecallSnapshot {
   /** Most rows that {@link rank} can ever give. */
   readonly matches: number;
-  /** The best `count` rows, best first. The same rows live at the cut give the same answer. */
-  rank(count: number): readonly Candidate[];
+  /**
+   * The best `count` rows, best first. The same rows live at the cut give the same answer where all
+   * of it is here; a database elsewhere (a promise) may differ among the nearest of very many.
+   * @throws MemplaneError `storage_damaged`, `dependency_unavailable`
+   */
+  rank(count: number): readonly Candidate[] | Promise<readonly Candidate[]>;
   details(row: number): RowDetails;
 }
 
@@ -102,7 +108,51 @@ export interface TenantStatus {
   readonly vectorsPending: number;
 }
 
-/** Where recall keeps its rows: embedded here, a vector database elsewhere. */
+/** What the rows that may be given were chosen by: a database elsewhere may narrow its own search. */
+export interface NearestScope {
+  readonly filter: Filter | undefined;
+  readonly entity: string | undefined;
+}
+
+/** The vectors of one tenant, by row. Written in the transaction of their owner. */
+export interface TenantVectors {
+  readonly count: number;
+  /** What was found damaged, if anything was. */
+  readonly damage: MemplaneError | undefined;
+  /** Adds a vector of length 1. @param computed it was made later than its event was applied */
+  add(row: number, vector: Float32Array, computed?: boolean): void;
+  /** Writes what was added: called before the owner's commit. */
+  flush(): void;
+  sync(): void;
+  close(): void;
+  /**
+   * The `count` rows of `allowed` nearest to the query, best first, equal scores by `before`, with
+   * exact scores. At once where all is here; a promise from a database elsewhere.
+   * @param allowedCount how many rows `allowed` has, of `rowCount` in all
+   * @throws MemplaneError `storage_damaged`, `dependency_unavailable`
+   */
+  nearest(
+    query: Float32Array,
+    count: number,
+    allowed: Bitmap,
+    allowedCount: number,
+    rowCount: number,
+    before: (a: number, b: number) => number,
+    scope: NearestScope,
+  ): readonly Ranked[] | Promise<readonly Ranked[]>;
+}
+
+/** Where a partition of the log stands. */
+export interface PartitionState {
+  readonly epoch: number;
+  /** Last offset applied; -1: none. */
+  readonly applied: number;
+  readonly rows: number;
+  /** Of all rows, whatever order they came in. */
+  readonly digest: string;
+}
+
+/** Where recall keeps its rows: all of it here, or its vectors in a database elsewhere. */
 export interface RecallStore {
   readonly model: string | undefined;
   readonly dimensions: number;
@@ -110,7 +160,14 @@ export interface RecallStore {
   readonly applied: ReadonlyMap<number, number>;
   /** Applies records of one partition and their offset as one. Known offsets are left out. */
   apply(partition: number, lines: readonly FeedLine[]): void;
+  /** The log that the rows came from; undefined before the first. */
+  readonly logId: string | undefined;
+  /** Undefined when more may be applied; else what to wait for. */
+  room(signal: AbortSignal): Promise<void> | undefined;
+  partition(partition: number): PartitionState;
   /** @throws MemplaneError `invalid_filter`, `storage_damaged` */
   snapshot(tenant: string, cut: Cut, timeMs: number, request: RankRequest): RecallSnapshot;
+  /** Like {@link snapshot} at all that is applied. */
+  latest(tenant: string, cut: Cut, nowMs: number, request: RankRequest): RecallSnapshot;
   status(tenant: string): TenantStatus;
 }

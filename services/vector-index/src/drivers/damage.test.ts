@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { CloudEvent } from '@memplane/contracts';
 import { clusteredVectors, testSeed } from '@memplane/testkit';
-import type { FeedLine } from '../domain/ports.ts';
+import type { Candidate, FeedLine } from '../domain/ports.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 
@@ -83,7 +83,10 @@ class Index {
     return [...vectors, ...texts].map((request) => {
       const body = { ...request, filter: undefined, entity: undefined };
       const found = this.generation.latest('default', cut, NOW_MS, body);
-      return found.rank(20).map(({ row, score }) => [found.details(row).eventId, score]);
+      return (found.rank(20) as readonly Candidate[]).map(({ row, score }) => [
+        found.details(row).eventId,
+        score,
+      ]);
     });
   }
 }

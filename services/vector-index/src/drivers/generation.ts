@@ -7,6 +7,7 @@ import type {
   FeedLine,
   HistoryStarts,
   PartitionLines,
+  PartitionState,
   RankRequest,
   RecallSnapshot,
   RecallStore,
@@ -15,24 +16,22 @@ import type {
 import { Database, storageError } from './database.ts';
 import { Ranking } from './ranking.ts';
 import { TenantIndex, type TenantIndexOptions } from './tenant-index.ts';
+import type { VectorsElsewhere, VectorsElsewhereFactory } from './vectors-elsewhere.ts';
 
-export interface GenerationOptions extends TenantIndexOptions {
+export interface GenerationOptions extends Omit<TenantIndexOptions, 'elsewhere'> {
+  /** Where the vectors are kept, when not here. */
+  readonly vectors?: VectorsElsewhereFactory | undefined;
   readonly database_cache_bytes_max: number;
   /** Told of files that do not fit together: the index begins anew, from the log. */
   readonly onDamaged?: (error: MemplaneError, folder: string) => void;
 }
 
-export interface PartitionState {
-  readonly epoch: number;
-  readonly applied: number;
-  readonly rows: number;
-  readonly digest: string;
-}
-
 /** One whole index, in a folder of its own: rows, texts and vectors of one model. */
 export class Generation implements RecallStore {
   readonly folder: string;
-  readonly #options: GenerationOptions;
+  /** Where the vectors are, when they are not here. */
+  readonly elsewhere: VectorsElsewhere | undefined;
+  readonly #options: GenerationOptions & TenantIndexOptions;
   #db: Database;
   #damage: MemplaneError | undefined;
   #tenants = new Map<string, TenantIndex>();
@@ -45,7 +44,9 @@ export class Generation implements RecallStore {
    */
   constructor(folder: string, options: GenerationOptions) {
     this.folder = folder;
-    this.#options = options;
+    this.elsewhere = options.vectors?.(options);
+    const { elsewhere } = this;
+    this.#options = elsewhere ? { ...options, elsewhere } : options;
     mkdirSync(folder, { recursive: true });
     try {
       this.#db = this.#open();
@@ -69,7 +70,7 @@ export class Generation implements RecallStore {
   /** What was found damaged since the index was opened. */
   get damage(): MemplaneError | undefined {
     if (this.#damage) return this.#damage;
-    for (const { arena } of this.#tenants.values()) if (arena.damage) return arena.damage;
+    for (const { vectors } of this.#tenants.values()) if (vectors.damage) return vectors.damage;
     return undefined;
   }
 
@@ -89,6 +90,16 @@ export class Generation implements RecallStore {
 
   setLogId(logId: string): void {
     this.#db.setMeta('log_id', logId);
+  }
+
+  /** The log is known: vectors that are kept elsewhere go there from now on. */
+  follow(logId: string): void {
+    if (this.logId === undefined) this.setLogId(logId);
+    this.elsewhere?.start(logId, this.#db, (p) => this.applied.get(p) ?? -1);
+  }
+
+  room(signal: AbortSignal): Promise<void> | undefined {
+    return this.elsewhere?.room(signal);
   }
 
   partition(partition: number): PartitionState {
@@ -200,12 +211,18 @@ export class Generation implements RecallStore {
     return false;
   }
 
-  close(): void {
-    for (const index of this.#tenants.values()) {
-      index.sync();
-      index.close();
-    }
-    this.#db.close();
+  /** @param remove what is kept elsewhere goes too. At once where all is here. */
+  close(remove = false): Promise<void> {
+    const closeHere = () => {
+      for (const index of this.#tenants.values()) {
+        index.sync();
+        index.close();
+      }
+      this.#db.close();
+    };
+    if (this.elsewhere) return this.elsewhere.close(remove).then(closeHere);
+    closeHere();
+    return Promise.resolve();
   }
 
   /** Forgets everything, to be filled from the log anew, or from another one. */
@@ -215,7 +232,7 @@ export class Generation implements RecallStore {
     this.#damage = undefined;
     this.#removeFiles();
     this.#db = this.#open();
-    this.setLogId(logId);
+    this.follow(logId);
   }
 
   #removeFiles(): void {
@@ -225,6 +242,7 @@ export class Generation implements RecallStore {
 
   #dropMemory(): void {
     for (const index of this.#tenants.values()) index.close();
+    this.elsewhere?.dropped();
     this.#tenants = new Map();
     this.#partitions = new Map();
     this.applied.clear();

@@ -32,27 +32,31 @@ export class Ranking implements RecallSnapshot {
     this.matches = this.#allowed.count();
   }
 
-  rank(count: number): readonly Candidate[] {
+  rank(count: number): readonly Candidate[] | Promise<readonly Candidate[]> {
     const { vector, terms } = this.#request;
     if (vector && !terms) return this.#nearest(vector, count);
     if (!vector) return this.#byText(count);
     const depth = Math.max(FUSION_DEPTH_MIN, 4 * count);
-    const rankings = [this.#nearest(vector, depth), this.#byText(depth)];
-    return fuse(rankings, this.#index.columns.before).slice(0, count);
+    const nearest = this.#nearest(vector, depth);
+    const texts = this.#byText(depth);
+    const fused = (vectors: readonly Ranked[]) =>
+      fuse([vectors, texts], this.#index.columns.before).slice(0, count);
+    return nearest instanceof Promise ? nearest.then(fused) : fused(nearest);
   }
 
   details(row: number): RowDetails {
     return this.#index.details(row);
   }
 
-  #nearest(vector: Float32Array, count: number): Ranked[] {
-    return this.#index.arena.nearest(
+  #nearest(vector: Float32Array, count: number): readonly Ranked[] | Promise<readonly Ranked[]> {
+    return this.#index.vectors.nearest(
       vector,
       count,
       this.#allowed,
       this.matches,
       this.#live.rowCount,
       this.#index.columns.before,
+      this.#request,
     );
   }
 

@@ -7,7 +7,13 @@ import { readVector } from '../domain/embedding.ts';
 import { ExpiryQueue } from '../domain/expiry-queue.ts';
 import { fieldEntries } from '../domain/field-entries.ts';
 import type { MemoryRow } from '../domain/memory-row.ts';
-import type { FeedLine, HistoryStarts, RowDetails, TenantStatus } from '../domain/ports.ts';
+import type {
+  FeedLine,
+  HistoryStarts,
+  RowDetails,
+  TenantStatus,
+  TenantVectors,
+} from '../domain/ports.ts';
 import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import { ChunkChecks } from './chunk-checks.ts';
@@ -17,6 +23,7 @@ import { StoredFieldIndex } from './field-index.ts';
 import { RowColumns } from './row-columns.ts';
 import { TextIndex, type TextIndexOptions } from './text-index.ts';
 import { VectorArena } from './vector-arena.ts';
+import type { VectorsElsewhere } from './vectors-elsewhere.ts';
 
 export interface TenantIndexOptions {
   readonly dimensions: number;
@@ -31,6 +38,8 @@ export interface TenantIndexOptions {
   readonly cut_cache_entries_max: number;
   readonly entity_cache_entries_max: number;
   readonly text: TextIndexOptions;
+  /** Where the vectors are, when they are not here. */
+  readonly elsewhere?: VectorsElsewhere;
 }
 
 /** The rows that are live at a cut, and the statistics of their texts. */
@@ -44,7 +53,7 @@ export interface LiveRows {
 /** All rows of one tenant: columns, metadata, texts and vectors. Written in its owner's transaction. */
 export class TenantIndex implements TextSource {
   readonly columns: RowColumns;
-  readonly arena: VectorArena;
+  readonly vectors: TenantVectors;
   readonly fields: StoredFieldIndex;
   readonly #db: Database;
   readonly #tenant: string;
@@ -83,8 +92,7 @@ export class TenantIndex implements TextSource {
       supersededSum: this.#counter('superseded'),
       appliedOf,
     });
-    const checks = new ChunkChecks(db, `codes:${tenant}`);
-    this.arena = new VectorArena({ folder: place, ...options }, this.#counter('vectors'), checks);
+    this.vectors = this.#openVectors(place);
     this.fields = new StoredFieldIndex(db, tenant, () => this.columns.count, {
       cache_bytes_max: options.filter_cache_bytes_max,
     });
@@ -95,6 +103,22 @@ export class TenantIndex implements TextSource {
     );
     this.#entityCount = this.#counter('entities');
     this.#loadMemory();
+  }
+
+  #openVectors(folder: string): TenantVectors {
+    const { elsewhere } = this.#options;
+    if (elsewhere) {
+      const details = (row: number) => this.details(row);
+      return elsewhere.tenant({
+        folder,
+        db: this.#db,
+        tenant: this.#tenant,
+        columns: this.columns,
+        details,
+      });
+    }
+    const checks = new ChunkChecks(this.#db, `codes:${this.#tenant}`);
+    return new VectorArena({ folder, ...this.#options }, this.#counter('vectors'), checks);
   }
 
   /** Adds a row. The views have applied its event, so that no other row has its id and is shown. */
@@ -123,7 +147,7 @@ export class TenantIndex implements TextSource {
 
   /** Adds a vector that was computed for a row. */
   addComputed(row: number, vector: Float32Array): void {
-    this.arena.add(row, vector);
+    this.vectors.add(row, vector, true);
     this.#dropPending(row);
   }
 
@@ -147,10 +171,10 @@ export class TenantIndex implements TextSource {
     if (this.#text.full) this.#text.flush(this.columns.count);
     this.#entityRows.flush(this.columns.count);
     this.columns.flush();
-    this.arena.flush();
+    this.vectors.flush();
     this.#setCounter('rows', this.columns.count);
     this.#setCounter('superseded', this.columns.supersededSum);
-    this.#setCounter('vectors', this.arena.count);
+    this.#setCounter('vectors', this.vectors.count);
     this.#setCounter('entities', this.#entityCount);
   }
 
@@ -161,16 +185,16 @@ export class TenantIndex implements TextSource {
 
   sync(): void {
     this.columns.sync();
-    this.arena.sync();
+    this.vectors.sync();
   }
 
   close(): void {
     this.columns.close();
-    this.arena.close();
+    this.vectors.close();
   }
 
   status(): TenantStatus {
-    return { rows: this.columns.count, vectors: this.arena.count, vectorsPending: this.#pending };
+    return { rows: this.columns.count, vectors: this.vectors.count, vectorsPending: this.#pending };
   }
 
   /**
@@ -288,7 +312,7 @@ export class TenantIndex implements TextSource {
     if (embedding && (model === undefined || embedding.model === model)) {
       const vector = readVector(embedding.values, dimensions);
       if (typeof vector !== 'string') {
-        this.arena.add(row, vector);
+        this.vectors.add(row, vector);
         return;
       }
     }

@@ -342,7 +342,7 @@ export class VectorArena {
 }
 
 /** Sums in a fixed order, in double precision. */
-function dot(a: Float32Array, b: Float32Array): number {
+export function dot(a: Float32Array, b: Float32Array): number {
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;

@@ -1,0 +1,324 @@
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Json, type MemplaneError, partitionKey } from '@memplane/contracts';
+import type { RowData } from '@zilliz/milvus2-sdk-node';
+import { Bitmap } from '../../domain/bitmap.ts';
+import { byScore, type Ranked } from '../../domain/fusion.ts';
+import type { NearestScope, TenantVectors } from '../../domain/ports.ts';
+import type { TenantParts } from '../vectors-elsewhere.ts';
+import { ExactVectors } from './exact-vectors.ts';
+import { narrowing, tagsOf } from './expression.ts';
+import { METADATA_BYTES_MAX, positionKey, TEXT_BYTES_MAX } from './schema.ts';
+
+export interface NearbyOptions {
+  /** Where no more rows match than this, each is scored exactly and Milvus is not asked. */
+  readonly direct_rows_max: number;
+  /** Where no more match, each is scored exactly when Milvus can't be asked or finds too few. */
+  readonly fallback_rows_max: number;
+  /** Candidates of Milvus' that are ranked exactly, at least. */
+  readonly rerank_rows_min: number;
+  /** Most rows that Milvus is asked for at once. */
+  readonly search_rows_max: number;
+}
+
+/** What a tenant asks of the collection that its vectors are in. */
+export interface Collection {
+  readonly options: NearbyOptions;
+  readonly dimensions: number;
+  /** Rows of the partition up to this offset are stored for certain. */
+  settledOf(partition: number): number;
+  search(vector: Float32Array, limit: number, expression: string): Promise<NearRow[]>;
+  /** A row has come that is not stored yet. */
+  arrived(partition: number): void;
+}
+
+export interface NearRow {
+  readonly position: number;
+  readonly score: number;
+}
+
+const STATES = { unsettled: 0, settled: 1, computed: 2 } as const;
+const SLICE_ROWS = 512;
+/** How many more candidates are asked for than are ranked: superseded ones are among them. */
+const MORE = 2;
+
+/** A tenant's vectors: exact ones here, by row; an index over all that is settled in Milvus. */
+export class MilvusTenant implements TenantVectors {
+  readonly tenant: string;
+  readonly #parts: TenantParts;
+  readonly #collection: Collection;
+  readonly #exact: ExactVectors;
+  readonly #rows = new Map<number, number>();
+  readonly #known = new Bitmap();
+  readonly #open = new Bitmap();
+  readonly #unsettled = new Set<number>();
+  readonly #computed = new Set<number>();
+
+  /** @throws MemplaneError `storage_damaged` */
+  constructor(parts: TenantParts, collection: Collection) {
+    this.tenant = parts.tenant;
+    this.#parts = parts;
+    this.#collection = collection;
+    parts.db
+      .sql(`CREATE TABLE IF NOT EXISTS vector_rows (
+        tenant TEXT NOT NULL, row INTEGER NOT NULL, partition INTEGER NOT NULL,
+        offset INTEGER NOT NULL, state INTEGER NOT NULL,
+        PRIMARY KEY (tenant, row)) STRICT, WITHOUT ROWID`)
+      .run();
+    parts.db
+      .sql(`CREATE INDEX IF NOT EXISTS vector_rows_open ON vector_rows (partition, offset)
+            WHERE state = 0`)
+      .run();
+    this.#exact = new ExactVectors(join(parts.folder, 'exact.bin'), collection.dimensions);
+    const found = parts.db.sql('SELECT row, state FROM vector_rows WHERE tenant = ?');
+    for (const { row, state } of found.iterate(this.tenant)) {
+      this.#note(Number(row), Number(state));
+    }
+  }
+
+  get count(): number {
+    return this.#rows.size;
+  }
+
+  get damage(): MemplaneError | undefined {
+    return this.#exact.damage;
+  }
+
+  get unsettled(): number {
+    return this.#unsettled.size;
+  }
+
+  add(row: number, vector: Float32Array, computed = false): void {
+    const { columns, db } = this.#parts;
+    const partition = columns.partition(row);
+    this.#exact.write(row, vector);
+    const offset = columns.offset(row);
+    const isSettled = offset <= this.#collection.settledOf(partition);
+    const state = computed ? STATES.computed : isSettled ? STATES.settled : STATES.unsettled;
+    db.sql('INSERT INTO vector_rows VALUES (?, ?, ?, ?, ?)').run(
+      this.tenant,
+      row,
+      partition,
+      offset,
+      state,
+    );
+    this.#note(row, state);
+    if (state !== STATES.settled) this.#collection.arrived(partition);
+  }
+
+  /** Nothing waits to be written. */
+  flush(): void {}
+
+  sync(): void {
+    this.#exact.sync();
+  }
+
+  close(): void {
+    this.#exact.close();
+  }
+
+  nearest(
+    query: Float32Array,
+    count: number,
+    allowed: Bitmap,
+    allowedCount: number,
+    rowCount: number,
+    before: (a: number, b: number) => number,
+    scope: NearestScope,
+  ): readonly Ranked[] | Promise<readonly Ranked[]> {
+    const rank = (found: Ranked[]) => found.sort(byScore(before)).slice(0, count);
+    const rows = this.#known.clone().and(allowed);
+    if (allowedCount <= this.#collection.options.direct_rows_max) {
+      return rank(Array.from(rows, (row) => this.#score(row, query)));
+    }
+    const share = Math.max(allowedCount, 1) / Math.max(rowCount, 1);
+    return this.#remote(query, count, rows, share, scope).then(rank);
+  }
+
+  /** The keys of all its rows. */
+  positions(): Iterable<number> {
+    return this.#rows.keys();
+  }
+
+  has(position: number): boolean {
+    return this.#rows.has(position);
+  }
+
+  /** Rows that are not stored for certain, oldest first. @param partitions of these alone */
+  waiting(partitions: ReadonlySet<number>, max: number, besides: ReadonlySet<number>): number[] {
+    const { columns } = this.#parts;
+    const rows: number[] = [];
+    for (const row of this.#unsettled) {
+      if (rows.length >= max) break;
+      if (!besides.has(row) && partitions.has(columns.partition(row))) rows.push(row);
+    }
+    return rows;
+  }
+
+  /** The partitions of rows that are not stored for certain. */
+  waitingPartitions(): Set<number> {
+    const partitions = new Set<number>();
+    for (const row of this.#unsettled) partitions.add(this.#parts.columns.partition(row));
+    return partitions;
+  }
+
+  /** Rows are stored for certain. Within its caller's transaction. */
+  settle(rows: Iterable<number>): void {
+    const update = this.#parts.db.sql(
+      'UPDATE vector_rows SET state = 1 WHERE tenant = ? AND row = ?',
+    );
+    for (const row of rows) {
+      if (!this.#unsettled.delete(row)) continue;
+      this.#computed.delete(row);
+      this.#open.remove(row);
+      update.run(this.tenant, row);
+    }
+  }
+
+  /** All rows of a partition up to an offset are, but for those computed here. */
+  settleUpTo(partition: number, offset: number): void {
+    const { columns } = this.#parts;
+    const rows = [...this.#unsettled].filter(
+      (row) =>
+        columns.partition(row) === partition &&
+        columns.offset(row) <= offset &&
+        !this.#computed.has(row),
+    );
+    this.settle(rows);
+  }
+
+  /** What was stored is no longer there: all rows of the partition are to be stored again. */
+  unsettle(partition: number): void {
+    const update = this.#parts.db.sql(
+      'UPDATE vector_rows SET state = 0 WHERE tenant = ? AND row = ? AND state = 1',
+    );
+    for (const row of this.#known) {
+      if (this.#parts.columns.partition(row) !== partition || this.#unsettled.has(row)) continue;
+      this.#unsettled.add(row);
+      this.#open.add(row);
+      update.run(this.tenant, row);
+    }
+  }
+
+  partitionOf(row: number): number {
+    return this.#parts.columns.partition(row);
+  }
+
+  /** A row as the collection has it. */
+  stored(row: number): RowData {
+    const { columns } = this.#parts;
+    const {
+      entity,
+      memoryId,
+      eventId,
+      offset,
+      turn: isTurn,
+      text,
+      metadata,
+    } = this.#parts.details(row);
+    const partition = columns.partition(row);
+    const json = metadata !== undefined && Buffer.byteLength(metadata) <= METADATA_BYTES_MAX;
+    const fields = metadata === undefined ? {} : (JSON.parse(metadata) as { [key: string]: Json });
+    return {
+      position: String(positionKey(partition, offset)),
+      entity_key: partitionKey(this.tenant, entity),
+      tenant: this.tenant,
+      memory_id: memoryId,
+      event_id: eventId,
+      partition: String(partition),
+      offset: String(offset),
+      turn: isTurn,
+      text: shortened(text ?? ''),
+      metadata: json ? (fields as RowData) : {},
+      tags: tagsOf(fields),
+      vector: Array.from(this.#exact.read(row)),
+    };
+  }
+
+  /** What Milvus finds and what is not settled yet, exactly scored. */
+  async #remote(
+    query: Float32Array,
+    count: number,
+    rows: Bitmap,
+    share: number,
+    scope: NearestScope,
+  ): Promise<Ranked[]> {
+    const { rerank_rows_min, fallback_rows_max } = this.#collection.options;
+    const open = this.#open.clone().and(rows);
+    const size = rows.count();
+    const wanted = Math.min(Math.max(rerank_rows_min, 8 * count), size);
+    let near: number[];
+    try {
+      near = await this.#candidates(query, wanted, rows, open, share, scope);
+    } catch (error) {
+      if (size > fallback_rows_max) throw error;
+      return this.#scan(rows, query);
+    }
+    const unseen = size - open.count();
+    const isShort = near.length < Math.min(wanted, unseen);
+    if (isShort && size <= fallback_rows_max) return this.#scan(rows, query);
+    const found = near.map((row) => this.#score(row, query));
+    return found.concat(await this.#scan(open, query));
+  }
+
+  /** Settled rows that may be given, nearest first as far as quantised vectors tell. */
+  async #candidates(
+    query: Float32Array,
+    wanted: number,
+    rows: Bitmap,
+    open: Bitmap,
+    share: number,
+    scope: NearestScope,
+  ): Promise<number[]> {
+    const { search_rows_max } = this.#collection.options;
+    const narrowed = narrowing(this.tenant, scope);
+    const own = `tenant == "${this.tenant}"`;
+    const expression = narrowed === undefined ? own : `${own} and ${narrowed}`;
+    const more = narrowed === undefined ? MORE / share : MORE * MORE;
+    let limit = Math.min(search_rows_max, Math.ceil(wanted * more));
+    for (;;) {
+      const found = await this.#collection.search(query, limit, expression);
+      const near = new Set<number>();
+      for (const { position } of found) {
+        const row = this.#rows.get(position);
+        if (row !== undefined && rows.has(row) && !open.has(row)) near.add(row);
+      }
+      const isAll = found.length < limit || limit >= search_rows_max;
+      if (near.size >= wanted || isAll) return [...near].slice(0, wanted);
+      limit = Math.min(search_rows_max, limit * 4);
+    }
+  }
+
+  /** All of the rows, a slice at a time, so that other work goes on between. */
+  async #scan(rows: Bitmap, query: Float32Array): Promise<Ranked[]> {
+    const found: Ranked[] = [];
+    for (const row of rows) {
+      found.push(this.#score(row, query));
+      if (found.length % SLICE_ROWS === 0) await turn();
+    }
+    return found;
+  }
+
+  #score(row: number, query: Float32Array): Ranked {
+    return { row, score: this.#exact.score(row, query) };
+  }
+
+  #note(row: number, state: number): void {
+    const { columns } = this.#parts;
+    this.#rows.set(positionKey(columns.partition(row), columns.offset(row)), row);
+    this.#known.add(row);
+    if (state === STATES.settled) return;
+    this.#unsettled.add(row);
+    this.#open.add(row);
+    if (state === STATES.computed) this.#computed.add(row);
+  }
+}
+
+/** As much of a text as Milvus takes. */
+function shortened(text: string): string {
+  if (Buffer.byteLength(text) <= TEXT_BYTES_MAX) return text;
+  return Buffer.from(text)
+    .subarray(0, TEXT_BYTES_MAX)
+    .toString('utf8')
+    .replace(/\uFFFD$/u, '');
+}
