@@ -80,6 +80,10 @@ test-all: test test-extra test-stack ## Everything that this machine can run
 soak: build ## The same tests at their full counts; the report goes to docs/reports/
 	@exec $(NODE) tests/soak/run.ts
 
+.PHONY: bench-stack
+bench-stack: build ## Against real servers: Kafka Streams, a replay of the log (needs Java, Maven, Go)
+	@exec $(NODE) benchmarks/run.ts consume cold-node
+
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)
 	@exec $(NODE) benchmarks/run.ts

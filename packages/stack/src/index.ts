@@ -1,4 +1,5 @@
 export { type BuiltPart, built, cacheFolder, partFolder, type Recipe } from './build/cache.ts';
+export { runBuild } from './build/command.ts';
 export {
   DAPRD_VERSION,
   daprdBinary,
