@@ -239,8 +239,12 @@ export class MilvusLink {
   /** The collection that has the common name; undefined before the first. */
   async aliased(): Promise<string | undefined> {
     const { alias } = this.#options;
-    const found = await this.#client.describeCollection({ collection_name: alias, cache: false });
-    return found.status.code === 0 ? found.collection_name : undefined;
+    try {
+      const found = await this.#client.describeAlias({ alias, collection_name: alias });
+      return found.status.code === 0 ? found.collection : undefined;
+    } catch (error) {
+      throw unavailable(error);
+    }
   }
 
   async setAlias(collection: string): Promise<void> {
