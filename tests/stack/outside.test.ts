@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { type AppId, ServerProcess, secretsFile, stackSecrets } from '@memplane/stack';
+import {
+  type AppId,
+  operatorToken,
+  ServerProcess,
+  secretsFile,
+  stackSecrets,
+} from '@memplane/stack';
 import { type Answer, call, freePorts, ScratchFolder } from '@memplane/testkit';
 import { persist, StackPlane } from './stack-plane.ts';
 
@@ -17,7 +24,8 @@ before(async () => {
 });
 
 test('without a token, or with a wrong one, a sidecar refuses', async () => {
-  for (const token of [undefined, '', 'x', plane.apiToken.slice(1), `${plane.apiToken}x`]) {
+  const [, another = ''] = plane.apiToken.split(/(.{8})$/);
+  for (const token of [undefined, '', 'x', `${another}x`, 'x'.repeat(plane.apiToken.length)]) {
     const headers = { 'dapr-api-token': token ?? '' };
     const asked: [string, string, unknown?][] = [
       ['POST', `${plane.ingest}/v1/events`, EVENT],
@@ -43,6 +51,22 @@ test('past the sidecars, a service serves nobody', async () => {
       }
       const answer = await call('POST', `${base}/v1/events`, { headers, body: EVENT });
       assert.ok(REFUSED.includes(answer.status), `${app.name}: ${answer.status}`);
+    }
+  }
+});
+
+test('the ports beside those of HTTP ask for a token too', async () => {
+  for (const { app } of plane.plans.instances) {
+    for (const port of app.ports.slice(1)) {
+      if (app.service === 'crdt-sync') {
+        assert.match(await say(port, 'CRDT.GET tasks\r\n'), /^-NOAUTH/, app.name);
+        assert.match(await say(port, 'AUTH wrong\r\n'), /^-/, app.name);
+      } else {
+        const answer = await call('GET', `http://127.0.0.1:${port}/`);
+        assert.ok([...REFUSED, 404].includes(answer.status), `${app.name}: ${answer.status}`);
+        const digest = await call('GET', `http://127.0.0.1:${port}/v1/shards`);
+        assert.ok(REFUSED.includes(digest.status), `${app.name}: ${digest.status}`);
+      }
     }
   }
 });
@@ -133,11 +157,6 @@ test('a service reaches the components in its scope, and no other', async () => 
     const answer = await call('GET', base + path, { headers });
     assert.ok(answer.status >= 400, `${service} ${path}: ${answer.status} ${answer.text}`);
   }
-  const foreign = await call('POST', `${plane.url('event-ingest')}/v1/events`, {
-    headers: { 'dapr-api-token': apiTokens['vector-index'] },
-    body: EVENT,
-  });
-  assert.equal(foreign.status, 401, "another application's token");
 });
 
 test('of all that was tried, nothing is in the log', async () => {
@@ -155,6 +174,7 @@ test('secrets are in no log and on no command line', () => {
     secrets.set(`application token of ${id}`, tokens.appTokens[id]);
   }
   secrets.set('password of Redis', values['redis-password']);
+  secrets.set("operator's token", operatorToken(dir));
   secrets.set('key of S3', values['s3-secret-key']);
   const logs = globSync('**/*.{log,jsonl}', { cwd: dir }).map((name) => join(dir, name));
   assert.ok(logs.length >= plane.servers.length, `${logs.length} logs were read`);
@@ -168,6 +188,29 @@ test('secrets are in no log and on no command line', () => {
   writeFileSync(planted, `level=info msg="calling with ${values['redis-password']}"\n`);
   assert.deepEqual(leaks([planted], secrets), [`${planted}: password of Redis`]);
 });
+
+// The last of all: a sidecar writes the `dapr-` headers of a call that it refuses into its span.
+test("another application's token is refused", async () => {
+  const { apiTokens } = stackSecrets(plane.settings.dir);
+  const foreign = await call('POST', `${plane.url('event-ingest')}/v1/events`, {
+    headers: { 'dapr-api-token': apiTokens['vector-index'] },
+    body: EVENT,
+  });
+  assert.equal(foreign.status, 401);
+});
+
+/** Sends a line and gives back what comes first. */
+function say(port: number, line: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: 5_000 }, () => socket.write(line));
+    socket.once('data', (part) => {
+      socket.destroy();
+      resolve(part.toString('utf8'));
+    });
+    socket.once('timeout', () => socket.destroy(new Error(`port ${port} says nothing`)));
+    socket.once('error', reject);
+  });
+}
 
 function leaks(files: readonly string[], secrets: ReadonlyMap<string, string>): string[] {
   const found: string[] = [];

@@ -31,7 +31,13 @@ export { type ServiceOptions, type ServicePlan, servicePlan } from './server/ser
 export { type VersitygwOptions, type VersitygwPlan, versitygwPlan } from './server/versitygw.ts';
 export { type StackPlans, stackPlans } from './supervisor/plans.ts';
 export { isAlive, type RunningServer, readRecord } from './supervisor/record.ts';
-export { APP_IDS, type AppId, secretsFile, stackSecrets } from './supervisor/secrets.ts';
+export {
+  APP_IDS,
+  type AppId,
+  operatorToken,
+  secretsFile,
+  stackSecrets,
+} from './supervisor/secrets.ts';
 export type { InstancePlans } from './supervisor/service-plans.ts';
 export { type StackSettings, stackSettings } from './supervisor/settings.ts';
 export { type StatusRow, stackStatus, statusTable } from './supervisor/status.ts';

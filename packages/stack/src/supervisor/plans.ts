@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { daprdPlan } from '../server/daprd.ts';
+import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
 import { etcdPlan } from '../server/etcd.ts';
 import { type KafkaPlan, kafkaPlan } from '../server/kafka.ts';
 import { milvusPlan } from '../server/milvus.ts';
@@ -98,9 +98,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
       [...instances.flatMap(({ app, sidecar }) => [app, sidecar]), agent],
     ],
     exports: {
-      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${agent.httpPort}`,
-      DAPR_GRPC_ENDPOINT: `127.0.0.1:${agent.grpcPort}`,
-      DAPR_API_TOKEN: tokens.apiTokens.agent,
+      ...agentExports(agent, tokens.apiTokens.agent),
       MEMPLANE_KAFKA_BROKERS: kafka.brokers.join(','),
       MEMPLANE_KAFKA_LIBS: kafka.libs,
       MEMPLANE_REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
@@ -112,9 +110,18 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
   };
 }
 
+function agentExports(sidecar: DaprdPlan, apiToken: string): Record<string, string> {
+  return {
+    DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${sidecar.httpPort}`,
+    DAPR_GRPC_ENDPOINT: `127.0.0.1:${sidecar.grpcPort}`,
+    DAPR_API_TOKEN: apiToken,
+  };
+}
+
 function operatorExports(dir: string, portBase: number): Record<string, string> {
   return {
     MEMPLANE_URL: `http://127.0.0.1:${portBase + PORTS.services}`,
     MEMPLANE_TOKEN: operatorToken(dir),
+    MEMPLANE_RESP_PORT: String(portBase + PORTS.resp),
   };
 }

@@ -49,7 +49,7 @@ export function secretsFile(dir: string): { readonly path: string; readonly valu
   return { path, values };
 }
 
-/** What an operator shows to event-ingest itself, made at the first start. */
+/** What an operator shows to event-ingest, and to the RESP ports, made at the first start. */
 export function operatorToken(dir: string): string {
   return kept(join(dir, 'operator.json'), () => ({ formatVersion: 1, token: random() })).token;
 }

@@ -108,7 +108,8 @@ function particulars(
       return {
         morePorts: [portOf(PORTS.resp)],
         env: {
-          MEMPLANE_DATA_DIR: dir,
+          // Whoever comes by RESP comes past the sidecar: only with a token.
+          MEMPLANE_TOKEN: options.operatorToken,
           MEMPLANE_RESP_PORT: String(portOf(PORTS.resp)),
           MEMPLANE_GOSSIP_PORT: String(portOf(PORTS.gossip)),
           MEMPLANE_REDIS_URL: `redis://127.0.0.1:${servers.redisPort}`,
