@@ -6,11 +6,9 @@
  *
  *     node benchmarks/apply.ts [events] [entities] [rounds]
  */
-import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { firstHlcOf, formatHlc } from '@memplane/clock';
 import { type LogReader, type LogRecord, partitionOf } from '@memplane/event-log';
 import type { WriteBatch } from '@memplane/rocks';
 import type { ApplySettings } from '../services/materializer/src/domain/apply-batch.ts';
@@ -25,6 +23,7 @@ import { readEntity } from '../services/materializer/src/reads/entity.ts';
 import type { Plane } from '../services/materializer/src/reads/plane.ts';
 import { Shard, WaitLimit } from '../services/materializer/src/shard.ts';
 import { ShardSet } from '../services/materializer/src/shard-set.ts';
+import { benchEntity, benchEvent } from './lib/bench-event.ts';
 import { summarize } from './lib/rounds.ts';
 import { atLeast, atMost, emitRow, SHORT } from './lib/row.ts';
 
@@ -32,7 +31,6 @@ const [EVENTS = SHORT ? 5_000 : 30_000, ENTITIES = 3_000, ROUNDS = 5] = process.
   .slice(2)
   .map(Number);
 const PARTITIONS = 12;
-const EVENT_BYTES = 400;
 const BATCH_RECORDS = 512;
 const BATCHES_AT_ONCE = 3;
 const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
@@ -45,38 +43,16 @@ const SETTINGS: ApplySettings = {
   sessionCloseTypes: new Set(['SessionEnded']),
   snapshot_bytes_min: 4 * 1024,
 };
-const START_MS = 1_790_000_000_000;
 
-/** A CloudEvent as event-ingest writes it, whose short form has about 400 bytes. */
 function record(n: number, entity: string, partition: number, offset: number): LogRecord {
-  const hlc = firstHlcOf(START_MS + n);
-  const id = `${createHash('md5').update(String(n)).digest('hex')}`;
-  const event = {
-    specversion: '1.0',
-    hlc: formatHlc(hlc),
-    id,
-    type: 'UserMessageSent',
-    source: 'bench',
-    subject: entity,
-    time: new Date(START_MS + n).toISOString(),
-    datacontenttype: 'application/json',
-    tenant: 'default',
-    partitionkey: entity,
-    zone: 'eventual',
-    digest: createHash('sha256').update(id).digest('base64url'),
-    data: {
-      data: { text: 'x'.repeat(EVENT_BYTES - 150) },
-      attributes: { turn: n % 97, channel: n % 3 === 0 ? 'email' : 'chat' },
-    },
-  };
-  const value = Buffer.from(JSON.stringify(event));
-  return { partition, offset, key: entity, value, hlc };
+  const { key, value, hlc } = benchEvent(n, entity);
+  return { partition, offset, key, value, hlc };
 }
 
 function makeLog(): LogRecord[][] {
   const log: LogRecord[][] = Array.from({ length: PARTITIONS }, () => []);
   for (let n = 0; n < EVENTS; n++) {
-    const entity = `user/${(n * 7919) % ENTITIES}`;
+    const entity = benchEntity(n, ENTITIES);
     const partition = partitionOf(entity, PARTITIONS);
     const records = log[partition]!;
     records.push(record(n, entity, partition, records.length));

@@ -6,7 +6,7 @@ import { type EventPayload, encodeToken, MemplaneError, TOPICS } from '@memplane
 import { type LogRecord, partitionOf } from '@memplane/event-log';
 import { createLogger } from '@memplane/runtime';
 import fc from 'fast-check';
-import { after, ShardKeys, toKey } from './domain/keys.ts';
+import { after, offsetAtEnd, ShardKeys, toKey } from './domain/keys.ts';
 import { foldRecords } from './drivers/applier.ts';
 import { feedSource } from './drivers/feed-sources.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
@@ -234,7 +234,7 @@ async function compareLeft({ pruned, whole }: TwoPlanes): Promise<void> {
         limit: 10_000,
       });
     const events = (await rows(pruned, 'v')).filter(({ key }) => key.at(-1) === 0);
-    const before = events.map(({ key }) => key.readUIntBE(key.length - 7, 6));
+    const before = events.map(({ key }) => offsetAtEnd(key, 1));
     const left = before.filter((offset) => offset < record.historyStart).sort((a, b) => a - b);
     // What the retained feed gives is what is left, and just what any cut can still show.
     const source = feedSource(TOPICS.events, pruned, undefined, true);
@@ -271,7 +271,7 @@ async function compareLeft({ pruned, whole }: TwoPlanes): Promise<void> {
     );
     assert.deepEqual(await rows(pruned, 'i'), wholeIds);
     const wholeEffects = (await rows(whole, 'e')).filter(
-      ({ key }) => key.readUIntBE(key.length - 6, 6) >= record.historyStart,
+      ({ key }) => offsetAtEnd(key) >= record.historyStart,
     );
     assert.deepEqual(await rows(pruned, 'e'), wholeEffects);
     for (const table of ['u', 'y'] as const) {

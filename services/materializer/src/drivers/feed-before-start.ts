@@ -1,5 +1,5 @@
 import { eventLine, type FeedLine, type ViewLine } from '../domain/feed.ts';
-import { entityOfHeadKey, toKey } from '../domain/keys.ts';
+import { entityOfHeadKey, offsetAtEnd, toKey } from '../domain/keys.ts';
 import { decodeHead, decodeHistory, decodeMemory, decodeUntil } from '../domain/rows.ts';
 import { inSnapshot, type Plane } from '../reads/plane.ts';
 import type { FeedStep } from './feed-sources.ts';
@@ -96,7 +96,7 @@ function eventTables(from: number, to: number): readonly (readonly ['m' | 'u' | 
     [
       'u',
       ({ key, value }, keys) => {
-        const offset = key.readUIntBE(key.length - 6, 6);
+        const offset = offsetAtEnd(key);
         if (!within(offset) || decodeUntil(value).until < to) return undefined;
         const entity = key.toString('latin1', keys.table('u').length, key.length - 7);
         return { keys, entity, offset };

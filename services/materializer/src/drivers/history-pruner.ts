@@ -1,6 +1,13 @@
 import type { WriteBatch } from '@memplane/rocks';
 import { type Logger, pause } from '@memplane/runtime';
-import { PLANE, prefixRange, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
+import {
+  offsetAtEnd,
+  PLANE,
+  prefixRange,
+  ShardKeys,
+  splitPartitionKey,
+  toKey,
+} from '../domain/keys.ts';
 import {
   decodeProgress,
   encodeProgress,
@@ -227,7 +234,7 @@ export class HistoryPruner {
   async *#pruneRejected(shard: Shard, to: number): AsyncGenerator<number> {
     if (shard.record.rejected === 0) return;
     yield* this.#sweep(shard, 'v', (key, value) => {
-      const isOld = key[key.length - 1] === 0 && key.readUIntBE(key.length - 7, 6) < to;
+      const isOld = key[key.length - 1] === 0 && offsetAtEnd(key, 1) < to;
       return isOld && decodeHistory(value).rejected ? [key] : [];
     });
   }
@@ -237,7 +244,7 @@ export class HistoryPruner {
     yield* this.#sweep(shard, 'u', (key, value, keys) => {
       if (decodeUntil(value).until >= to) return [];
       const entity = key.toString('latin1', keys.table('u').length, key.length - 7);
-      return [key, toKey(keys.event(entity, key.readUIntBE(key.length - 6, 6)))];
+      return [key, toKey(keys.event(entity, offsetAtEnd(key)))];
     });
   }
 
@@ -255,7 +262,7 @@ export class HistoryPruner {
     let kept: Buffer | undefined;
     scan: for await (const rows of rocks.scan(stamps)) {
       for (const { key } of rows) {
-        if (key.readUIntBE(key.length - 6, 6) < to - 1) continue;
+        if (offsetAtEnd(key) < to - 1) continue;
         kept = key;
         break scan;
       }

@@ -1,7 +1,7 @@
 import { parseHlc } from '@memplane/clock';
 import { type CloudEvent, MemplaneError } from '@memplane/contracts';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
-import { after, PLANE, ShardKeys, stampText, toKey } from '../domain/keys.ts';
+import { after, offsetAtEnd, PLANE, ShardKeys, stampText, toKey } from '../domain/keys.ts';
 import {
   decodeHead,
   decodeHistory,
@@ -163,7 +163,7 @@ export class ViewReader {
       values: false,
     });
     if (found === undefined) throw missingBatch(partition, shard.applied);
-    const last = found.key.readUIntBE(found.key.length - 6, 6);
+    const last = offsetAtEnd(found.key);
     const row = await this.get(keys.batch(last));
     if (row === null) throw missingBatch(partition, last);
     return lastOffsetUpTo(readTimeline(row), limit);

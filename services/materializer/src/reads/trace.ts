@@ -1,6 +1,6 @@
 import { type CloudEvent, MemplaneError, type TraceNode } from '@memplane/contracts';
 import { parseCause } from '../domain/causation.ts';
-import { after, ShardKeys, toKey } from '../domain/keys.ts';
+import { after, offsetAtEnd, ShardKeys, toKey } from '../domain/keys.ts';
 import { latestCut } from './cuts.ts';
 import {
   type EventPlace,
@@ -230,7 +230,7 @@ const effectsPart: Part<EffectsQuery, EffectLinks> = {
           const { historyStart } = plane.shards.at(partition).record;
           const found = rows.map(({ key, value }) => {
             const [named = '', entity = ''] = key.toString('latin1', prefix.length).split('\x00');
-            const offset = key.readUIntBE(key.length - 6, 6);
+            const offset = offsetAtEnd(key);
             const place = { partition, entity, offset };
             return { place, id: value.toString('utf8', 2), named };
           });
