@@ -50,9 +50,12 @@ export async function runHere<Query, Answer>(
   wait: Waiting,
 ): Promise<Answer> {
   const check = plane.shards.hold(partitions);
-  const answer = await part.run(plane, partitions, query, wait);
-  check();
-  return answer;
+  try {
+    return await part.run(plane, partitions, query, wait);
+  } finally {
+    // That there is no such thing is an answer too, and as old as any other.
+    check();
+  }
 }
 
 /**
