@@ -117,11 +117,13 @@ function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
   if (!slot.exists) expectType(slot, 'counter');
   checkKind(slot.counter, command.kind ?? slot.counter.kind ?? 'pn', by);
   if (opId !== undefined && isRepeated(command, slot)) return;
-  const next = slot.value + by;
+  // Parts and concurrent increments may take a counter out of the range in which doubles are exact.
+  const isExact = Number.isSafeInteger(slot.value);
+  const next = isExact ? slot.value + by : Number(counterSum(slot.counter) + BigInt(by));
   if (!Number.isSafeInteger(next)) {
     throw refusals.incrementOverflow();
   }
-  if (slot.counter.kind !== 'pn') {
+  if (slot.counter.kind !== 'pn' || !isExact) {
     // The first increment, or one of a G-Counter: it says of which kind the counter is.
     joinCounterDelta(slot, increment(slot.counter, replica.incarnation, BigInt(by), command.kind));
     slot.valueBefore = next;
