@@ -14,7 +14,7 @@ import {
   type SearchAnswer,
 } from '@memplane/testkit';
 import { memoryOf } from './lib/event-bodies.ts';
-import { Acknowledged, appendAll, untilApplied, withPlane } from './lib/plane.ts';
+import { Acknowledged, appendAll, untilApplied, untilCalm, withPlane } from './lib/plane.ts';
 import {
   CLASSES,
   exactTop,
@@ -61,6 +61,8 @@ await withPlane('search', async (plane) => {
     `${ROWS} memories appended at ${rate(appendedMs)}/s, indexed at ${rate(appliedMs)}/s`,
   );
 
+  // What follows a load is measured by benchmarks/visible.ts.
+  await untilCalm(plane);
   const url = `${plane.vectors}/v1/search`;
   const ask = async (bodies: readonly unknown[]) => {
     const times: number[] = [];

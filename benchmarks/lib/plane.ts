@@ -1,4 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import {
@@ -79,6 +79,28 @@ export async function untilApplied(plane: Plane, timeoutMs = 600_000): Promise<v
     if (performance.now() > end) throw new Error(`still behind: ${JSON.stringify(behind)}`);
     await setTimeout(20);
   }
+}
+
+const CALM_CPU = 0.1;
+const CALM_STEP_MS = 1_000;
+
+/** Waits until a plane has done what it does after a load, such as compaction. */
+export async function untilCalm(plane: Plane, timeoutMs = 120_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  for (let before = await cpuMsOf(plane.pid); performance.now() < end; ) {
+    await setTimeout(CALM_STEP_MS);
+    const now = await cpuMsOf(plane.pid);
+    if (now - before < CALM_CPU * CALM_STEP_MS) return;
+    before = now;
+  }
+  throw new Error(`the plane is still busy after ${timeoutMs} ms`);
+}
+
+/** CPU time that a process has used, in ms; Linux counts it in hundredths of a second. */
+async function cpuMsOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /**

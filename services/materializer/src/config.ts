@@ -122,6 +122,12 @@ export const MATERIALIZER_SETTINGS = {
     'how long after a start those filters begin to learn what is in the store',
     { unit: 'ms' },
   ),
+  applyRestMs: integer(
+    'MEMPLANE_APPLY_REST_MS',
+    40,
+    'least time from one batch of a shard to its next, so that few large batches take the place of many small ones; a read that waits for the shard, or a backlog, ends it',
+    { min: 0, max: 1_000, unit: 'ms' },
+  ),
   applyRetryMsMax: integer(
     'MEMPLANE_APPLY_RETRY_MS_MAX',
     2_000,
@@ -152,8 +158,8 @@ export const MATERIALIZER_SETTINGS = {
   ),
   counterPublishIntervalMs: integer(
     'MEMPLANE_COUNTER_PUBLISH_INTERVAL_MS',
-    100,
-    'how often changed derived counters are sent to crdt-sync',
+    1_000,
+    'how often derived counters that keep changing are sent to crdt-sync; after a rest they are sent at once',
     { min: 1, unit: 'ms' },
   ),
   counterPublishTimeoutMs: integer(

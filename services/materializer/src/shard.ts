@@ -3,6 +3,9 @@ import type { ShardRecord } from './domain/shard-record.ts';
 
 export type ShardState = 'running' | 'paused' | 'damaged' | 'closed';
 
+/** A read waits urgently: the shard goes first. A feed takes what comes, when it comes. */
+export type Urgency = 'urgent' | 'patient';
+
 interface Waiter {
   readonly offset: number;
   readonly wake: () => void;
@@ -26,6 +29,9 @@ export class Shard {
   #logEnd = 0;
   #writing: Promise<unknown> = Promise.resolve();
   readonly #waiters = new Set<Waiter>();
+  #urgent = 0;
+  #endRest: () => void = nothing;
+  #onAwaited: () => void = nothing;
   readonly #limit: WaitLimit;
 
   constructor(
@@ -75,7 +81,26 @@ export class Shard {
 
   /** Whether a read waits for it to go on. */
   get isAwaited(): boolean {
-    return this.#waiters.size > 0;
+    return this.#urgent > 0;
+  }
+
+  /** Calls back whenever a read begins to wait for the shard. */
+  onAwaited(listener: () => void): void {
+    this.#onAwaited = listener;
+  }
+
+  /** Resolves after a while, or as soon as a read waits for the shard. @param ms milliseconds */
+  async restUntilAwaited(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.isAwaited || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = () => resolve();
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end, { once: true });
+    this.#endRest = end;
+    await promise;
+    this.#endRest = nothing;
+    signal.removeEventListener('abort', end);
+    clearTimeout(timer);
   }
 
   /** The log was seen to end at this offset. */
@@ -137,11 +162,16 @@ export class Shard {
    * @throws MemplaneError `storage_damaged` when it never will be, `owner_moving` when not here,
    * `overloaded`, the signal's reason
    */
-  async waitFor(offset: number, deadline: number, signal: AbortSignal): Promise<boolean> {
+  async waitFor(
+    offset: number,
+    deadline: number,
+    signal: AbortSignal,
+    urgency: Urgency = 'urgent',
+  ): Promise<boolean> {
     while (this.applied < offset) {
       if (this.#hasEnded && this.#problem !== undefined) throw this.#problem;
       if (performance.now() >= deadline) return false;
-      await this.#changed(offset, deadline, signal);
+      await this.#changed(offset, deadline, signal, urgency);
     }
     return true;
   }
@@ -150,7 +180,12 @@ export class Shard {
     return this.#state === 'damaged' || this.#state === 'closed';
   }
 
-  async #changed(offset: number, deadline: number, signal: AbortSignal): Promise<void> {
+  async #changed(
+    offset: number,
+    deadline: number,
+    signal: AbortSignal,
+    urgency: Urgency,
+  ): Promise<void> {
     signal.throwIfAborted();
     this.#limit.enter();
     try {
@@ -158,7 +193,7 @@ export class Shard {
         const end = () => {
           clearTimeout(timer);
           signal.removeEventListener('abort', abort);
-          this.#waiters.delete(waiter);
+          if (this.#waiters.delete(waiter) && urgency === 'urgent') this.#urgent--;
         };
         const wake = () => {
           end();
@@ -172,6 +207,10 @@ export class Shard {
         const timer = setTimeout(wake, Math.max(0, deadline - performance.now()));
         signal.addEventListener('abort', abort, { once: true });
         this.#waiters.add(waiter);
+        if (urgency === 'patient') return;
+        this.#urgent++;
+        this.#endRest();
+        this.#onAwaited();
       });
     } finally {
       this.#limit.leave();

@@ -125,13 +125,11 @@ async function loadMemories(
   { prefix, entity }: { readonly prefix: string; readonly entity: WorkingEntity },
 ): Promise<void> {
   const range = { gte: toKey(prefix), lt: toKey(after(prefix)) };
-  for await (const rows of rocks.scan(range)) {
-    for (const { key, value } of rows) {
-      const id = key.toString('utf8', prefix.length);
-      // What the batch has changed already counts.
-      if (entity.memories.has(id)) continue;
-      const { offset, expiresMs, json } = decodeMemory(value);
-      entity.memories.set(id, { offset, expiresMs, json: json.toString() });
-    }
+  for (const { key, value } of await rocks.scanAll({ ...range, limit: Number.POSITIVE_INFINITY })) {
+    const id = key.toString('utf8', prefix.length);
+    // What the batch has changed already counts.
+    if (entity.memories.has(id)) continue;
+    const { offset, expiresMs, json } = decodeMemory(value);
+    entity.memories.set(id, { offset, expiresMs, json: json.toString() });
   }
 }

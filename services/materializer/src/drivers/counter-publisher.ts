@@ -8,6 +8,7 @@ export interface CounterPublisherOptions {
   readonly invoker: Invoker;
   readonly logger: Logger;
   readonly calls: Counter;
+  /** From one sending to the next; what changes after a rest is sent soon. */
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** The longest pause after failures. */
@@ -20,6 +21,8 @@ interface Sent {
 }
 
 const CALLS_AT_ONCE_MAX = 4;
+/** Changes of one moment go together. */
+const SOON_MS = 20;
 const COUNTERS = ['events_total', 'active_sessions'] as const;
 
 /**
@@ -35,6 +38,7 @@ export class CounterPublisher {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #failures = 0;
+  #publishedAt = Number.NEGATIVE_INFINITY;
 
   constructor(shards: ShardSet, options: CounterPublisherOptions) {
     this.#shards = shards;
@@ -46,10 +50,12 @@ export class CounterPublisher {
     if (this.#timer !== undefined || this.#running !== undefined) return;
     if (this.#stopping.signal.aborted) return;
     const { intervalMs, retryMsMax } = this.#options;
-    const pauseMs =
+    const restMs =
       this.#failures === 0 ? intervalMs : Math.min(retryMsMax, intervalMs * 2 ** this.#failures);
+    const pauseMs = Math.max(SOON_MS, this.#publishedAt + restMs - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.#publishedAt = performance.now();
       this.#running = this.#publish().then((more) => {
         this.#running = undefined;
         if (more) this.notify();

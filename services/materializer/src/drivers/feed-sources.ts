@@ -237,7 +237,7 @@ async function lineOf(
   const rows =
     head.memoryCount === 0
       ? []
-      : await reader.memories(keysOf(plane.log.info, tenant, entity), entity);
+      : await reader.memories(keysOf(plane.log.info, tenant, entity), entity, head.memoryCount);
   const live = rows.filter((row) => !isExpired(row.expiresMs, now));
   return viewLine({
     logId,

@@ -72,7 +72,7 @@ async function* stream(
     } else if (next > shard.applied) {
       if (performance.now() >= idleUntil) return;
       const until = Math.min(idleUntil, performance.now() + settings.feedKeepAliveMs);
-      const came = await shard.waitFor(next, until, signal);
+      const came = await shard.waitFor(next, until, signal, 'patient');
       if (!came && format === 'sse') yield SSE_KEEP_ALIVE;
     }
     ({ lines, next } = await source(shard.partition, next, settings.feed_chunk_bytes));

@@ -15,6 +15,8 @@ export interface FollowerSettings extends ApplySettings, KeyLearnerSettings {
   readonly apply_batch_bytes_max: number;
   readonly apply_batches_at_once_max: number;
   readonly applyRetryMsMax: number;
+  /** Least time from one batch of a shard to its next, unless a read waits or there is a backlog. */
+  readonly applyRestMs: number;
   /** Memory for the entities that were changed last, over all shards. */
   readonly entity_cache_bytes_max: number;
   /** Memory for the filters of keys that may be stored, over all shards. */
@@ -36,6 +38,9 @@ export interface FollowerPorts {
   readonly readArchive?: (partition: number, from: number) => Promise<LogRecord[]>;
 }
 
+/** Batches that are applied beside the others since reads wait for them. */
+const PLACES_FOR_READS = 2;
+
 /** One shard that is followed. */
 interface Following {
   readonly shard: Shard;
@@ -56,7 +61,7 @@ export class Follower {
   constructor(ports: FollowerPorts, settings: FollowerSettings) {
     this.#ports = ports;
     this.#settings = settings;
-    this.#slots = new Slots(settings.apply_batches_at_once_max);
+    this.#slots = new Slots(settings.apply_batches_at_once_max, PLACES_FOR_READS);
     this.#learner = new KeyLearner(ports.store, ports.logger, settings);
   }
 
@@ -71,6 +76,7 @@ export class Follower {
     const ending = new AbortController();
     const following: Following = { shard, known, ending, loop: Promise.resolve() };
     this.#followed.set(shard, following);
+    shard.onAwaited(() => this.#slots.hurry(shard));
     following.loop = this.#follow(following);
     this.#learner.add({ shard, known, signal: ending.signal });
   }
@@ -100,9 +106,11 @@ export class Follower {
     let failures = 0;
     while (!signal.aborted) {
       try {
+        const nextAt = performance.now() + this.#settings.applyRestMs;
         const worked = await this.#slots.use(shard, () => this.#step(following));
         failures = 0;
-        if (!worked) await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
+        if (worked) await this.#rest(following, nextAt);
+        else await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
       } catch (error) {
         if (signal.aborted) return;
         const problem = asProblem(error);
@@ -120,6 +128,12 @@ export class Follower {
         await this.#ports.guard.recover(problem).catch(() => {});
       }
     }
+  }
+
+  /** What comes in small pieces is cheaper together: a batch has its price, however small it is. */
+  async #rest({ shard, ending }: Following, untilMs: number): Promise<void> {
+    const restMs = untilMs - performance.now();
+    if (shard.lag === 0 && restMs > 0) await shard.restUntilAwaited(restMs, ending.signal);
   }
 
   /** @returns false at the end of the log */

@@ -209,7 +209,8 @@ export class ReplayRun {
     const row = await this.#reader.get(keys.head(entity));
     if (row === null) return null;
     const head = decodeHead(row);
-    const rows = head.memoryCount === 0 ? [] : await this.#reader.memories(keys, entity);
+    const rows =
+      head.memoryCount === 0 ? [] : await this.#reader.memories(keys, entity, head.memoryCount);
     const memories = rows.map(({ json }) => JSON.parse(json.toString()) as MemoryView);
     const attributes = JSON.parse(head.attributes.toString()) as Attributes;
     return viewResult(attributes, liveViews(memories, this.#plan.timeMs), head.sequence);

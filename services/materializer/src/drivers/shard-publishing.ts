@@ -95,7 +95,8 @@ export class ShardPublishing {
     this.#published = decodePublished(await plane.store.rocks.get(this.#row));
     const { end } = await plane.log.bounds(partition);
     while (this.#shard.applied < end - 1) {
-      await this.#shard.waitFor(end - 1, performance.now() + LONG_MS, this.#ending.signal);
+      const until = performance.now() + LONG_MS;
+      await this.#shard.waitFor(end - 1, until, this.#ending.signal, 'patient');
     }
     const { viewsRepeatWindowMs, viewsRepeatDelayMs } = this.#settings;
     const recent = await plane.log.offsetSince(partition, plane.now() - viewsRepeatWindowMs);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Slots } from './slots.ts';
 
 /** Takes the only place, lets others ask for it, and tells in which order they got it. */
@@ -43,4 +44,36 @@ test('a place is given back when the work fails', async () => {
     /no/,
   );
   assert.equal(await slots.use(user, async () => 'yes'), 'yes');
+});
+
+test('reserved places are for the awaited alone, also for those that came earlier', async () => {
+  const slots = new Slots(1, 1);
+  const order: string[] = [];
+  const common = Promise.withResolvers<void>();
+  const reserved = Promise.withResolvers<void>();
+  const ask = (user: { isAwaited: boolean }, name: string, until: Promise<void>) =>
+    slots.use(user, async () => {
+      order.push(name);
+      await until;
+    });
+  const patient = { isAwaited: false };
+  const hurried = { isAwaited: false };
+  const all = [
+    ask(patient, 'first', common.promise),
+    ask(patient, 'second', Promise.resolve()),
+    ask(hurried, 'hurried', reserved.promise),
+  ];
+  await nextTurn();
+  assert.deepEqual(order, ['first']);
+  hurried.isAwaited = true;
+  slots.hurry(hurried);
+  all.push(ask({ isAwaited: true }, 'awaited', Promise.resolve()));
+  await nextTurn();
+  assert.deepEqual(order, ['first', 'hurried']);
+  reserved.resolve();
+  await nextTurn();
+  assert.deepEqual(order, ['first', 'hurried', 'awaited']);
+  common.resolve();
+  await Promise.all(all);
+  assert.deepEqual(order, ['first', 'hurried', 'awaited', 'second']);
 });

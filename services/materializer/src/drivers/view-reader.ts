@@ -19,6 +19,8 @@ import { shardKey } from './view-store.ts';
 /** Rows that the steps of a read of the past fetch. */
 const PAST_ROWS_FIRST = 12;
 const PAST_ROWS_MAX = 256;
+/** Memories that one step of a read fetches. */
+const MEMORY_ROWS_MAX = 256;
 
 /** A state of the past, with the newest stamp of the partition where its last event tells it. */
 export interface PastState {
@@ -66,14 +68,15 @@ export class ViewReader {
     };
   }
 
-  /** The live memories of an entity, oldest first, expired ones included. */
-  async memories(keys: ShardKeys, entity: string): Promise<MemoryRow[]> {
+  /**
+   * The live memories of an entity, oldest first, expired ones included.
+   * @param count how many there are, as its head says
+   */
+  async memories(keys: ShardKeys, entity: string, count: number): Promise<MemoryRow[]> {
     const prefix = keys.memories(entity);
-    const found: MemoryRow[] = [];
     const range = { gte: toKey(prefix), lt: toKey(after(prefix)), snapshot: this.snapshot };
-    for await (const rows of this.rocks.scan(range)) {
-      for (const { value } of rows) found.push(decodeMemory(value));
-    }
+    const rows = await this.rocks.scanAll({ ...range, limit: count, chunkRows: MEMORY_ROWS_MAX });
+    const found = rows.map(({ value }) => decodeMemory(value));
     return found.sort((a, b) => a.offset - b.offset);
   }
 

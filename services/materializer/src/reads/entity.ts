@@ -76,7 +76,8 @@ async function readHere(
     const timeMs = plane.now();
     const offsets = appliedEverywhere(plane);
     offsets.set(partition, shard.applied);
-    const memories = head.memoryCount === 0 ? [] : await reader.memories(keys, entity);
+    const memories =
+      head.memoryCount === 0 ? [] : await reader.memories(keys, entity, head.memoryCount);
     const parts: EntityParts = {
       attributes: head.attributes.toString(),
       memories: liveRows(memories, timeMs),

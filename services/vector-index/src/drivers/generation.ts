@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cut, MemplaneError } from '@memplane/contracts';
@@ -312,5 +312,5 @@ function rowDigest(line: FeedLine, memory: MemoryRow): bigint {
   const { embedding, ...rest } = memory;
   const values = embedding === undefined ? '' : JSON.stringify(embedding);
   const text = JSON.stringify([line.partition, line.offset, rest, values]);
-  return createHash('sha256').update(text).digest().readBigUInt64BE();
+  return hash('sha256', text, 'buffer').readBigUInt64BE();
 }
