@@ -95,7 +95,7 @@ lint: install ## Format, lint and types
 
 .PHONY: verify
 verify: lint build ## Format, lint, types, build, unit tests: under 2 minutes
-	@exec $(NODE) --test $(UNIT_TESTS)
+	@exec $(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
 
 .PHONY: build
 build: dist/.built ## Bundle the plane, the command and the client into dist/
