@@ -6,10 +6,11 @@
  * First the peak: 8 connections append batches of 100 (one event in ten a memory with a vector) as
  * fast as they are answered, and the time counts until the views and the index have all of it, so
  * that the peak is a rate that all of the plane keeps up with. Then the same load at half of that
- * rate, while probes append one memory each and ask, with its token, for the view and for a search
- * of its vector. Times count from the sending of the append to the answer that shows it, so they
- * include the append itself and the read.
+ * rate, while 20 probes a second append one memory each and ask, with its token, for the view and
+ * for a search of its vector. Times count from the sending of the append to the answer that shows
+ * it, so they include the append itself and the read.
  */
+import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
   type AppendAnswer,
@@ -33,7 +34,8 @@ const CONNECTIONS = 8;
 const BATCH = 100;
 const ENTITIES = 10_000;
 const PEAK_ROUNDS = 3;
-const PROBES = 2;
+/** Probes begin at a steady pace, however long the answers before them take. */
+const PROBE_INTERVAL_MS = 50;
 const PROBE_SEED = 98;
 
 /** The load, from a thread of its own. */
@@ -122,14 +124,14 @@ async function probe(plane: Plane, times: Times): Promise<void> {
 
 async function round(plane: Plane, load: Load, events_per_second: number): Promise<Times> {
   const times: Times = { append: [], view: [], search: [] };
-  let loading = true;
-  const running = load.run(SECONDS * 1_000, events_per_second).finally(() => {
-    loading = false;
-  });
-  const prober = async () => {
-    while (loading) await probe(plane, times);
-  };
-  await Promise.all([running, ...Array.from(range(PROBES), prober)]);
+  const running = load.run(SECONDS * 1_000, events_per_second);
+  const probing = [];
+  const started = performance.now();
+  for (const n of range((SECONDS * 1_000) / PROBE_INTERVAL_MS)) {
+    await setTimeout(Math.max(1, started + n * PROBE_INTERVAL_MS - performance.now()));
+    probing.push(probe(plane, times));
+  }
+  await Promise.all([running, ...probing]);
   const { views, index } = await lags(plane);
   const p = (values: number[]) =>
     [0.5, 0.99].map((part) => percentile(values, part).toFixed(1)).join(' / ');
