@@ -1,8 +1,9 @@
 /**
  * How fast the log becomes views, against writing the very same rows: the write batches that the
- * fold produced, replayed into an empty store. Interleaved rounds after some that warm both up, equal
- * durability (none of the two syncs: the log is the truth). And reads of the past against reads of the newest state, in an
- * entity of 10,000 events, without HTTP: benchmarks/as-of.ts has the goal.
+ * fold produced, replayed into an empty store. Interleaved rounds after some that warm both up,
+ * equal durability (none of the two syncs: the log is the truth). And reads of the past against
+ * reads of the newest state, in an entity of 10,000 events, without HTTP: benchmarks/as-of.ts has
+ * the goal.
  *
  *     node benchmarks/apply.ts [events] [entities] [rounds]
  */
