@@ -82,7 +82,7 @@ soak: build ## The same tests at their full counts; the report goes to docs/repo
 
 .PHONY: bench-stack
 bench-stack: build ## Against real servers: Kafka Streams, a replay of the log (needs Java, Maven, Go)
-	@exec $(NODE) benchmarks/run.ts consume cold-node
+	@exec $(NODE) benchmarks/run.ts --report bench-stack ingest-kafka consume cold-node
 
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)

@@ -14,14 +14,13 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { appendEvents } from '@memplane/contracts';
 import { createEventIngest, readIngestConfig } from '@memplane/event-ingest';
 import { openEmbeddedLog } from '@memplane/event-log';
 import { RocksStore } from '@memplane/rocks';
 import { createLogger, createTelemetry, HttpServer } from '@memplane/runtime';
 import { EventBatch } from './lib/event-bodies.ts';
-import type { LoadData, LoadOrder, LoadResult } from './lib/http-load.ts';
+import { LoadThread } from './lib/load-thread.ts';
 import { interleave, type Measured, ratio } from './lib/rounds.ts';
 import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
@@ -32,38 +31,11 @@ const WRITERS = 8;
 const CONNECTIONS = 64;
 const ENTITIES = 10_000;
 
-class Load {
-  readonly #worker: Worker;
-  #nextId: number;
-
-  constructor(events_per_request: number, firstId: number) {
-    const workerData: LoadData = { events_per_request, entities: ENTITIES };
-    this.#worker = new Worker(new URL('./lib/http-load.ts', import.meta.url), { workerData });
-    this.#nextId = firstId;
-  }
-
-  /** @returns events per second */
-  async run(port: number, urlPath: string, connections: number): Promise<number> {
-    const order: LoadOrder = {
-      port,
-      path: urlPath,
-      connections,
-      durationMs: RUN_MS,
-      firstId: this.#nextId,
-    };
-    const { promise, resolve, reject } = Promise.withResolvers<LoadResult>();
-    this.#worker.once('message', resolve).once('error', reject);
-    this.#worker.postMessage(order);
-    const result = await promise;
-    this.#worker.off('error', reject);
-    this.#nextId = result.nextId;
-    if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
-    return (result.events / result.elapsedMs) * 1000;
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-  }
+/** @returns events per second */
+async function rateOf(load: LoadThread, port: number, connections: number): Promise<number> {
+  const order = { port, path: '/v1/events', connections, durationMs: RUN_MS };
+  const { events, elapsedMs } = await load.run(order);
+  return (events / elapsedMs) * 1000;
 }
 
 /** 8 writers in this process: parse, put, sync. */
@@ -172,8 +144,8 @@ try {
   await service.start();
   const store = await RocksStore.open(path.join(dir, 'rocks'));
   const peer = await createSyncPeer(dir);
-  const batchLoad = new Load(BATCH, 0);
-  const singleLoad = new Load(1, 5e11);
+  const batchLoad = new LoadThread({ events_per_request: BATCH, entities: ENTITIES }, 0);
+  const singleLoad = new LoadThread({ events_per_request: 1, entities: ENTITIES }, 5e11);
   const batches = Array.from({ length: WRITERS }, (_, i) => new EventBatch(BATCH, ENTITIES, i));
   const bytes = Math.round((batches[0]?.bytes.length ?? 0) / BATCH);
   const ids = { next: 0 };
@@ -184,7 +156,7 @@ try {
   if (only !== 'single') {
     const [a, b] = await interleave(
       [
-        { name: 'ours', run: () => batchLoad.run(service.port, '/v1/events', WRITERS) },
+        { name: 'ours', run: () => rateOf(batchLoad, service.port, WRITERS) },
         {
           name: 'synced RocksDB batches of the same JSON',
           run: () => rocksWriters(store, batches, ids),
@@ -198,10 +170,10 @@ try {
   if (only !== 'batch') {
     const [c, d] = await interleave(
       [
-        { name: 'ours', run: () => singleLoad.run(service.port, '/v1/events', CONNECTIONS) },
+        { name: 'ours', run: () => rateOf(singleLoad, service.port, CONNECTIONS) },
         {
           name: 'the same HTTP stack, one shared fdatasync',
-          run: () => singleLoad.run(peer.port, '/v1/events', CONNECTIONS),
+          run: () => rateOf(singleLoad, peer.port, CONNECTIONS),
         },
       ],
       ROUNDS,

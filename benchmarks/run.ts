@@ -3,8 +3,9 @@
  * table of what was measured against which goal, which is also kept under docs/reports/. Fails when
  * a benchmark fails; a missed goal is a line of the table, not a failure.
  *
- *     node benchmarks/run.ts [name …]
+ *     node benchmarks/run.ts [--report NAME] [name …]
  *
+ * A report is written where all run, or where it is given a name.
  * `MEMPLANE_BENCH_SHORT=1` makes everything small, to see that it works; no report is written then.
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -12,6 +13,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { type Row, SHORT, tableOf } from './lib/row.ts';
 
 const TIMEOUT_MS = 30 * 60_000;
@@ -29,7 +31,11 @@ const all = [
   'crdt-incr',
   'first-run',
 ];
-const wanted = process.argv.slice(2);
+const { values, positionals: wanted } = parseArgs({
+  options: { report: { type: 'string' } },
+  allowPositionals: true,
+});
+const reportName = values.report ?? (wanted.length === 0 ? 'bench' : undefined);
 const gigabytes = Math.round(totalmem() / 2 ** 30);
 const machine = `${cpus().length} × ${cpus()[0]?.model}, ${gigabytes} GiB, Node ${process.version}`;
 
@@ -50,9 +56,9 @@ rmSync(scratch, { recursive: true });
 
 const report = reportOf();
 console.log(`\n${report}`);
-if (!SHORT && wanted.length === 0) {
+if (!SHORT && reportName !== undefined) {
   mkdirSync(`${root}docs/reports`, { recursive: true });
-  const path = `docs/reports/${started.toISOString().slice(0, 10)}-bench.md`;
+  const path = `docs/reports/${started.toISOString().slice(0, 10)}-${reportName}.md`;
   writeFileSync(root + path, report);
   console.log(`written to ${path}`);
 }

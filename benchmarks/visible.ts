@@ -11,7 +11,6 @@
  * it, so they include the append itself and the read.
  */
 import { setTimeout } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import {
   type AppendAnswer,
   clusteredVectors,
@@ -24,7 +23,8 @@ import {
   type SearchAnswer,
 } from '@memplane/testkit';
 import { memoryOf } from './lib/event-bodies.ts';
-import type { LoadData, LoadOrder, LoadResult } from './lib/http-load.ts';
+import type { LoadResult } from './lib/http-load.ts';
+import { LoadThread } from './lib/load-thread.ts';
 import { lags, untilApplied, withPlane } from './lib/plane.ts';
 import { type Measured, summarize } from './lib/rounds.ts';
 import { atMost, emitRow, SHORT } from './lib/row.ts';
@@ -38,35 +38,23 @@ const PEAK_ROUNDS = 3;
 const PROBE_INTERVAL_MS = 50;
 const PROBE_SEED = 98;
 
-/** The load, from a thread of its own. */
+/** The load of one plane. */
 class Load {
   readonly #plane: Plane;
-  readonly #worker: Worker;
-  #nextId = 0;
+  readonly #thread = new LoadThread({ events_per_request: BATCH, entities: ENTITIES, mixed: true });
 
   constructor(plane: Plane) {
     this.#plane = plane;
-    const workerData: LoadData = { events_per_request: BATCH, entities: ENTITIES, mixed: true };
-    this.#worker = new Worker(new URL('./lib/http-load.ts', import.meta.url), { workerData });
   }
 
-  async run(durationMs: number, events_per_second?: number): Promise<LoadResult> {
-    const { promise, resolve, reject } = Promise.withResolvers<LoadResult>();
-    this.#worker.once('message', resolve).once('error', reject);
-    const order: LoadOrder = {
+  run(durationMs: number, events_per_second?: number): Promise<LoadResult> {
+    return this.#thread.run({
       port: this.#plane.ports['event-ingest'],
       path: '/v1/events',
       connections: CONNECTIONS,
       durationMs,
-      firstId: this.#nextId,
       ...(events_per_second === undefined ? {} : { events_per_second }),
-    };
-    this.#worker.postMessage(order);
-    const result = await promise;
-    this.#worker.off('error', reject);
-    this.#nextId = result.nextId;
-    if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
-    return result;
+    });
   }
 
   /** @returns events per second until all of them are applied */
@@ -81,7 +69,7 @@ class Load {
   }
 
   async end(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#thread.end();
   }
 }
 

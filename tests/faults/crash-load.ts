@@ -9,6 +9,7 @@ import {
   LostAnswer,
   type Seeded,
   type SentEvent,
+  type VectorSource,
 } from '@memplane/testkit';
 
 /** What the rounds have in common: what was sent, what nobody answered, what was answered wrongly. */
@@ -18,6 +19,8 @@ export interface CrashLoad {
   readonly unanswered: SentEvent[][];
   readonly answered: { readonly events: SentEvent[]; readonly token: string }[];
   readonly wrong: string[];
+  /** Gives memories vectors; absent: they have none. */
+  readonly vectors?: VectorSource | undefined;
   readonly counts: { appends: number; events: number; duplicates: number; reads: number };
   nextId: number;
 }
@@ -41,8 +44,9 @@ const REFUSALS = new Set([429, 503, 504]);
 const isRefused = (target: CrashTarget, answer: Answer) =>
   target.isRefusal?.(answer) ?? REFUSALS.has(answer.status);
 
-export function newCrashLoad(): CrashLoad {
+export function newCrashLoad(vectors?: VectorSource): CrashLoad {
   return {
+    vectors,
     ledger: new Ledger(),
     unanswered: [],
     answered: [],
@@ -94,10 +98,15 @@ export function newEvent(load: CrashLoad, random: Seeded): SentEvent {
     return { ...event, attributes: patch };
   }
   if (random.chance(0.2)) return { ...event, memory: { id: memory, forgotten: true } };
-  return {
-    ...event,
-    memory: { id: memory, text: `number ${n} ${random.word(6)}`, metadata: { n } },
-  };
+  const text = `number ${n} ${random.word(6)}`;
+  const embedding = load.vectors && random.chance(0.5) ? embeddingOf(load.vectors) : undefined;
+  return { ...event, memory: { id: memory, text, metadata: { n }, ...embedding } };
+}
+
+function embeddingOf(vectors: VectorSource) {
+  const vector = new Float32Array(vectors.dimensions);
+  vectors.next(vector);
+  return { embedding: { model: 'faults', values: Buffer.from(vector.buffer).toString('base64') } };
 }
 
 async function append(plane: CrashTarget, load: CrashLoad, events: SentEvent[]): Promise<void> {

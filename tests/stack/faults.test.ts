@@ -6,18 +6,21 @@ import {
   checkLog,
   checkOffsets,
   checkView,
+  clusteredVectors,
   type EntityView,
   entityPath,
   eventKey,
   eventually,
   type FeedRecord,
   Fold,
+  type FoldedEntity,
   figure,
   forEachAtMost,
   Ledger,
   range,
   type SearchAnswer,
   type Seeded,
+  type SentEvent,
   scaled,
   testSeed,
 } from '@memplane/testkit';
@@ -25,7 +28,7 @@ import { crashLoad, newCrashLoad, newEvent } from '../faults/crash-load.ts';
 import { consumeAll, consumeEvents } from './console-consumer.ts';
 import { isPassing, persist, StackPlane } from './stack-plane.ts';
 
-const ROUNDS = scaled('stack_rounds', { ci: 10, soak: 100 });
+const ROUNDS = scaled('stack_rounds', { ci: 11, soak: 100 });
 const PAUSE_MS = scaled('stack_pause_ms', { ci: 15_000, soak: 30_000 });
 const WRITERS = 4;
 const READERS = 8;
@@ -36,9 +39,11 @@ interface Fault {
   readonly name: string;
   readonly parts: readonly string[];
   readonly isPause?: boolean;
+  /** Everything by the inbox arrives twice and more, in any order. */
+  readonly isDisorder?: boolean;
 }
 
-/** The first ten are what a short run has: each kind once. */
+/** The first eleven are what a short run has: each kind once. */
 const FAULTS: readonly Fault[] = [
   { name: 'kill -9 Kafka', parts: ['kafka'] },
   { name: 'kill -9 event-ingest', parts: ['event-ingest-1'] },
@@ -50,6 +55,7 @@ const FAULTS: readonly Fault[] = [
   { name: 'kill -9 etcd', parts: ['etcd'] },
   { name: 'kill -9 Milvus', parts: ['milvus'] },
   { name: 'SIGSTOP the owner of shards', parts: ['materializer-2'], isPause: true },
+  { name: 'duplicated and reordered deliveries', parts: [], isDisorder: true },
   { name: 'SIGSTOP event-ingest', parts: ['event-ingest-2'], isPause: true },
   { name: 'kill -9 both materializers', parts: ['materializer-1', 'materializer-2'] },
   { name: 'kill -9 sidecars of ingest', parts: ['event-ingest-1-dapr', 'event-ingest-2-dapr'] },
@@ -58,9 +64,12 @@ const FAULTS: readonly Fault[] = [
   { name: 'SIGSTOP vector-index', parts: ['vector-index-1'], isPause: true },
 ];
 
-const load = newCrashLoad();
+const load = newCrashLoad(clusteredVectors({ seed: 41 }));
 const operations = { acknowledged: 0, next: 0 };
+const sessions = { changes: 0 };
+const SESSIONS = 20;
 let copiesAcknowledged = 0;
+let vectorsChecked = 0;
 const gaps = { append: 0, read: 0, count: 0 };
 let plane: StackPlane;
 before(async () => {
@@ -89,7 +98,9 @@ test(`${ROUNDS} rounds of faults under load`, async (t) => {
   figure('fault appends acknowledged', appends);
   figure('fault events acknowledged', events);
   figure('fault duplicates answered', duplicates);
+  assert.ok(vectorsChecked > ROUNDS, `vectors were compared: ${vectorsChecked}`);
   figure('second copies acknowledged', copiesAcknowledged);
+  figure('fault vectors compared', vectorsChecked);
   figure('fault reads', reads);
   figure('fault increments', operations.acknowledged);
 });
@@ -141,8 +152,9 @@ async function strike(fault: Fault, random: Seeded): Promise<void> {
   const work = Array.from(range(WRITERS), (i) =>
     crashLoad({ ...target, isRefusal: isPassing, onDone }, load, random.fork(i), () => stopped),
   );
-  work.push(publish(random.fork(101), () => stopped));
+  work.push(publish(random.fork(101), () => stopped, fault.isDisorder === true));
   work.push(count(onDone, () => stopped));
+  work.push(changeSessions(random.fork(102), () => stopped));
   try {
     await sleep(random.int(500, 2_000));
     if (fault.isPause) {
@@ -164,14 +176,45 @@ async function strike(fault: Fault, random: Seeded): Promise<void> {
 }
 
 /** Other events go by the inbox: accepted by the sidecar, appended when ingest gets there. */
-async function publish(random: Seeded, stopped: () => boolean): Promise<void> {
+async function publish(random: Seeded, stopped: () => boolean, isDisorder: boolean): Promise<void> {
+  const past: SentEvent[] = [];
   while (!stopped()) {
-    const event = newEvent(load, random);
-    load.ledger.send([event]);
+    const events = Array.from(range(isDisorder ? 10 : 1), () => newEvent(load, random));
+    load.ledger.send(events);
+    past.push(...events);
+    const again = isDisorder ? Array.from(range(20), () => random.pick(past)) : [];
+    const entries = [...events, ...again].map((event) => ({ event, at: random.int(0, 1_000) }));
+    if (isDisorder) entries.sort((a, b) => a.at - b.at);
     // Refused while Kafka is away: then it may be there or not, and nothing was acknowledged.
-    await plane.publish([{ event, partitionKey: event.entity }]).catch(() => {});
+    await plane
+      .publish(entries.map(({ event }) => ({ event, partitionKey: event.entity })))
+      .catch(() => {});
     await sleep(50);
   }
+}
+
+/** Opens and closes sessions: how many are active is a counter that follows from the log. */
+async function changeSessions(random: Seeded, stopped: () => boolean): Promise<void> {
+  while (!stopped()) {
+    const body = {
+      id: `s${sessions.changes++}`,
+      type: random.pick(['SessionStarted', 'SessionEnded']),
+      entity: `session/faults-${random.int(1, SESSIONS)}`,
+    };
+    await persist(201, 'POST', `${plane.ingest}/v1/events`, { body });
+    await sleep(100);
+  }
+}
+
+/** By the log alone: a session is active from a start to the next end. */
+function activeSessions(fold: Fold): number {
+  const active = new Set<string>();
+  for (const { event } of fold.first.values()) {
+    if (!event.subject.startsWith('session/')) continue;
+    if (event.type === 'SessionStarted') active.add(event.subject);
+    if (event.type === 'SessionEnded') active.delete(event.subject);
+  }
+  return active.size;
 }
 
 /** Each increment is repeated, with its id, until it is answered. */
@@ -205,6 +248,7 @@ async function check(records: readonly FeedRecord[], seen: Seen): Promise<string
       return found.asOf.offset >= folded.lastOffset ? found : undefined;
     });
     wrong.push(...checkView(view, folded), ...(await checkIndex(view)));
+    wrong.push(...(await checkVectors(folded)));
   });
   wrong.push(...(await checkCounters(fold)));
   return wrong;
@@ -257,10 +301,27 @@ async function checkIndex(view: EntityView): Promise<string[]> {
   return wrong;
 }
 
+/** The newest vector of each memory, and no older one, is what a search by it meets exactly. */
+async function checkVectors({ entity, memories }: FoldedEntity): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { id, embedding } of memories.values()) {
+    if (embedding === undefined) continue;
+    const body = { vector: embedding.values, entity, topK: 1 };
+    const url = `${plane.vectors}/v1/search`;
+    const { results } = await persist<SearchAnswer>(200, 'POST', url, { body });
+    const [hit] = results;
+    const isExact = hit?.memoryId === id && Math.abs(hit.score - 1) < 1e-3;
+    if (!isExact) wrong.push(`${entity}#${id}: by its vector found ${hit?.memoryId} ${hit?.score}`);
+    vectorsChecked++;
+  }
+  return wrong;
+}
+
 /** Counters that follow from the log equal its fold; the others, what was answered. */
 async function checkCounters(fold: Fold): Promise<string[]> {
   const expected = new Map([
     ['events_total', fold.first.size],
+    ['active_sessions', activeSessions(fold)],
     [COUNTER, operations.acknowledged],
   ]);
   const wrong: string[] = [];

@@ -2,10 +2,16 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
-import { type AppendAnswer, call, eventually, expectStatus } from '@memplane/testkit';
+import {
+  type AppendAnswer,
+  call,
+  clusteredVectors,
+  eventually,
+  expectStatus,
+} from '@memplane/testkit';
 import { StackPlane } from './stack-plane.ts';
 
-// One trace through it all, as a collector has it: sidecars, services, log, views, index.
+// One trace through it all, as a collector has it: sidecars, services, log, views, index, Milvus.
 interface Span {
   readonly service: string;
   readonly traceId: string;
@@ -29,6 +35,8 @@ const WANTED: readonly (readonly [string, RegExp])[] = [
   ['event-ingest', /^POST \/v1\/events$/],
   ['materializer', /^apply$/],
   ['vector-index', /^index$/],
+  // Until Milvus has it for certain.
+  ['vector-index', /^store vector$/],
 ];
 
 let plane: StackPlane;
@@ -39,13 +47,17 @@ before(async () => {
   assert.ok(existsSync(spansFile), 'MEMPLANE_STACK_SPANS names the file of the collector');
 });
 
-test('one trace goes from the sidecar to the log, the views and the index, all linked', async () => {
+test('one trace goes from the sidecar to the log, the views, the index and Milvus, all linked', async () => {
   const traceId = randomBytes(16).toString('hex');
   const caller = randomBytes(8).toString('hex');
   const entity = `user/trace-${traceId.slice(0, 8)}`;
+  const vector = new Float32Array(768);
+  clusteredVectors({ seed: 17 }).next(vector);
+  const values = Buffer.from(vector.buffer).toString('base64');
+  const embedding = { model: 'trace', values };
   const { token } = await expectStatus<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, {
     headers: { traceparent: `00-${traceId}-${caller}-01` },
-    body: { type: 'T', entity, memory: { id: 'm', text: 'a lantern in the dark' } },
+    body: { type: 'T', entity, memory: { id: 'm', text: 'a lantern in the dark', embedding } },
   });
   await eventually('the search shows it', 30_000, async () => {
     const body = { text: 'lantern', entity, topK: 1, after: token };
@@ -57,7 +69,7 @@ test('one trace goes from the sidecar to the log, the views and the index, all l
     return spans.filter(({ parentSpanId }) => !ids.has(parentSpanId ?? ''));
   };
   // Each process sends its own, in batches, a moment later; sidecars after five seconds.
-  await eventually('the spans arrive, all linked', 30_000, async () => {
+  await eventually('the spans arrive, all linked', 60_000, async () => {
     const found = spansOf(traceId);
     const isThere = ([service, name]: (typeof WANTED)[number]) =>
       found.some((span) => span.service === service && name.test(span.name));

@@ -30,6 +30,8 @@ export interface LoggedMemory {
   readonly text?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly forgotten?: boolean;
+  /** Values as base64 of little-endian float32, or as numbers. */
+  readonly embedding?: { readonly model: string; readonly values: string | readonly number[] };
 }
 
 export interface ShardState {

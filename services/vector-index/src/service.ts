@@ -31,6 +31,7 @@ import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { QueryVectors } from './query-vectors.ts';
 import { indexStatusRoute } from './routes/index-status.ts';
 import { searchRoute } from './routes/search.ts';
+import { StoringSpans } from './storing-spans.ts';
 
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
@@ -81,6 +82,8 @@ class VectorIndexService implements VectorIndex {
   readonly #embedding: PipelineParts['embedding'];
   readonly #parts: PipelineParts;
   readonly #queryVectors: QueryVectors | undefined;
+  /** Where spans are sent, and vectors are kept elsewhere. */
+  readonly #storing: StoringSpans | undefined;
   readonly #pipelines = new Map<Generation, Pipeline>();
   readonly #gate: AppliedGate;
   readonly #server: HttpServer;
@@ -118,6 +121,8 @@ class VectorIndexService implements VectorIndex {
       },
       config.viewCheckTimeoutMs + LIMITS.wait_ms_max,
     );
+    this.#storing =
+      config.otlpEndpoint && context.vectors ? new StoringSpans(telemetry.tracer) : undefined;
     const { waiting_reads_max, feedNudgeMs } = config;
     const nudging = context.appToken
       ? { afterMs: feedNudgeMs, nudge: (partition: number) => this.#nudge(partition) }
@@ -174,6 +179,8 @@ class VectorIndexService implements VectorIndex {
   /** A failure here (a full disk) costs nothing but room: the next step tries again. */
   #maintain(): void {
     if (this.#rebuilding) return;
+    const { elsewhere } = this.#generations.live;
+    if (elsewhere) this.#storing?.look((partition) => elsewhere.settledOf(partition), Date.now());
     try {
       for (const { index } of this.#generations.all) {
         if (!index.damage) index.maintain();
@@ -271,6 +278,7 @@ class VectorIndexService implements VectorIndex {
   #trace(lines: readonly FeedLine[], startMs: number): void {
     const work = { startMs, endMs: Date.now(), kind: SpanKind.CONSUMER };
     recordSpans(this.#telemetry.tracer, 'index', work, tracedEvents(lines));
+    this.#storing?.indexed(lines, startMs);
   }
 
   get #problem(): string | undefined {

@@ -27,6 +27,8 @@ export interface SnapshotManifest extends ManifestBase {
 
 const SNAPSHOTS_KEPT = 2;
 const RESTORE_BATCH_BYTES = 1024 * 1024;
+/** What a codec gives at once: each piece costs a turn of the thread pool. */
+const CODEC_CHUNK_BYTES = 512 * 1024;
 
 /** Publishes and restores logical snapshots of shards: all rows of one, at one applied offset. */
 export class ShardSnapshots {
@@ -122,14 +124,23 @@ export class ShardSnapshots {
     const last = shardKey(manifest.partition);
     let record: Buffer | undefined;
     let batch = rocks.batch();
-    for await (const entries of this.#entries(manifest.blob)) {
-      for (const { key, value } of entries) {
-        if (key.equals(last)) record = value;
-        else batch.put(key, value);
+    let writing: Promise<void> = Promise.resolve();
+    try {
+      for await (const entries of this.#entries(manifest.blob)) {
+        for (const { key, value } of entries) {
+          if (key.equals(last)) record = value;
+          else batch.put(key, value);
+        }
+        if (batch.byteLength < RESTORE_BATCH_BYTES) continue;
+        // Written while the next rows are read.
+        await writing;
+        writing = rocks.write(batch);
+        writing.catch(() => {});
+        batch = rocks.batch();
       }
-      if (batch.byteLength < RESTORE_BATCH_BYTES) continue;
-      await rocks.write(batch);
-      batch = rocks.batch();
+    } finally {
+      // Also of a snapshot that is given up nothing may be written any more from here on.
+      await writing;
     }
     if (record === undefined || decodeShard(record).applied !== manifest.offset) {
       throw new MemplaneError('storage_damaged', `The snapshot ${manifest.blob} lacks its record.`);
@@ -172,7 +183,7 @@ async function clear(rocks: RocksStore, { partition, tenants }: SnapshotManifest
 
 async function* compressed(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield SNAPSHOT_PREFIX;
-  yield* through(content, createZstdCompress());
+  yield* through(content, createZstdCompress({ chunkSize: CODEC_CHUNK_BYTES }));
 }
 
 async function* decompressed(blob: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
@@ -189,7 +200,7 @@ async function* decompressed(blob: AsyncIterable<Buffer>, name: string): AsyncGe
     }
   }
   try {
-    yield* through(body(), createZstdDecompress());
+    yield* through(body(), createZstdDecompress({ chunkSize: CODEC_CHUNK_BYTES }));
   } catch (error) {
     if (error instanceof MemplaneError) throw error;
     throw damagedBlob(name, error);

@@ -34,6 +34,8 @@ export interface VectorsElsewhere {
   claim(partition: number): void;
   /** Undefined when more rows may come; else what to wait for. */
   room(signal: AbortSignal): Promise<void> | undefined;
+  /** Up to which offset of a partition all is stored there for certain. */
+  settledOf(partition: number): number;
   /** Vectors that are not stored there for certain yet. */
   readonly unsettled: number;
   /** So little is left to be stored that others may be sent there. */
