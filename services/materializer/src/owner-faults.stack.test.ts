@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { LostAnswer } from '@memplane/testkit';
+import { LostAnswer, scaled } from '@memplane/testkit';
 import { naiveFold } from './naive-fold.ts';
 import {
   type Instance,
@@ -14,6 +14,7 @@ import {
 // Owners die, stop for a while and come and go, while events are appended and read. Whatever happens:
 // an answer is never older than what anybody was told before the question, with a token or without.
 
+const COMINGS = scaled('owner_comings', { ci: 10, soak: 50 });
 const PARTITIONS = 6;
 const ENTITIES = Array.from({ length: 24 }, (_, i) => `user/${i}`);
 const READERS = 4;
@@ -210,9 +211,9 @@ describe('owners die, stop and move under load', () => {
     }
   });
 
-  test('instances come and go ten times', async (t) => {
+  test(`instances come and go ${COMINGS} times`, async (t) => {
     const c = await plane.add('c');
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < COMINGS; round++) {
       const leaver = [c, plane.instances[0], plane.instances[1]][round % 3] as Instance;
       await until('all own a part', isShared);
       await leaver.end(round % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
