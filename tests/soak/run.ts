@@ -21,7 +21,11 @@ interface Outcome {
   readonly notes: readonly string[];
 }
 
-const files = globSync('tests/{dialogues,e2e,faults,soak,judges,stack}/*.test.ts', { cwd: root })
+const FILES = [
+  'tests/{dialogues,e2e,faults,soak,judges,stack}/*.test.ts',
+  'services/*/src/**/{differential,owner-faults,views-topic}.stack.test.ts',
+];
+const files = globSync(FILES, { cwd: root })
   .sort()
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
 const outcomes: Outcome[] = [];
@@ -45,7 +49,9 @@ async function runFile(file: string): Promise<Outcome> {
   // Those of the distributed plane are run beside a stack of their own.
   const how = file.startsWith('tests/stack/')
     ? ['tests/stack/run.ts', file]
-    : ['--test', '--test-reporter=tap', file];
+    : file.endsWith('.stack.test.ts')
+      ? ['packages/stack/src/test-stack.ts', file]
+      : ['--test', '--test-reporter=tap', file];
   const child = spawn(process.execPath, how, { cwd: root, env });
   let output = '';
   const keep = (part: Buffer) => {

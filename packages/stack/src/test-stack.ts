@@ -20,7 +20,9 @@ const files =
 const dir = mkdtempSync(join(tmpdir(), 'memplane-stack-'));
 try {
   const { server, plan } = await startKafka({ dir, name: 'kafka shared by tests' });
-  const tests = spawn(process.execPath, ['--test', '--test-concurrency=1', ...files], {
+  const reporter = process.env['MEMPLANE_TEST_REPORTER'];
+  const how = reporter === undefined ? [] : [`--test-reporter=${reporter}`];
+  const tests = spawn(process.execPath, ['--test', ...how, '--test-concurrency=1', ...files], {
     cwd: repository,
     env: {
       ...process.env,

@@ -125,7 +125,7 @@ export const MATERIALIZER_SETTINGS = {
   applyRestMs: integer(
     'MEMPLANE_APPLY_REST_MS',
     40,
-    'least time from one batch of a shard to its next, so that few large batches take the place of many small ones; a read that waits for the shard, or a backlog, ends it',
+    'least time from one batch of a shard to its next while batches are many, so that few large ones take their place; a read that waits for the shard, or a backlog, ends it',
     { min: 0, max: 1_000, unit: 'ms' },
   ),
   applyRetryMsMax: integer(

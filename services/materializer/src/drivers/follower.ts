@@ -4,6 +4,7 @@ import { type Logger, pause } from '@memplane/runtime';
 import type { ApplySettings } from '../domain/apply-batch.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
+import { BatchPace } from './batch-pace.ts';
 import { KeyLearner, type KeyLearnerSettings } from './key-learner.ts';
 import { Slots } from './slots.ts';
 import type { StorageGuard } from './storage-guard.ts';
@@ -15,7 +16,10 @@ export interface FollowerSettings extends ApplySettings, KeyLearnerSettings {
   readonly apply_batch_bytes_max: number;
   readonly apply_batches_at_once_max: number;
   readonly applyRetryMsMax: number;
-  /** Least time from one batch of a shard to its next, unless a read waits or there is a backlog. */
+  /**
+   * Least time from one batch of a shard to its next while batches are many, unless a read waits or
+   * there is a backlog.
+   */
   readonly applyRestMs: number;
   /** Memory for the entities that were changed last, over all shards. */
   readonly entity_cache_bytes_max: number;
@@ -55,6 +59,7 @@ export class Follower {
   readonly #ports: FollowerPorts;
   readonly #settings: FollowerSettings;
   readonly #slots: Slots;
+  readonly #pace = new BatchPace();
   readonly #learner: KeyLearner;
   readonly #followed = new Map<Shard, Following>();
 
@@ -106,10 +111,10 @@ export class Follower {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const nextAt = performance.now() + this.#settings.applyRestMs;
+        const startedAt = performance.now();
         const worked = await this.#slots.use(shard, () => this.#step(following));
         failures = 0;
-        if (worked) await this.#rest(following, nextAt);
+        if (worked) await this.#rest(following, startedAt);
         else await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -131,9 +136,12 @@ export class Follower {
   }
 
   /** What comes in small pieces is cheaper together: a batch has its price, however small it is. */
-  async #rest({ shard, ending }: Following, untilMs: number): Promise<void> {
-    const restMs = untilMs - performance.now();
-    if (shard.lag === 0 && restMs > 0) await shard.restUntilAwaited(restMs, ending.signal);
+  async #rest({ shard, ending }: Following, startedAt: number): Promise<void> {
+    this.#pace.note(startedAt);
+    const now = performance.now();
+    const restMs = startedAt + this.#settings.applyRestMs - now;
+    if (restMs <= 0 || shard.lag > 0 || !this.#pace.isHigh(now)) return;
+    await shard.restUntilAwaited(restMs, ending.signal);
   }
 
   /** @returns false at the end of the log */

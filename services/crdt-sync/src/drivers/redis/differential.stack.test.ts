@@ -22,6 +22,7 @@ import {
   setDigest,
 } from '@memplane/crdt';
 import { toMemplaneError } from '@memplane/runtime';
+import { scaled } from '@memplane/testkit';
 import fc from 'fast-check';
 import { Command, type CommandType } from '../../domain/command.ts';
 import type { Executor } from '../../domain/executor.ts';
@@ -32,7 +33,7 @@ import { RedisExecutor } from './redis-executor.ts';
 import { RedisStore } from './redis-store.ts';
 import { TestRedis } from './test-redis.ts';
 
-const RUNS = Number(process.env['MEMPLANE_DIFFERENTIAL_RUNS'] ?? 150);
+const RUNS = scaled('differential_runs', { ci: 150, soak: 10_000 });
 const NOW = 1_790_000_000_000;
 const LIMITS = { set_elements_max: 4, set_bytes_max: 40 };
 const OP_IDS_MAX = 2;
