@@ -107,7 +107,13 @@ test(`${MIXED_READS} reads without a token while events go in: none mixes two of
   using folder = new ScratchFolder('mixed');
   await using plane = await Plane.start({ dataDir: folder.path });
   const entities = ['mixed/1', 'mixed/2', 'mixed/3'];
-  for (const entity of entities) await write(plane, entity, 1);
+  for (const entity of entities) {
+    const after = await write(plane, entity, 1);
+    const url = plane.materializer + entityPath(entity, { after, waitMs: 20_000 });
+    await expectStatus<EntityView>(200, 'GET', url);
+    const body = { text: 'count', after, waitMs: 20_000 };
+    await expectStatus<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, { body });
+  }
   let reading = true;
   const writers = entities.map(async (entity) => {
     let k = 1;
@@ -125,6 +131,8 @@ test(`${MIXED_READS} reads without a token while events go in: none mixes two of
     });
   } finally {
     reading = false;
+    // Before the plane goes, whatever was found.
+    await Promise.allSettled(writers);
   }
   const written = (await Promise.all(writers)).reduce((sum, k) => sum + k, 0);
   assert.deepEqual(wrong.slice(0, 10), []);
@@ -145,9 +153,9 @@ function endpoints(plane: Plane): Endpoints {
   return { ingest: plane.ingest, materializer: plane.materializer, vectors: plane.vectors };
 }
 
-/** One event that says the same number in two attributes and a memory. */
-async function write(plane: Plane, entity: string, k: number): Promise<void> {
-  await expectStatus(201, 'POST', `${plane.ingest}/v1/events`, {
+/** One event that says the same number in two attributes and a memory; returns its token. */
+async function write(plane: Plane, entity: string, k: number): Promise<string> {
+  const { token } = await expectStatus<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, {
     body: {
       type: 'Counted',
       entity,
@@ -155,6 +163,7 @@ async function write(plane: Plane, entity: string, k: number): Promise<void> {
       memory: { id: 'm', text: `the count stands at ${k}`, metadata: { k } },
     },
   });
+  return token;
 }
 
 async function mixedRead(
