@@ -21,6 +21,12 @@ export interface InboxEntry {
 
 const BULK_ENTRIES = 200;
 const GONE_TIMEOUT_MS = 10_000;
+const RESTORES_MAX = 3;
+
+/** Processes that nobody has killed are gone. */
+export class EndedByThemselves extends Error {
+  override readonly name = 'EndedByThemselves';
+}
 
 /**
  * The stack that all tests here share (`run.ts` starts it), seen from outside: through the sidecar of
@@ -90,18 +96,29 @@ export class StackPlane {
     process.kill(this.server(name).pid, 'SIGCONT');
   }
 
-  /** Starts what is gone, and waits until all of it serves. */
+  /**
+   * Starts what is gone, and waits until all of it serves. What ends by itself meanwhile is told, and
+   * started too, as whoever runs such processes would.
+   */
   async restore(): Promise<void> {
-    const lines: string[] = [];
-    try {
-      await stackUp(this.settings, (line) => lines.push(line));
-    } catch (error) {
-      throw new Error(`not restored:\n${lines.join('\n')}`, { cause: error });
+    for (let attempt = 1; ; attempt++) {
+      const lines: string[] = [];
+      try {
+        await stackUp(this.settings, (line) => lines.push(line));
+      } catch (error) {
+        throw new Error(`not restored:\n${lines.join('\n')}`, { cause: error });
+      }
+      try {
+        await this.ready();
+        return;
+      } catch (error) {
+        if (!(error instanceof EndedByThemselves) || attempt === RESTORES_MAX) throw error;
+        console.log(`# ${error.message.replaceAll('\n', '\n# ')}`);
+      }
     }
-    await this.ready();
   }
 
-  /** Waits until every part of the stack says that it serves. */
+  /** Waits until every part of the stack says that it serves. @throws EndedByThemselves */
   async ready(timeoutMs = 60_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (const plan of this.plans.stages.flat()) {
@@ -110,14 +127,28 @@ export class StackPlane {
           await plan.check();
           break;
         } catch (error) {
+          this.#checkAlive();
           if (performance.now() > deadline) {
-            const tail = lastLines(plan.logFile, 20);
-            throw new Error(`${plan.name} is not ready; its log ends:\n${tail}`, { cause: error });
+            const tails = this.#tailsOf([plan.name, `${plan.name}-dapr`]);
+            throw new Error(`${plan.name} is not ready.\n${tails}`, { cause: error });
           }
         }
         await sleep(50);
       }
     }
+  }
+
+  #checkAlive(): void {
+    const gone = this.servers.filter((server) => !isAlive(server)).map(({ name }) => name);
+    if (gone.length > 0) throw new EndedByThemselves(`Ended: ${gone}.\n${this.#tailsOf(gone)}`);
+  }
+
+  #tailsOf(names: readonly string[]): string {
+    return this.plans.stages
+      .flat()
+      .filter(({ name }) => names.includes(name))
+      .map(({ name, logFile }) => `the log of ${name} ends:\n${lastLines(logFile, 20)}`)
+      .join('\n');
   }
 
   /** Publishes to `agent-inbox` in bulk, as any application may. @throws Error when refused */
