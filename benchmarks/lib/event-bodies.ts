@@ -1,4 +1,4 @@
-import { clusteredVectors, type VectorSource } from '@memplane/testkit';
+import { clusteredVectors, nextAsBase64, type VectorSource } from '@memplane/testkit';
 import { CLASSES, words } from './recall.ts';
 
 const TEXT =
@@ -70,9 +70,7 @@ export class MixedBatch extends NumberedBody {
 
 /** A memory in the words and vectors of the search benchmarks. */
 export function memoryOf(n: number, vectors: VectorSource) {
-  const vector = new Float32Array(vectors.dimensions);
-  vectors.next(vector);
-  const values = Buffer.from(vector.buffer).toString('base64');
+  const values = nextAsBase64(vectors);
   const metadata = { n: n % CLASSES };
   return { id: `m${n}`, text: words(15), metadata, embedding: { model: 'bench', values } };
 }

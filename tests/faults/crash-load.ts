@@ -7,6 +7,7 @@ import {
   eventKey,
   Ledger,
   LostAnswer,
+  nextAsBase64,
   type Seeded,
   type SentEvent,
   type VectorSource,
@@ -104,9 +105,7 @@ export function newEvent(load: CrashLoad, random: Seeded): SentEvent {
 }
 
 function embeddingOf(vectors: VectorSource) {
-  const vector = new Float32Array(vectors.dimensions);
-  vectors.next(vector);
-  return { embedding: { model: 'faults', values: Buffer.from(vector.buffer).toString('base64') } };
+  return { embedding: { model: 'faults', values: nextAsBase64(vectors) } };
 }
 
 async function append(plane: CrashTarget, load: CrashLoad, events: SentEvent[]): Promise<void> {

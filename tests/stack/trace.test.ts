@@ -8,6 +8,7 @@ import {
   clusteredVectors,
   eventually,
   expectStatus,
+  nextAsBase64,
 } from '@memplane/testkit';
 import { StackPlane } from './stack-plane.ts';
 
@@ -51,10 +52,7 @@ test('one trace goes from the sidecar to the log, the views, the index and Milvu
   const traceId = randomBytes(16).toString('hex');
   const caller = randomBytes(8).toString('hex');
   const entity = `user/trace-${traceId.slice(0, 8)}`;
-  const vector = new Float32Array(768);
-  clusteredVectors({ seed: 17 }).next(vector);
-  const values = Buffer.from(vector.buffer).toString('base64');
-  const embedding = { model: 'trace', values };
+  const embedding = { model: 'trace', values: nextAsBase64(clusteredVectors({ seed: 17 })) };
   const { token } = await expectStatus<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, {
     headers: { traceparent: `00-${traceId}-${caller}-01` },
     body: { type: 'T', entity, memory: { id: 'm', text: 'a lantern in the dark', embedding } },

@@ -20,6 +20,13 @@ export interface VectorOptions {
   readonly shape?: number;
 }
 
+/** The next vector, in the form that an event carries it: base64 of little-endian float32. */
+export function nextAsBase64(source: VectorSource): string {
+  const vector = new Float32Array(source.dimensions);
+  source.next(vector);
+  return Buffer.from(vector.buffer).toString('base64');
+}
+
 export const LATENT_DIMENSIONS = 40;
 const CENTRE_SPREAD = 1;
 const POINT_SPREAD = 1;
