@@ -24,11 +24,11 @@ help: ## Say what there is
 
 .PHONY: run
 run: build ## Start the standalone plane (Ctrl-C ends it); MEMPLANE_DATA_DIR moves its data
-	@exec $(NODE) dist/memplane.js run
+	@exec dist/memplane run
 
 .PHONY: demo
 demo: build ## A story in under a minute: events, views, recall, the past, a crash, counters
-	@exec $(NODE) dist/memplane.js demo
+	@exec dist/memplane demo
 
 .PHONY: test
 test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and npm is needed

@@ -2,6 +2,7 @@
  * Builds `dist/`:
  * - `memplane.js` and the worker threads of the standalone plane, with shared chunks, so that
  *   starting it reads a few files instead of a thousand;
+ * - `memplane`: a launcher, as a start with all that has to be set before it;
  * - `services/`: each service of the distributed plane, and its worker threads, bundled apart, so
  *   that the standalone plane carries no client of a server that it does not need;
  * - `client/`: the publishable client, self-contained, with its types.
@@ -9,10 +10,11 @@
  * Usage: node scripts/build.ts
  */
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { SERVICES } from '@memplane/contracts';
 import { build } from 'esbuild';
+import { START_SETTINGS } from '../packages/standalone/src/start-settings.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const dist = `${root}dist`;
@@ -20,7 +22,13 @@ const standalone = `${root}packages/standalone/src`;
 
 const started = performance.now();
 await removeOldOutput();
-await Promise.all([buildPlane(), buildServices(), buildClient(), buildClientTypes()]);
+await Promise.all([
+  buildPlane(),
+  writeLauncher(),
+  buildServices(),
+  buildClient(),
+  buildClientTypes(),
+]);
 await writeClientManifest();
 console.log(`built dist/ in ${Math.round(performance.now() - started)} ms`);
 
@@ -38,6 +46,28 @@ function buildPlane(): Promise<void> {
     'materializer-worker': `${standalone}/plane/materializer-worker.ts`,
     'vector-index-worker': `${standalone}/plane/vector-index-worker.ts`,
   });
+}
+
+/**
+ * Starts `memplane.js` on the Node that was installed beside it, whichever the machine has, and with
+ * what it would otherwise have to start itself anew for.
+ */
+async function writeLauncher(): Promise<void> {
+  const environment = Object.entries(START_SETTINGS.environment)
+    .map(([name, value]) => `export ${name}="\${${name}:-${value}}"`)
+    .join('\n');
+  const script = `#!/bin/sh
+self="$0"
+[ -h "$self" ] && self="$(readlink -f "$self")"
+here="\${self%/*}"
+node="$here/../node_modules/.bin/node"
+[ -x "$node" ] || node=node
+${environment}
+exec "$node" ${START_SETTINGS.flags.join(' ')} "$here/memplane.js" "$@"
+`;
+  const path = `${dist}/memplane`;
+  await writeFile(path, script);
+  await chmod(path, 0o755);
 }
 
 async function buildServices(): Promise<void> {

@@ -3,6 +3,7 @@
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { startThreadEarly } from './plane/threads.ts';
+import { START_SETTINGS } from './start-settings.ts';
 
 if (process.env['NODE_COMPILE_CACHE'] === undefined && !import.meta.url.endsWith('.ts')) {
   const folder = fileURLToPath(new URL('.compile-cache', import.meta.url));
@@ -10,16 +11,15 @@ if (process.env['NODE_COMPILE_CACHE'] === undefined && !import.meta.url.endsWith
   process.env['NODE_COMPILE_CACHE'] = folder;
   enableCompileCache(folder);
 }
-// Many threads with an arena each, and large young generations, hold memory that nobody uses: with
-// both bounded the plane needs about half, and is no slower. Both can only be set before a start.
+// Where the launcher beside this program has not set it, the plane starts itself anew with it.
 if (
   process.argv[2] === 'run' &&
   process.platform === 'linux' &&
   process.execve !== undefined &&
   process.env['MALLOC_ARENA_MAX'] === undefined
 ) {
-  const flags = ['--max-semi-space-size=4', '--min-semi-space-size=4', ...process.execArgv];
-  const env = { ...process.env, MALLOC_ARENA_MAX: '2' };
+  const flags = [...START_SETTINGS.flags, ...process.execArgv];
+  const env = { ...process.env, ...START_SETTINGS.environment };
   process.execve(process.execPath, [process.execPath, ...flags, ...process.argv.slice(1)], env);
 }
 // A reader that has seen enough (`| head`) is no failure.

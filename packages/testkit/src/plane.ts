@@ -42,6 +42,13 @@ export function planeEntry(): string {
 
 const packages = `${repository}packages/`;
 
+/** How `make run` starts it: by the launcher beside what was built; its source has none. */
+function runCommand(): [command: string, ...args: string[]] {
+  const program = planeEntry();
+  const launcher = program.endsWith('.js') ? program.slice(0, -'.js'.length) : '';
+  return existsSync(launcher) ? [launcher, 'run'] : [process.execPath, program, 'run'];
+}
+
 /** The built command, where no source is younger than it. */
 function builtEntry(): string | undefined {
   const built = `${repository}dist/memplane.js`;
@@ -82,7 +89,8 @@ export class Plane implements AsyncDisposable {
   private constructor(options: PlaneOptions, ports: PlanePorts) {
     this.options = options;
     this.ports = ports;
-    this.#child = spawn(process.execPath, [planeEntry(), 'run'], {
+    const [command, ...args] = runCommand();
+    this.#child = spawn(command, args, {
       cwd: repository,
       env: { ...cleanEnv(), ...planeEnv(options.dataDir, ports), ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

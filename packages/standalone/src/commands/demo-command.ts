@@ -10,9 +10,9 @@ import { seconds } from '../output/text.ts';
 const NEXT = `
 What to try next:
   make run                                            a plane of your own
-  node dist/memplane.js import FILE.jsonl             your own events
-  node dist/memplane.js search "a quiet room"         recall
-  node dist/memplane.js tail                          what is appended, as it comes
+  dist/memplane import FILE.jsonl                     your own events
+  dist/memplane search "a quiet room"                 recall
+  dist/memplane tail                                  what is appended, as it comes
   redis-cli -p 6390 CRDT.INCR tasks_processed 1       the same counters, from any Redis client
 `;
 
