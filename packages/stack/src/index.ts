@@ -15,6 +15,14 @@ export {
 export { KAFKA_VERSION, kafkaLibs, kafkaRecipe } from './build/kafka.ts';
 export { MILVUS_VERSION, milvusFolder, milvusRecipe } from './build/milvus.ts';
 export { packagedRedis, type RedisBinary, redisBinary, redisRecipe } from './build/redis.ts';
+export {
+  type ApartNet,
+  apartNet,
+  cutLink,
+  droppedBy,
+  restoreLink,
+  whyNotApart,
+} from './server/apart.ts';
 export { type DaprdOptions, type DaprdPlan, daprdPlan } from './server/daprd.ts';
 export { type EtcdOptions, type EtcdPlan, etcdPlan } from './server/etcd.ts';
 export { checkHttp } from './server/http-check.ts';

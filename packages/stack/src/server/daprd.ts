@@ -15,6 +15,8 @@ export interface DaprdOptions {
   readonly name?: string;
   /** The application's own port; none for a sidecar that only calls. */
   readonly appPort?: number;
+  /** Where the application is; 127.0.0.1 unless said otherwise. */
+  readonly appAddress?: string | undefined;
   readonly httpPort?: number;
   readonly grpcPort?: number;
   readonly internalPort?: number;
@@ -70,7 +72,7 @@ export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
     command,
     args: [
       ...['--app-id', appId, '--mode', 'standalone', '--log-level', options.logLevel ?? 'info'],
-      ...(appPort === undefined ? [] : appArgs(appPort)),
+      ...(appPort === undefined ? [] : appArgs(appPort, options.appAddress)),
       ...['--dapr-http-port', String(httpPort), '--dapr-grpc-port', String(grpcPort)],
       ...['--dapr-listen-addresses', '127.0.0.1'],
       ...['--dapr-internal-grpc-port', String(internalPort)],
@@ -108,9 +110,10 @@ export async function daprdPlan(options: DaprdOptions): Promise<DaprdPlan> {
  * go on, and what it could not deliver would end among the dead letters, while another instance
  * could have taken it.
  */
-function appArgs(appPort: number): string[] {
+function appArgs(appPort: number, appAddress = '127.0.0.1'): string[] {
   return [
     ...['--app-port', String(appPort), '--app-protocol', 'http'],
+    ...['--app-channel-address', appAddress],
     ...['--enable-app-health-check', '--app-health-check-path', '/healthz'],
     ...['--app-health-probe-interval', '1', '--app-health-probe-timeout', '900'],
     ...['--app-health-threshold', '4'],

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PLANE_VERSION, type ServiceName } from '@memplane/contracts';
+import type { ApartNet } from './apart.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
 
@@ -26,6 +27,8 @@ export interface ServiceOptions {
 export interface ServicePlan extends ServerPlan {
   readonly service: ServiceName;
   readonly port: number;
+  /** Set where it is in a network namespace of its own. */
+  readonly apart?: ApartNet;
 }
 
 /** One instance of a service of the plane, from its bundle in `dist/services/`. */

@@ -88,6 +88,8 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     milvusPort: milvus.port,
     s3Port: s3.port,
     otlpEndpoint: settings.otlpEndpoint,
+    kafkaPort: kafka.port,
+    apart: settings.apart ?? [],
   });
   return {
     kafka,

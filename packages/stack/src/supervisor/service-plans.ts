@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { SERVICES, type ServiceName } from '@memplane/contracts';
+import { apartNet, apartPlan } from '../server/apart.ts';
 import { type DaprdOptions, type DaprdPlan, daprdPlan } from '../server/daprd.ts';
 import { type ServicePlan, servicePlan } from '../server/service.ts';
 import type { SecretStore, StackSecrets } from './secrets.ts';
@@ -18,6 +19,9 @@ export interface ServicePlansOptions {
   readonly milvusPort: number;
   readonly s3Port: number;
   readonly otlpEndpoint: string | undefined;
+  readonly kafkaPort: number;
+  /** Instances in a network namespace of their own. */
+  readonly apart: readonly string[];
 }
 
 /** One instance of a service and the sidecar that it alone talks through. */
@@ -48,12 +52,15 @@ async function instancePlans(
   const name = `${service}-${instance + 1}`;
   const dir = join(options.dir, 'services', name);
   const port = portBase + PORTS.services + position;
+  const net = apartNet(portBase, position, options.kafkaPort);
+  const isApart = options.apart.includes(name);
   const sidecar = await daprdPlan({
     ...shared,
     ...sidecarPorts(portBase, position + 1),
     name: `${name}-dapr`,
     appId: service,
     appPort: port,
+    appAddress: isApart ? net.address : undefined,
     apiToken: tokens.apiTokens[service],
     appToken: tokens.appTokens[service],
     ...(otlpEndpoint === undefined ? {} : { otlpEndpoint }),
@@ -71,7 +78,7 @@ async function instancePlans(
       ...env,
     },
   });
-  return { app, sidecar };
+  return { app: isApart ? apartPlan(app, net) : app, sidecar };
 }
 
 interface Particulars {

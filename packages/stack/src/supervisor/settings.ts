@@ -8,6 +8,8 @@ export interface StackSettings {
   readonly portBase: number;
   /** Where services and sidecars send their spans (OTLP over HTTP); nowhere without it. */
   readonly otlpEndpoint?: string;
+  /** Instances that run in a network namespace of their own, e.g. `materializer-1`. */
+  readonly apart?: readonly string[];
 }
 
 const PORT_BASE = 7200;
