@@ -1,4 +1,5 @@
 export * from './as-views.ts';
+export * from './check-index.ts';
 export * from './checker.ts';
 export * from './data-dir.ts';
 export * from './dialogues.ts';
