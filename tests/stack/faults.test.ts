@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { apartNet, whyNotApart } from '@memplane/stack';
 import {
   call,
+  checkHits,
   checkLog,
   checkOffsets,
+  checkVectors,
   checkView,
   clusteredVectors,
   type EntityView,
@@ -13,22 +16,25 @@ import {
   eventually,
   type FeedRecord,
   Fold,
-  type FoldedEntity,
   figure,
   forEachAtMost,
   Ledger,
   range,
   type SearchAnswer,
+  type SearchHit,
   type Seeded,
   type SentEvent,
   scaled,
   testSeed,
+  type Vector,
 } from '@memplane/testkit';
 import { crashLoad, newCrashLoad, newEvent } from '../faults/crash-load.ts';
+import { Apart } from './apart.ts';
 import { consumeAll, consumeEvents } from './console-consumer.ts';
 import { isPassing, persist, StackPlane } from './stack-plane.ts';
 
-const ROUNDS = scaled('stack_rounds', { ci: 11, soak: 100 });
+const ROUNDS = scaled('stack_rounds', { ci: 13, soak: 100 });
+const CUT_MS = scaled('stack_cut_ms', { ci: 15_000, soak: 30_000 });
 const PAUSE_MS = scaled('stack_pause_ms', { ci: 15_000, soak: 30_000 });
 const WRITERS = 4;
 const READERS = 8;
@@ -41,10 +47,12 @@ interface Fault {
   readonly isPause?: boolean;
   /** Everything by the inbox arrives twice and more, in any order. */
   readonly isDisorder?: boolean;
+  /** The part is in a network namespace whose link to Kafka is cut. */
+  readonly isCut?: boolean;
 }
 
-/** The first eleven are what a short run has: each kind once. */
-const FAULTS: readonly Fault[] = [
+/** The first thirteen are what a short run has: each kind once. */
+const ALL_FAULTS: readonly Fault[] = [
   { name: 'kill -9 Kafka', parts: ['kafka'] },
   { name: 'kill -9 event-ingest', parts: ['event-ingest-1'] },
   { name: 'kill -9 materializer', parts: ['materializer-1'] },
@@ -56,6 +64,8 @@ const FAULTS: readonly Fault[] = [
   { name: 'kill -9 Milvus', parts: ['milvus'] },
   { name: 'SIGSTOP the owner of shards', parts: ['materializer-2'], isPause: true },
   { name: 'duplicated and reordered deliveries', parts: [], isDisorder: true },
+  { name: 'cut the owner of shards from Kafka', parts: ['materializer-1'], isCut: true },
+  { name: 'cut event-ingest from Kafka', parts: ['event-ingest-2'], isCut: true },
   { name: 'SIGSTOP event-ingest', parts: ['event-ingest-2'], isPause: true },
   { name: 'kill -9 both materializers', parts: ['materializer-1', 'materializer-2'] },
   { name: 'kill -9 sidecars of ingest', parts: ['event-ingest-1-dapr', 'event-ingest-2-dapr'] },
@@ -63,6 +73,9 @@ const FAULTS: readonly Fault[] = [
   { name: 'kill -9 the second vector-index', parts: ['vector-index-2'] },
   { name: 'SIGSTOP vector-index', parts: ['vector-index-1'], isPause: true },
 ];
+/** `MEMPLANE_TEST_STACK_FAULTS=cut` runs those alone that are named so. */
+const NAMED = process.env['MEMPLANE_TEST_STACK_FAULTS'] ?? '';
+const FAULTS = ALL_FAULTS.filter(({ name }) => name.includes(NAMED));
 
 const load = newCrashLoad(clusteredVectors({ seed: 41 }));
 const operations = { acknowledged: 0, next: 0 };
@@ -82,8 +95,10 @@ test(`${ROUNDS} rounds of faults under load`, async (t) => {
   const seen: Seen = { hlc: '', ends: new Map() };
   for (const round of range(ROUNDS)) {
     const fault = FAULTS[round % Math.min(FAULTS.length, ROUNDS)] as Fault;
-    await t.test(`${round + 1}: ${fault.name}`, async () => {
-      await strike(fault, random.fork(round));
+    const skip = fault.isCut === true && noNamespaces();
+    await t.test(`${round + 1}: ${fault.name}`, { skip }, async () => {
+      await using apart = fault.isCut ? await Apart.start(plane, fault.parts[0] ?? '') : undefined;
+      await strike(fault, random.fork(round), apart);
       const records = await consumeEvents(plane);
       const wrong = [...load.wrong.splice(0), ...(await check(records, seen))];
       assert.deepEqual(wrong.slice(0, 20), []);
@@ -140,7 +155,7 @@ function isAfter(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /** Load on; in its midst the fault; load on until all is back and goes well again. */
-async function strike(fault: Fault, random: Seeded): Promise<void> {
+async function strike(fault: Fault, random: Seeded, apart?: Apart): Promise<void> {
   let stopped = false;
   const last = { append: performance.now(), read: performance.now(), count: performance.now() };
   Object.assign(gaps, { append: 0, read: 0, count: 0 });
@@ -157,14 +172,7 @@ async function strike(fault: Fault, random: Seeded): Promise<void> {
   work.push(changeSessions(random.fork(102), () => stopped));
   try {
     await sleep(random.int(500, 2_000));
-    if (fault.isPause) {
-      for (const part of fault.parts) plane.pause(part);
-      await sleep(PAUSE_MS);
-      for (const part of fault.parts) plane.resume(part);
-    } else {
-      await plane.kill(...fault.parts);
-      await sleep(random.int(0, 2_000));
-    }
+    await occur(fault, random, apart);
     await plane.restore();
     await sleep(2_000);
   } finally {
@@ -173,6 +181,24 @@ async function strike(fault: Fault, random: Seeded): Promise<void> {
   }
   const cells = Object.values(gaps).map((ms) => Math.round(ms));
   figure(`longest pause, ${fault.name}`, cells.join(' / '), 'ms (append / read / count)');
+}
+
+async function occur(fault: Fault, random: Seeded, apart?: Apart): Promise<void> {
+  if (apart) {
+    await apart.cutFromKafka(CUT_MS, load, random.fork(103));
+  } else if (fault.isPause) {
+    for (const part of fault.parts) plane.pause(part);
+    await sleep(PAUSE_MS);
+    for (const part of fault.parts) plane.resume(part);
+  } else {
+    await plane.kill(...fault.parts);
+    await sleep(random.int(0, 2_000));
+  }
+}
+
+/** Why this machine can not cut; false where it can. */
+function noNamespaces(): string | false {
+  return whyNotApart(apartNet(plane.settings.portBase, 0, plane.plans.kafka.port)) ?? false;
 }
 
 /** Other events go by the inbox: accepted by the sidecar, appended when ingest gets there. */
@@ -247,7 +273,9 @@ async function check(records: readonly FeedRecord[], seen: Seen): Promise<string
       return found.asOf.offset >= folded.lastOffset ? found : undefined;
     });
     wrong.push(...checkView(view, folded), ...(await checkIndex(view)));
-    wrong.push(...(await checkVectors(folded)));
+    const vectors = await checkVectors(folded, (vector) => nearest(folded.entity, vector));
+    wrong.push(...vectors.wrong);
+    vectorsChecked += vectors.compared;
   });
   wrong.push(...(await checkCounters(fold)));
   return wrong;
@@ -284,36 +312,25 @@ function judgedByFirstCopies(records: readonly FeedRecord[], fold: Fold): Ledger
 
 /** What a search within the entity finds is what the view has. */
 async function checkIndex(view: EntityView): Promise<string[]> {
-  const { entity, memories } = view;
-  const expected = new Map(memories.map(({ id, text }) => [id, text]));
+  const { entity } = view;
   const body = { text: 'number', entity, topK: 20, waitMs: 2_000 };
   let wrong: string[] = [];
   await eventually(`the index has ${entity}`, 60_000, async () => {
-    const found = await persist<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, { body });
-    const texts = new Map(found.results.map((hit) => [hit.memoryId, hit.memory['text']]));
-    wrong = [...expected].flatMap(([id, text]) =>
-      texts.get(id) === text ? [] : [`${entity}#${id}: index has ${texts.get(id)}, view ${text}`],
-    );
-    if (texts.size !== expected.size) wrong.push(`${entity}: ${texts.size} hits`);
+    wrong = checkHits(view, (await search(body)).results);
     return wrong.length === 0 ? true : undefined;
-  }).catch(() => {});
+  }).catch((error: unknown) => {
+    // Whatever failed to be asked was not seen to be right.
+    if (wrong.length === 0) wrong.push(`${entity}: ${error}`);
+  });
   return wrong;
 }
 
-/** The newest vector of each memory, and no older one, is what a search by it meets exactly. */
-async function checkVectors({ entity, memories }: FoldedEntity): Promise<string[]> {
-  const wrong: string[] = [];
-  for (const { id, embedding } of memories.values()) {
-    if (embedding === undefined) continue;
-    const body = { vector: embedding.values, entity, topK: 1 };
-    const url = `${plane.vectors}/v1/search`;
-    const { results } = await persist<SearchAnswer>(200, 'POST', url, { body });
-    const [hit] = results;
-    const isExact = hit?.memoryId === id && Math.abs(hit.score - 1) < 1e-3;
-    if (!isExact) wrong.push(`${entity}#${id}: by its vector found ${hit?.memoryId} ${hit?.score}`);
-    vectorsChecked++;
-  }
-  return wrong;
+async function nearest(entity: string, vector: Vector): Promise<SearchHit | undefined> {
+  return (await search({ vector, entity, topK: 1 })).results[0];
+}
+
+function search(body: Readonly<Record<string, unknown>>): Promise<SearchAnswer> {
+  return persist<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, { body });
 }
 
 /** Counters that follow from the log equal its fold; the others, what was answered. */

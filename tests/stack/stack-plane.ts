@@ -20,7 +20,7 @@ export interface InboxEntry {
 }
 
 const BULK_ENTRIES = 200;
-const GONE_TIMEOUT_MS = 10_000;
+const GONE_TIMEOUT_MS = 20_000;
 const RESTORES_MAX = 3;
 
 /** Processes that nobody has killed are gone. */
@@ -33,8 +33,8 @@ export class EndedByThemselves extends Error {
  * the agent. Its processes can be killed, paused and started again.
  */
 export class StackPlane {
-  readonly settings: StackSettings;
-  readonly plans: StackPlans;
+  #settings: StackSettings;
+  #plans: StackPlans;
   /** Of the agent's sidecar. */
   readonly endpoint: string;
   readonly apiToken: string;
@@ -45,8 +45,8 @@ export class StackPlane {
   readonly vectors: string;
 
   private constructor(settings: StackSettings, plans: StackPlans) {
-    this.settings = settings;
-    this.plans = plans;
+    this.#settings = settings;
+    this.#plans = plans;
     this.endpoint = plans.exports['DAPR_HTTP_ENDPOINT'] ?? '';
     this.apiToken = plans.exports['DAPR_API_TOKEN'] ?? '';
     sendAlways(this.endpoint, { 'dapr-api-token': this.apiToken });
@@ -65,6 +65,14 @@ export class StackPlane {
     return new StackPlane(settings, await stackPlans(settings));
   }
 
+  get settings(): StackSettings {
+    return this.#settings;
+  }
+
+  get plans(): StackPlans {
+    return this.#plans;
+  }
+
   url(service: ServiceName): string {
     return `${this.endpoint}/v1.0/invoke/${service}/method`;
   }
@@ -81,11 +89,28 @@ export class StackPlane {
 
   /** `kill -9`; resolves when the processes are gone. */
   async kill(...names: readonly string[]): Promise<void> {
+    await this.#signal('SIGKILL', names);
+  }
+
+  async #signal(signal: NodeJS.Signals, names: readonly string[]): Promise<void> {
     const servers = names.map((name) => this.server(name));
-    for (const { pid } of servers) process.kill(pid, 'SIGKILL');
+    for (const server of servers) if (isAlive(server)) process.kill(server.pid, signal);
     await eventually(`${names} gone`, GONE_TIMEOUT_MS, async () =>
       servers.some(isAlive) ? undefined : true,
     );
+  }
+
+  /** Starts instances anew, each in a network namespace of its own; those that were so join again. */
+  async place(apart: readonly string[]): Promise<void> {
+    const were = this.#settings.apart ?? [];
+    const moving = [...were, ...apart].filter(
+      (name) => !(were.includes(name) && apart.includes(name)),
+    );
+    await this.#signal('SIGTERM', moving);
+    await this.kill(...moving.map((name) => `${name}-dapr`));
+    this.#settings = { ...this.#settings, apart };
+    this.#plans = await stackPlans(this.#settings);
+    await this.restore();
   }
 
   pause(name: string): void {
