@@ -6,6 +6,7 @@ import type { StackPlane } from './stack-plane.ts';
 
 /** It ends when nothing has come for so long. */
 const IDLE_MS = 4_000;
+const PATIENT_IDLE_MS = 30_000;
 
 export interface ConsumedRecord {
   readonly partition: number;
@@ -18,7 +19,11 @@ export interface ConsumedRecord {
  * All of a topic as Kafka's own `kafka-console-consumer` shows it: what is judged by it has passed
  * through no code of the project.
  */
-export async function consumeAll(plane: StackPlane, topic: string): Promise<ConsumedRecord[]> {
+export async function consumeAll(
+  plane: StackPlane,
+  topic: string,
+  idleMs = IDLE_MS,
+): Promise<ConsumedRecord[]> {
   const { MEMPLANE_KAFKA_LIBS: libs = '', MEMPLANE_KAFKA_BROKERS: brokers = '' } =
     plane.plans.exports;
   const properties = ['print.partition=true', 'print.offset=true', 'print.key=true'];
@@ -27,7 +32,7 @@ export async function consumeAll(plane: StackPlane, topic: string): Promise<Cons
     [
       ...['-XX:TieredStopAtLevel=1', '-Xmx256m', '-cp', join(libs, '*')],
       ...['org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server', brokers],
-      ...['--topic', topic, '--from-beginning', '--timeout-ms', String(IDLE_MS)],
+      ...['--topic', topic, '--from-beginning', '--timeout-ms', String(idleMs)],
       ...['--isolation-level', 'read_committed'],
       ...properties.flatMap((property) => ['--property', property]),
     ],
@@ -53,9 +58,20 @@ export async function consumeAll(plane: StackPlane, topic: string): Promise<Cons
   return records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
 }
 
-/** The events of the log, as the checkers want them. */
+let mostEvents = 1;
+
+/**
+ * The events of the log, as the checkers want them. A log does not shrink: where less comes than did
+ * before, the consumer may have given up before it was given anything, on a busy machine. It is asked
+ * once more, with patience; what it shows then is judged.
+ */
 export async function consumeEvents(plane: StackPlane): Promise<FeedRecord[]> {
-  const records = await consumeAll(plane, 'agent-events');
+  let records = await consumeAll(plane, 'agent-events');
+  if (records.length < mostEvents) {
+    console.log(`# the console consumer showed ${records.length} events, ${mostEvents} before`);
+    records = await consumeAll(plane, 'agent-events', PATIENT_IDLE_MS);
+  }
+  mostEvents = Math.max(mostEvents, records.length);
   return records.map(({ partition, offset, value }) => ({
     ...{ partition, offset, epoch: 0 },
     event: JSON.parse(value) as LoggedEvent,
