@@ -26,6 +26,7 @@ import type { StackPlane } from './stack-plane.ts';
 const ASK_TIMEOUT_MS = 5_000;
 const MOVED_TIMEOUT_MS = 60_000;
 const ASKERS = 4;
+const RECENT_REQUESTS = 10;
 /** Asked fewer times than this, it was not asked. */
 const ANSWERS_MIN = 5;
 
@@ -100,12 +101,18 @@ export class Apart implements AsyncDisposable {
 
   /** What the other instance has shown already, this one may not show older, cut or back. */
   async #read(load: CrashLoad, random: Seeded): Promise<'done' | 'refused'> {
-    const event = random.pick([...load.ledger.sent.values()]);
+    // Of late: an owner that is cut off knows nothing of it.
+    const recent = load.answered.slice(-RECENT_REQUESTS);
+    if (recent.length === 0) return await sleep(100, 'refused' as const);
+    const event = random.pick(random.pick(recent).events);
     const path = entityPath(event.entity);
     const shown = await this.#ask<EntityView>(this.#other, 'GET', path);
     const found = await this.#ask<EntityView>(this.#app, 'GET', path);
-    if (shown?.status !== 200 || found?.status !== 200) return 'refused';
-    const [before, after] = [shown.body.asOf.offset, found.body.asOf.offset];
+    if (shown?.status !== 200 || found === undefined) return 'refused';
+    // That there is none is an answer too.
+    if (found.status !== 200 && found.status !== 404) return 'refused';
+    const before = shown.body.asOf.offset;
+    const after = found.status === 200 ? found.body.asOf.offset : -1;
     if (after < before) {
       load.wrong.push(`${this.#app.name} shows ${event.entity} at ${after}, after ${before}`);
     }
