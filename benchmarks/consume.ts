@@ -8,12 +8,17 @@
  *     node benchmarks/consume.ts [events] [entities] [rounds]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startKafka } from '@memplane/stack';
 import { fillKafkaLog } from './lib/kafka-log.ts';
-import { type Consumed, kafkaStreamsProgram, runConsumer } from './lib/kafka-streams.ts';
+import {
+  type Consumed,
+  kafkaStreamsProgram,
+  runConsumer,
+  streamsArguments,
+} from './lib/kafka-streams.ts';
 import { type Measured, ratio, summarize } from './lib/rounds.ts';
 import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
@@ -37,17 +42,9 @@ const sides: Readonly<Record<string, (state: string) => Promise<Consumed>>> = {
 };
 
 function runStreams(state: string, hasChangelogs: boolean): Promise<Consumed> {
-  const jvm = ['-Xmx1g', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error'];
-  const classpath = `${folder}:${join(folder, 'libs', '*')}`;
-  const args = [
-    brokers,
-    TOPIC,
-    state,
-    `${EVENTS}`,
-    `${availableParallelism()}`,
-    `${hasChangelogs}`,
-  ];
-  return runConsumer('java', [...jvm, '-cp', classpath, 'Views', ...args]);
+  const { brokers } = plan;
+  const options = { folder, brokers, topic: TOPIC, state, events: EVENTS, hasChangelogs };
+  return runConsumer('java', streamsArguments(options));
 }
 
 try {

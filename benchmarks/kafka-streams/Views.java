@@ -25,7 +25,9 @@ import org.apache.kafka.streams.state.Stores;
  * The same views as the materializer's, by Kafka Streams with exactly_once_v2: of each event a row of
  * its id (the duplicate filter), a row of its history and the entity's view, in RocksDB stores.
  *
- * Arguments: brokers, topic, folder, events, threads, whether the stores have changelogs.
+ * Arguments: brokers, topic, folder, events, threads, whether the stores have changelogs, and a name
+ * for one that is killed and started again: it is a static member, so that its partitions wait for
+ * it, says RUNNING when its stores are open and FIRST after an event, and goes on after the last.
  * Says when it has processed all: {"events":…,"wallMs":…,"cpuMs":…}, counted from the first event.
  */
 public final class Views {
@@ -41,7 +43,12 @@ public final class Views {
     String topic = args[1];
     long events = Long.parseLong(args[3]);
     Properties settings = new Properties();
-    settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "views-" + System.nanoTime());
+    String name = args.length > 6 ? args[6] : null;
+    settings.put(
+        StreamsConfig.APPLICATION_ID_CONFIG, name == null ? "views-" + System.nanoTime() : name);
+    if (name != null) {
+      settings.put(StreamsConfig.consumerPrefix("group.instance.id"), name);
+    }
     settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, brokers);
     settings.put(StreamsConfig.STATE_DIR_CONFIG, args[2]);
     settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
@@ -53,21 +60,29 @@ public final class Views {
 
     Topology topology = new Topology();
     topology.addSource("events", Serdes.String().deserializer(), Serdes.ByteArray().deserializer(), topic);
-    topology.addProcessor("fold", () -> new Fold(events), "events");
+    topology.addProcessor("fold", () -> new Fold(events, name != null), "events");
     topology.addStateStore(store("views", Serdes.String(), hasChangelog), "fold");
     topology.addStateStore(store("history", Serdes.ByteArray(), hasChangelog), "fold");
     topology.addStateStore(store("ids", Serdes.String(), hasChangelog), "fold");
 
     try (KafkaStreams streams = new KafkaStreams(topology, settings)) {
+      if (name != null) {
+        streams.setStateListener((now, before) -> say(now.name()));
+      }
       streams.start();
       DONE.await();
       long wallMs = (System.nanoTime() - STARTED_NS.get()) / 1_000_000;
       long cpuMs = (SYSTEM.getProcessCpuTime() - STARTED_CPU_NS.get()) / 1_000_000;
-      System.out.printf("{\"events\":%d,\"wallMs\":%d,\"cpuMs\":%d}%n", events, wallMs, cpuMs);
-      System.out.flush();
+      say(String.format("{\"events\":%d,\"wallMs\":%d,\"cpuMs\":%d}", events, wallMs, cpuMs));
+      if (name != null) Thread.sleep(Long.MAX_VALUE);
       streams.close(Duration.ofSeconds(30));
     }
     System.exit(0);
+  }
+
+  private static void say(String line) {
+    System.out.println(line);
+    System.out.flush();
   }
 
   private static <K> StoreBuilder<KeyValueStore<K, byte[]>> store(
@@ -83,13 +98,15 @@ public final class Views {
   private static final class Fold implements Processor<String, byte[], Void, Void> {
     private static final ObjectMapper JSON = new ObjectMapper();
     private final long events;
+    private final boolean isNamed;
     private ProcessorContext<Void, Void> context;
     private KeyValueStore<String, byte[]> views;
     private KeyValueStore<byte[], byte[]> history;
     private KeyValueStore<String, byte[]> ids;
 
-    Fold(long events) {
+    Fold(long events, boolean isNamed) {
       this.events = events;
+      this.isNamed = isNamed;
     }
 
     @Override
@@ -110,7 +127,9 @@ public final class Views {
       } catch (Exception error) {
         throw new IllegalStateException(error);
       }
-      if (PROCESSED.incrementAndGet() == events) DONE.countDown();
+      long processed = PROCESSED.incrementAndGet();
+      if (processed == 1 && isNamed) say("FIRST");
+      if (processed == events) DONE.countDown();
     }
 
     private void apply(Record<String, byte[]> record) throws Exception {

@@ -17,9 +17,13 @@ import {
   ScratchFolder,
 } from '@memplane/testkit';
 
-interface Shards {
+export interface Shards {
   readonly shards: readonly { partition: number; appliedOffset: number; lag: number }[];
 }
+
+/** Where the services of a plane answer, whichever way it runs. */
+export type PlaneUrls = Pick<Plane, 'ingest' | 'materializer' | 'vectors'> &
+  Partial<Pick<Plane, 'exit'>>;
 
 /** All that was acknowledged to one client, as one token. */
 export class Acknowledged {
@@ -38,7 +42,7 @@ export class Acknowledged {
 
 /** Appends arrays of events over `writers` connections. */
 export async function appendAll(
-  plane: Plane,
+  plane: Pick<PlaneUrls, 'ingest'>,
   bodies: Iterable<unknown>,
   acknowledged: Acknowledged,
   writers = 8,
@@ -51,7 +55,9 @@ export async function appendAll(
 }
 
 /** Events that the views and the index have not applied yet. */
-export async function lags(plane: Plane): Promise<{ views: number; index: number }> {
+export async function lags(
+  plane: PlaneUrls,
+): Promise<{ views: number; index: number }> {
   const [{ shards }, { generations }] = await Promise.all([
     expectStatus<Shards>(200, 'GET', `${plane.materializer}/v1/shards`),
     expectStatus<IndexStatus>(200, 'GET', `${plane.vectors}/v1/index`),
@@ -67,7 +73,7 @@ export async function lags(plane: Plane): Promise<{ views: number; index: number
 }
 
 /** Waits until all that is in the log is in the views and in the index. */
-export async function untilApplied(plane: Plane, timeoutMs = 600_000): Promise<void> {
+export async function untilApplied(plane: PlaneUrls, timeoutMs = 600_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     // A connection that was idle for long may be closed in the moment of its next use.

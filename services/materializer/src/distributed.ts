@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type BlobStore, FileBlobStore } from '@memplane/blob-store';
 import { TOPICS } from '@memplane/contracts';
 import { type LogReader, openEmbeddedReader } from '@memplane/event-log';
@@ -74,7 +75,11 @@ async function onKafka(config: MaterializerConfig, brokers: string): Promise<Ope
   const logReader = await kafka.openKafkaReader(options);
   const admin = await kafka.openKafkaAdmin(options);
   const { consumerGroup: groupId, revokeTimeoutMs } = config;
-  const ownership = await kafka.openKafkaAssignment({ ...options, groupId, revokeTimeoutMs });
+  const ownership = await kafka.openKafkaAssignment({
+    ...{ ...options, groupId, revokeTimeoutMs },
+    // It joins when the views are open, which locks their folder.
+    memberFile: join(config.dir, 'member'),
+  });
   const peers = new HttpPeers({ self, ownership, token: peerTokenOf(config) });
   return {
     logReader,

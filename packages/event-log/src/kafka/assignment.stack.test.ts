@@ -80,7 +80,11 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
 
 interface Group {
   readonly registry: Registry;
-  join(name: string, brokers?: readonly string[]): Promise<KafkaGroupAssignment>;
+  join(
+    name: string,
+    brokers?: readonly string[],
+    memberFile?: string,
+  ): Promise<KafkaGroupAssignment>;
 }
 
 async function newGroup(): Promise<Group> {
@@ -96,8 +100,11 @@ async function newGroup(): Promise<Group> {
   const registry = new Registry();
   return {
     registry,
-    async join(name, brokers = plan.brokers) {
-      const options = { brokers, topic, partitionsInitial: PARTITIONS, groupId, clientId: name };
+    async join(name, brokers = plan.brokers, memberFile) {
+      const options = {
+        ...{ brokers, topic, partitionsInitial: PARTITIONS, groupId, clientId: name },
+        ...(memberFile === undefined ? {} : { memberFile }),
+      };
       const assignment = closers.add(
         await openKafkaAssignment({ ...options, requestTimeoutMs: 1_000 }),
       );
@@ -177,6 +184,27 @@ describe('ownership by a consumer group', () => {
     assert.notEqual(a.memberId, before);
     await a.close();
     await b.close();
+    await proxy.close();
+    assert.deepEqual(registry.problems, []);
+  });
+
+  test('one that was killed is replaced at once by the next with its folder', async () => {
+    const memberFile = path.join(dir, 'member');
+    const proxy = closers.add(await TearingProxy.start(proxied.advertisedPort, proxied.port));
+    const { registry, join } = await newGroup();
+    const a = await join('a', [`127.0.0.1:${proxied.advertisedPort}`], memberFile);
+    await until('a owns all', () => registry.countOf('a') === PARTITIONS);
+    // The group hears nothing of it any more, and it is nobody's owner: as if it were killed.
+    proxy.hold();
+    registry.give('a', a.owned());
+    const startedAt = performance.now();
+    const b = await join('b', plan.brokers, memberFile);
+    await until('b owns all', () => registry.countOf('b') === PARTITIONS);
+    assert.ok(performance.now() - startedAt < SESSION_MS / 2);
+    await until('a has stopped', () => a.owned().length === 0);
+    await b.close();
+    proxy.release();
+    await a.close();
     await proxy.close();
     assert.deepEqual(registry.problems, []);
   });
