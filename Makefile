@@ -81,8 +81,9 @@ soak: build ## The same tests at their full counts; the report goes to docs/repo
 	@exec $(NODE) tests/soak/run.ts
 
 .PHONY: bench-stack
-bench-stack: build ## Against real servers: Kafka Streams, a replay of the log (needs Java, Maven, Go)
-	@exec $(NODE) benchmarks/run.ts --report bench-stack ingest-kafka consume cold-node
+bench-stack: build ## Against real servers: Kafka Streams, bare Milvus, a replay (needs Java, Maven, Go)
+	@exec $(NODE) benchmarks/run.ts --report bench-stack ingest-kafka consume cold-node \
+		search-milvus restart-stack
 
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)

@@ -55,9 +55,7 @@ export async function appendAll(
 }
 
 /** Events that the views and the index have not applied yet. */
-export async function lags(
-  plane: PlaneUrls,
-): Promise<{ views: number; index: number }> {
+export async function lags(plane: PlaneUrls): Promise<{ views: number; index: number }> {
   const [{ shards }, { generations }] = await Promise.all([
     expectStatus<Shards>(200, 'GET', `${plane.materializer}/v1/shards`),
     expectStatus<IndexStatus>(200, 'GET', `${plane.vectors}/v1/index`),
