@@ -157,6 +157,12 @@ export const VECTOR_INDEX_SETTINGS = {
     'where no more rows match a search, each is scored and Milvus is not asked',
     { min: 0 },
   ),
+  exact_cache_bytes_max: integer(
+    'MEMPLANE_EXACT_CACHE_BYTES_MAX',
+    32 * MIB,
+    'beside Milvus: memory for exact vectors that were read last',
+    { min: 0, unit: 'bytes' },
+  ),
   fallback_rows_max: integer(
     'MEMPLANE_FALLBACK_ROWS_MAX',
     131_072,

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { MemplaneError } from '@memplane/contracts';
 import { openForUpdate } from '../open-file.ts';
 import { dot } from '../vector-arena.ts';
+import type { CachedFile } from './vector-cache.ts';
 
 const HEADER_BYTES = 4096;
 const FORMAT = 'memplane exact vectors 1';
@@ -15,11 +16,13 @@ export class ExactVectors {
   readonly #file: number;
   readonly #record: Buffer;
   readonly #values: Float32Array;
+  readonly #cache: CachedFile;
   #damage: MemplaneError | undefined;
   #isClosed = false;
 
   /** @throws MemplaneError `storage_damaged` for a file of another kind */
-  constructor(path: string, dimensions: number) {
+  constructor(path: string, dimensions: number, cache: CachedFile) {
+    this.#cache = cache;
     this.#record = Buffer.from(new ArrayBuffer(dimensions * 4 + 8));
     this.#values = new Float32Array(this.#record.buffer, 0, dimensions);
     this.#file = openForUpdate(path);
@@ -42,6 +45,7 @@ export class ExactVectors {
 
   write(row: number, vector: Float32Array): void {
     const record = this.#record;
+    this.#cache.forget(row);
     this.#values.set(vector);
     record.writeUInt32LE(row + 1, record.length - 8);
     record.writeUInt32LE(crc32(record.subarray(0, -4)), record.length - 4);
@@ -60,7 +64,10 @@ export class ExactVectors {
 
   /** The dot product, summed in a fixed order. @throws MemplaneError `storage_damaged` */
   score(row: number, query: Float32Array): number {
+    const cached = this.#isClosed ? undefined : this.#cache.score(row, query);
+    if (cached !== undefined) return cached;
     this.#load(row);
+    this.#cache.keep(row, this.#values);
     return dot(this.#values, query);
   }
 

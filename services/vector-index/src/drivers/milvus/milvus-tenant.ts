@@ -9,6 +9,7 @@ import type { TenantParts } from '../vectors-elsewhere.ts';
 import { ExactVectors } from './exact-vectors.ts';
 import { narrowing, tagsOf } from './expression.ts';
 import { METADATA_BYTES_MAX, positionKey, TEXT_BYTES_MAX } from './schema.ts';
+import type { VectorCache } from './vector-cache.ts';
 
 export interface NearbyOptions {
   /** Where no more rows match than this, each is scored exactly and Milvus is not asked. */
@@ -25,6 +26,7 @@ export interface NearbyOptions {
 export interface Collection {
   readonly options: NearbyOptions;
   readonly dimensions: number;
+  readonly cache: VectorCache;
   /** Rows of the partition up to this offset are stored for certain. */
   settledOf(partition: number): number;
   search(vector: Float32Array, limit: number, expression: string): Promise<NearRow[]>;
@@ -69,7 +71,8 @@ export class MilvusTenant implements TenantVectors {
       .sql(`CREATE INDEX IF NOT EXISTS vector_rows_open ON vector_rows (partition, offset)
             WHERE state = 0`)
       .run();
-    this.#exact = new ExactVectors(join(parts.folder, 'exact.bin'), collection.dimensions);
+    const { dimensions, cache } = collection;
+    this.#exact = new ExactVectors(join(parts.folder, 'exact.bin'), dimensions, cache.file());
     const found = parts.db.sql('SELECT row, state FROM vector_rows WHERE tenant = ?');
     for (const { row, state } of found.iterate(this.tenant)) {
       this.#note(Number(row), Number(state));

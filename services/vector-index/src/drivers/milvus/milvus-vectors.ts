@@ -10,11 +10,14 @@ import {
   type NearbyOptions,
   type NearRow,
 } from './milvus-tenant.ts';
+import { VectorCache } from './vector-cache.ts';
 import { MilvusWriter, type WriterOptions } from './milvus-writer.ts';
 import { collectionName } from './schema.ts';
 
 export interface MilvusOptions extends MilvusLinkOptions, NearbyOptions, WriterOptions {
   readonly logger: Logger;
+  /** Memory for exact vectors that were read last. */
+  readonly exact_cache_bytes_max: number;
   /** Longest pause after a failure. */
   readonly retryMsMax: number;
 }
@@ -29,6 +32,7 @@ const REMOVE_ROWS_MAX = 1_000;
 export class MilvusVectors implements VectorsElsewhere, Collection {
   readonly options: MilvusOptions;
   readonly dimensions: number;
+  readonly cache: VectorCache;
   readonly #model: string | undefined;
   readonly #tenants = new Map<string, MilvusTenant>();
   readonly #stopping = new AbortController();
@@ -51,6 +55,7 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
   constructor(shape: VectorShape, options: MilvusOptions) {
     this.options = options;
     this.dimensions = shape.dimensions;
+    this.cache = new VectorCache(shape.dimensions, options.exact_cache_bytes_max);
     this.#model = shape.model;
     this.#writer = new MilvusWriter(options, this.#tenants, () => this.#madeRoom());
   }

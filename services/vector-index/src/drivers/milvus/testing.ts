@@ -47,6 +47,7 @@ export class TestMilvus {
       ivf_lists: 64,
       ivf_probes: 16,
       direct_rows_max: 16,
+      exact_cache_bytes_max: 1 << 16,
       fallback_rows_max: 65_536,
       rerank_rows_min: 64,
       search_rows_max: 16_384,
