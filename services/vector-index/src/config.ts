@@ -139,7 +139,7 @@ export const VECTOR_INDEX_SETTINGS = {
   ),
   milvus_partitions: integer(
     'MEMPLANE_MILVUS_PARTITIONS',
-    8,
+    1,
     'partitions of a new collection, by the key of the entity',
     { min: 1, max: 1_024 },
   ),
