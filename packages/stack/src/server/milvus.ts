@@ -53,6 +53,9 @@ export async function milvusPlan(options: MilvusOptions): Promise<MilvusPlan> {
       METRICS_PORT: String(metricsPort),
       MILVUS_RUN_DIR: join(dir, 'run'),
       LD_LIBRARY_PATH: folder,
+      // Threads that build an index wait for each other thousands of times: by spinning, they take
+      // busy cores from each other, and a build of seconds takes minutes.
+      OMP_WAIT_POLICY: 'PASSIVE',
     },
     ports: [...Object.values(ports), metricsPort],
     logFile: join(dir, 'milvus.log'),
