@@ -10,9 +10,9 @@ import {
   type NearbyOptions,
   type NearRow,
 } from './milvus-tenant.ts';
-import { VectorCache } from './vector-cache.ts';
 import { MilvusWriter, type WriterOptions } from './milvus-writer.ts';
 import { collectionName } from './schema.ts';
+import { VectorCache } from './vector-cache.ts';
 
 export interface MilvusOptions extends MilvusLinkOptions, NearbyOptions, WriterOptions {
   readonly logger: Logger;
