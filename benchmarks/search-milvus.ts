@@ -11,7 +11,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clusteredVectors, expectStatus, type SearchAnswer } from '@memplane/testkit';
+import {
+  clusteredVectors,
+  expectStatus,
+  forEachAtMost,
+  type SearchAnswer,
+} from '@memplane/testkit';
 import { BARE_KINDS, type BareKind, BareMilvus, type Step } from './lib/bare-milvus.ts';
 import { memoryOf } from './lib/event-bodies.ts';
 import { Nodes } from './lib/nodes.ts';
@@ -72,7 +77,9 @@ function askService(below: number): Ask {
 
 async function recallOf(ask: Ask, truth: readonly number[][]): Promise<number> {
   const found: number[][] = [];
-  for (const query of vectors) found.push(await ask(query));
+  await forEachAtMost(CLIENTS, vectors.entries(), async ([i, query]) => {
+    found[i] = await ask(query);
+  });
   return recall(truth, found);
 }
 
