@@ -29,6 +29,9 @@ const COUNTERS = ['events_total', 'active_sessions'] as const;
  * Sends the derived counters, a part a partition, to crdt-sync, whenever a value has changed. Any
  * repetition or reordering is harmless there, so only the newest value is ever sent, after a start
  * all are, and applying never waits for it.
+ *
+ * An owner that is not yet as far as an earlier one sends nothing: what it sent would be of an earlier
+ * position and so have no effect there, and once it has caught up, its value may be the same again.
  */
 export class CounterPublisher {
   readonly #options: CounterPublisherOptions;
@@ -102,7 +105,7 @@ export class CounterPublisher {
   #due(): { name: string; shard: Shard }[] {
     const due: { name: string; shard: Shard }[] = [];
     for (const shard of this.#shards) {
-      if (shard.applied < 0 || !this.#shards.owns(shard)) continue;
+      if (shard.applied < 0 || !shard.hasCaughtUp || !this.#shards.owns(shard)) continue;
       for (const name of COUNTERS) {
         const sent = this.#sent.get(`${name}/${shard.partition}`);
         if (sent === undefined || sent.value !== counterValue(name, shard))
@@ -129,6 +132,8 @@ export class CounterPublisher {
       throw error;
     }
     calls.add(1, { outcome: 'ok' });
+    // Of an ownership that has ended meanwhile nothing is known: others may have sent since.
+    if (!this.#shards.owns(shard)) return;
     this.#sent.set(`${name}/${shard.partition}`, { offset, value });
   }
 }
