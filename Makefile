@@ -83,7 +83,8 @@ soak: build ## The same tests at their full counts; the report goes to docs/repo
 .PHONY: bench-stack
 bench-stack: build ## Against real servers: Kafka Streams, bare Milvus, a replay (needs Java, Maven, Go)
 	@exec $(NODE) benchmarks/run.ts --report bench-stack ingest-kafka consume cold-node \
-		search-milvus restart-stack
+		search-milvus restart-stack visible-stack sidecar-price read-your-writes-stack \
+		two-materializers
 
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)

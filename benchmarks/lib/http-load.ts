@@ -7,6 +7,7 @@ import { EventBatch, MixedBatch } from './event-bodies.ts';
 export interface LoadOrder {
   readonly port: number;
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly connections: number;
   readonly durationMs: number;
   /** Ids are counted from here. */
@@ -46,8 +47,11 @@ class Writer {
     this.#batch = mixed
       ? new MixedBatch(events_per_request, entities, seed)
       : new EventBatch(events_per_request, entities, seed, events_per_request === 1);
+    const more = Object.entries(order.headers ?? {}).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    );
     this.#head = Buffer.from(
-      `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
+      `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n${more.join('')}` +
         `content-length: ${this.#batch.bytes.length}\r\n\r\n`,
     );
     if (this.#head.length > ROOM) throw new Error('the head is too long');

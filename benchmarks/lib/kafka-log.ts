@@ -16,13 +16,19 @@ function newRecord(n: number, entities: number, partitions: number): NewRecord {
   };
 }
 
-/** Makes a topic and fills it. */
+/** Makes a topic, where it is missing, and fills it. */
 export async function fillKafkaLog(
   brokers: readonly string[],
   topic: string,
-  log: { readonly events: number; readonly entities: number; readonly partitions: number },
+  log: {
+    readonly events: number;
+    readonly entities: number;
+    readonly partitions: number;
+    /** Events are numbered from here; 0 unless said otherwise. */
+    readonly first?: number;
+  },
 ): Promise<void> {
-  const { events, entities, partitions } = log;
+  const { events, entities, partitions, first = 0 } = log;
   const { writer } = await openKafkaLog({
     brokers,
     topic,
@@ -32,7 +38,7 @@ export async function fillKafkaLog(
   for (let at = 0; at < events; at += APPEND_RECORDS) {
     const count = Math.min(APPEND_RECORDS, events - at);
     const records = Array.from({ length: count }, (_, i) =>
-      newRecord(at + i, entities, partitions),
+      newRecord(first + at + i, entities, partitions),
     );
     await writer.append(records);
   }

@@ -21,10 +21,6 @@ export interface Shards {
   readonly shards: readonly { partition: number; appliedOffset: number; lag: number }[];
 }
 
-/** Where the services of a plane answer, whichever way it runs. */
-export type PlaneUrls = Pick<Plane, 'ingest' | 'materializer' | 'vectors'> &
-  Partial<Pick<Plane, 'exit'>>;
-
 /** All that was acknowledged to one client, as one token. */
 export class Acknowledged {
   #cut: Cut | undefined;
@@ -42,7 +38,7 @@ export class Acknowledged {
 
 /** Appends arrays of events over `writers` connections. */
 export async function appendAll(
-  plane: Pick<PlaneUrls, 'ingest'>,
+  plane: Pick<Plane, 'ingest'>,
   bodies: Iterable<unknown>,
   acknowledged: Acknowledged,
   writers = 8,
@@ -54,8 +50,16 @@ export async function appendAll(
   });
 }
 
+/** What has to be asked to know how far views and index are. */
+export interface Applying {
+  readonly materializer: string;
+  readonly vectors: string;
+  /** Of a plane that has ended. */
+  readonly exit?: unknown;
+}
+
 /** Events that the views and the index have not applied yet. */
-export async function lags(plane: PlaneUrls): Promise<{ views: number; index: number }> {
+export async function lags(plane: Applying): Promise<{ views: number; index: number }> {
   const [{ shards }, { generations }] = await Promise.all([
     expectStatus<Shards>(200, 'GET', `${plane.materializer}/v1/shards`),
     expectStatus<IndexStatus>(200, 'GET', `${plane.vectors}/v1/index`),
@@ -71,7 +75,7 @@ export async function lags(plane: PlaneUrls): Promise<{ views: number; index: nu
 }
 
 /** Waits until all that is in the log is in the views and in the index. */
-export async function untilApplied(plane: PlaneUrls, timeoutMs = 600_000): Promise<void> {
+export async function untilApplied(plane: Applying, timeoutMs = 600_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     // A connection that was idle for long may be closed in the moment of its next use.
@@ -101,7 +105,7 @@ export async function untilCalm(plane: Plane, timeoutMs = 120_000): Promise<void
 }
 
 /** CPU time that a process has used, in ms; Linux counts it in hundredths of a second. */
-async function cpuMsOf(pid: number): Promise<number> {
+export async function cpuMsOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10;

@@ -10,7 +10,7 @@ import {
   stackDown,
   stackUp,
 } from '@memplane/stack';
-import { takenPorts } from '@memplane/testkit';
+import { freePortBase } from '@memplane/testkit';
 
 // Starts a whole stack on free ports in a scratch folder, runs `tests/stack/*.test.ts` (or those named
 // on the command line) against it, one after the other, and takes it down again.
@@ -72,13 +72,4 @@ function runTests(settings: StackSettings, spansFile: string): Promise<number> {
     tests.once('exit', (code) => resolve(code ?? 1));
     tests.once('error', () => resolve(1));
   });
-}
-
-/** Below the range that the kernel takes for outgoing connections; 200 ports that are free. */
-async function freePortBase(): Promise<number> {
-  for (;;) {
-    const base = 20_000 + 200 * Math.floor(Math.random() * 50);
-    const ports = Array.from({ length: 200 }, (_, i) => base + i);
-    if ((await takenPorts(ports)).length === 0) return base;
-  }
 }

@@ -57,8 +57,7 @@ export class StackPlane {
   }
 
   /** @throws Error when the stack is not up */
-  static async connect(): Promise<StackPlane> {
-    const settings = stackSettings();
+  static async connect(settings = stackSettings()): Promise<StackPlane> {
     if (readRecord(settings.dir).length === 0) {
       throw new Error('the stack is not up: these tests are run by `make test-stack`');
     }

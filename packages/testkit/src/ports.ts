@@ -34,3 +34,14 @@ function isFree(port: number): Promise<boolean> {
     });
   });
 }
+
+const STACK_PORTS = 200;
+
+/** The lowest of 200 free ports in a row, below the range that the kernel takes for connections. */
+export async function freePortBase(): Promise<number> {
+  for (;;) {
+    const base = 20_000 + STACK_PORTS * Math.floor(Math.random() * 50);
+    const ports = Array.from({ length: STACK_PORTS }, (_, i) => base + i);
+    if ((await takenPorts(ports)).length === 0) return base;
+  }
+}

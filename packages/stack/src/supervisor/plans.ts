@@ -5,7 +5,7 @@ import { type KafkaPlan, kafkaPlan } from '../server/kafka.ts';
 import { milvusPlan } from '../server/milvus.ts';
 import type { ServerPlan } from '../server/plan.ts';
 import { redisPlan } from '../server/redis.ts';
-import { sentryPlan } from '../server/sentry.ts';
+import { type SentryPlan, sentryPlan } from '../server/sentry.ts';
 import { versitygwPlan } from '../server/versitygw.ts';
 import { operatorToken, secretsFile, stackSecrets } from './secrets.ts';
 import { type InstancePlans, servicePlans, sidecarPorts } from './service-plans.ts';
@@ -14,6 +14,8 @@ import { PORTS } from './stack-ports.ts';
 
 export interface StackPlans {
   readonly kafka: KafkaPlan;
+  /** The certificate authority of all sidecars. */
+  readonly sentry: SentryPlan;
   readonly instances: readonly InstancePlans[];
   /** Started one stage after the other; within a stage all at once. */
   readonly stages: readonly (readonly ServerPlan[])[];
@@ -93,6 +95,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
   });
   return {
     kafka,
+    sentry,
     instances,
     // A service and its sidecar wait for each other, so they start together.
     stages: [
