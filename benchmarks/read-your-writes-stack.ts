@@ -29,6 +29,8 @@ const [ROUNDS = SHORT ? 1 : 5, WRITES = SHORT ? 20 : 100, BEFORE = SHORT ? 500 :
 const BATCH = 100;
 const SEED = 71;
 const COLLECTION = 'strong_rows';
+/** Its quantized vectors rank roughly: its own row need not be the first, as ours has to be. */
+const FOUND_AMONG = 64;
 
 const vectors = clusteredVectors({ seed: SEED });
 let memories = 0;
@@ -112,14 +114,14 @@ async function onMilvus(client: MilvusClient, ivf_probes: number): Promise<numbe
   const { results } = await client.search({
     collection_name: COLLECTION,
     data: row.vector,
-    limit: 1,
+    limit: FOUND_AMONG,
     output_fields: ['position'],
     params: { nprobe: ivf_probes },
     consistency_level: ConsistencyLevelEnum.Strong,
   });
   const took = performance.now() - started;
-  if (String(results[0]?.['position']) !== row.position) {
-    throw new Error(`Milvus does not find ${row.position} but ${results[0]?.['position']}`);
+  if (!results.some(({ position }) => String(position) === row.position)) {
+    throw new Error(`Milvus does not find ${row.position}`);
   }
   return took;
 }
