@@ -31,6 +31,8 @@ const SEED = 71;
 const COLLECTION = 'strong_rows';
 /** Its quantized vectors rank roughly: its own row need not be the first, as ours has to be. */
 const FOUND_AMONG = 64;
+/** What Strong does not show at once is asked for again, as a caller would. */
+const ASKED_MAX = 100;
 
 const vectors = clusteredVectors({ seed: SEED });
 let memories = 0;
@@ -111,19 +113,19 @@ async function onMilvus(client: MilvusClient, ivf_probes: number): Promise<numbe
   const started = performance.now();
   const { status } = await client.insert({ collection_name: COLLECTION, data: [row] });
   if (status.code !== 0) throw new Error(`Milvus: ${status.reason}`);
-  const { results } = await client.search({
-    collection_name: COLLECTION,
-    data: row.vector,
-    limit: FOUND_AMONG,
-    output_fields: ['position'],
-    params: { nprobe: ivf_probes },
-    consistency_level: ConsistencyLevelEnum.Strong,
-  });
-  const took = performance.now() - started;
-  if (!results.some(({ position }) => String(position) === row.position)) {
-    throw new Error(`Milvus does not find ${row.position}`);
+  for (let asked = 1; ; asked++) {
+    const { results } = await client.search({
+      collection_name: COLLECTION,
+      data: row.vector,
+      limit: FOUND_AMONG,
+      output_fields: ['position'],
+      params: { nprobe: ivf_probes },
+      consistency_level: ConsistencyLevelEnum.Strong,
+    });
+    const took = performance.now() - started;
+    if (results.some(({ position }) => String(position) === row.position)) return took;
+    if (asked === ASKED_MAX) throw new Error(`Milvus does not find ${row.position}`);
   }
-  return took;
 }
 
 async function p99Of(once: () => Promise<number>): Promise<number> {
