@@ -11,14 +11,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  clusteredVectors,
-  expectStatus,
-  forEachAtMost,
-  type SearchAnswer,
-} from '@memplane/testkit';
+import { expectStatus, forEachAtMost, type SearchAnswer } from '@memplane/testkit';
 import { BARE_KINDS, type BareKind, BareMilvus, type Step } from './lib/bare-milvus.ts';
-import { memoryOf } from './lib/event-bodies.ts';
+import { memoryBatches } from './lib/event-bodies.ts';
 import { Nodes } from './lib/nodes.ts';
 import { Acknowledged, appendAll, untilApplied } from './lib/plane.ts';
 import {
@@ -27,7 +22,6 @@ import {
   LIMITS,
   queryVectors,
   recall,
-  SEEDS,
   SEEDS_TEXT,
   TOP_K,
 } from './lib/recall.ts';
@@ -51,17 +45,6 @@ type Ask = (query: Float32Array) => Promise<number[]>;
 const vectors = queryVectors(QUERIES, DIMENSIONS);
 const dir = mkdtempSync(join(tmpdir(), 'memplane-search-milvus-'));
 const nodes = await Nodes.start(dir);
-
-function* batches(): Generator<unknown> {
-  const source = clusteredVectors({ seed: SEEDS.vectors });
-  for (let at = 0; at < ROWS; at += BATCH) {
-    yield Array.from({ length: Math.min(BATCH, ROWS - at) }, (_, i) => {
-      const n = at + i;
-      const memory = memoryOf(n, source);
-      return { id: `e${n}`, type: 'Remembered', entity: `user/${n % 12_000}`, memory };
-    });
-  }
-}
 
 /** The service's answer to a question over HTTP. */
 function askService(below: number): Ask {
@@ -165,7 +148,7 @@ try {
   await Promise.all([nodes.startMilvus(), nodes.startService('materializer')]);
   await nodes.startService('vector-index', { MEMPLANE_LOG_LEVEL: 'warn' });
   const loading = performance.now();
-  await appendAll(nodes, batches(), new Acknowledged(), 4);
+  await appendAll(nodes, memoryBatches(ROWS, BATCH), new Acknowledged(), 4);
   await untilApplied(nodes);
   const bare = await BareMilvus.open(nodes.milvus, DIMENSIONS);
   await bare.untilIndexed('agent_memory', ROWS);

@@ -6,14 +6,8 @@
  *
  *     node benchmarks/search.ts [rows] [queries] [rounds]
  */
-import {
-  clusteredVectors,
-  expectStatus,
-  percentile,
-  range,
-  type SearchAnswer,
-} from '@memplane/testkit';
-import { memoryOf } from './lib/event-bodies.ts';
+import { expectStatus, percentile, range, type SearchAnswer } from '@memplane/testkit';
+import { memoryBatches } from './lib/event-bodies.ts';
 import { Acknowledged, appendAll, untilApplied, untilCalm, withPlane } from './lib/plane.ts';
 import {
   CLASSES,
@@ -21,7 +15,6 @@ import {
   LIMITS,
   queryVectors,
   recall,
-  SEEDS,
   SEEDS_TEXT,
   TOP_K,
   words,
@@ -38,21 +31,9 @@ const GOAL_MS = 5;
 const TEXT_GOAL_MS = 10;
 const TEXT_LENGTHS = [2, 5, 10];
 
-/** The events, made as they are sent. */
-function* batches(): Generator<unknown> {
-  const source = clusteredVectors({ seed: SEEDS.vectors });
-  for (let at = 0; at < ROWS; at += BATCH) {
-    yield Array.from({ length: Math.min(BATCH, ROWS - at) }, (_, i) => {
-      const n = at + i;
-      const memory = memoryOf(n, source);
-      return { id: `e${n}`, type: 'Remembered', entity: `user/${n % 12_000}`, memory };
-    });
-  }
-}
-
 await withPlane('search', async (plane) => {
   const loading = performance.now();
-  await appendAll(plane, batches(), new Acknowledged(), 4);
+  await appendAll(plane, memoryBatches(ROWS, BATCH), new Acknowledged(), 4);
   const appendedMs = performance.now() - loading;
   await untilApplied(plane);
   const appliedMs = performance.now() - loading;

@@ -1,5 +1,5 @@
 import { clusteredVectors, nextAsBase64, type VectorSource } from '@memplane/testkit';
-import { CLASSES, words } from './recall.ts';
+import { CLASSES, SEEDS, words } from './recall.ts';
 
 const TEXT =
   'The order arrived late and the box was open, so I would like to send it back please. ';
@@ -65,6 +65,18 @@ export class MixedBatch extends NumberedBody {
       return i % MEMORY_EVERY === 0 ? { ...event, memory: memoryOf(n, vectors) } : event;
     });
     super(events, count);
+  }
+}
+
+/** The events of the search benchmarks, `batch` at a time, made as they are sent. */
+export function* memoryBatches(rows: number, batch: number): Generator<unknown> {
+  const source = clusteredVectors({ seed: SEEDS.vectors });
+  for (let at = 0; at < rows; at += batch) {
+    yield Array.from({ length: Math.min(batch, rows - at) }, (_, i) => {
+      const n = at + i;
+      const memory = memoryOf(n, source);
+      return { id: `e${n}`, type: 'Remembered', entity: `user/${n % 12_000}`, memory };
+    });
   }
 }
 

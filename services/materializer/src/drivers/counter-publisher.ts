@@ -15,11 +15,6 @@ export interface CounterPublisherOptions {
   readonly retryMsMax: number;
 }
 
-interface Sent {
-  offset: number;
-  value: number;
-}
-
 const CALLS_AT_ONCE_MAX = 4;
 /** Changes of one moment go together. */
 const SOON_MS = 20;
@@ -36,7 +31,8 @@ const COUNTERS = ['events_total', 'active_sessions'] as const;
 export class CounterPublisher {
   readonly #options: CounterPublisherOptions;
   readonly #shards: ShardSet;
-  readonly #sent = new Map<string, Sent>();
+  /** The value that was sent last, by counter and partition. */
+  readonly #sent = new Map<string, number>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -108,8 +104,7 @@ export class CounterPublisher {
       if (shard.applied < 0 || !shard.hasCaughtUp || !this.#shards.owns(shard)) continue;
       for (const name of COUNTERS) {
         const sent = this.#sent.get(`${name}/${shard.partition}`);
-        if (sent === undefined || sent.value !== counterValue(name, shard))
-          due.push({ name, shard });
+        if (sent !== counterValue(name, shard)) due.push({ name, shard });
       }
     }
     return due;
@@ -134,7 +129,7 @@ export class CounterPublisher {
     calls.add(1, { outcome: 'ok' });
     // Of an ownership that has ended meanwhile nothing is known: others may have sent since.
     if (!this.#shards.owns(shard)) return;
-    this.#sent.set(`${name}/${shard.partition}`, { offset, value });
+    this.#sent.set(`${name}/${shard.partition}`, value);
   }
 }
 
