@@ -121,6 +121,9 @@ export class Appender {
       });
       results[i] = { partition, offset, hlc, duplicate: false };
     }
+    // Whoever is answered may come again at once, and to another instance.
+    const shared = fresh.length > 0 ? this.#duplicates.shared() : undefined;
+    if (shared) await shared;
     return firsts ? withRepetitions(results, firsts) : results;
   }
 

@@ -22,6 +22,11 @@ export interface DuplicateRecord {
   ): readonly (FirstAppend | undefined)[] | Promise<readonly (FirstAppend | undefined)[]>;
   /** Takes up what the log has acknowledged; never before. */
   remember(idKey: string, first: FirstAppend & { readonly digest: string }): void;
+  /**
+   * Resolves when all instances find what was remembered so far, or when that was given up; never
+   * rejects. Undefined when nothing need be waited for.
+   */
+  shared(): Promise<void> | undefined;
   /** How many identities are on record. */
   readonly size: number;
 }

@@ -25,6 +25,14 @@ export interface DaprDuplicatesOptions {
 
 /** Identities of one call of the store. */
 const BATCH_IDS_MAX = 500;
+/** When more wait to be written than this, nobody waits for them: appends go on at their own rate. */
+const AWAITED_IDS_MAX = 2 * BATCH_IDS_MAX;
+
+/** Resolved when so many identities have been written or given up, in the order remembered. */
+interface Waiter {
+  readonly count: number;
+  readonly resolve: () => void;
+}
 
 interface Lookup {
   readonly idKeys: readonly string[];
@@ -34,7 +42,8 @@ interface Lookup {
 /**
  * The record of recent ids in a state component, shared by all instances and forgotten after a
  * while. It is a help, no authority: while the store fails, identities are unknown, what is sent
- * twice reaches the log twice, and the views count it. Appends never wait for more than a call.
+ * twice reaches the log twice, and the views count it. Appends wait for one call before they reach the
+ * log, and for the few that write what is new before they are answered; for none while it fails.
  */
 export class DaprDuplicates implements DuplicateRecord {
   readonly #options: DaprDuplicatesOptions;
@@ -42,6 +51,10 @@ export class DaprDuplicates implements DuplicateRecord {
   readonly #lookups: Lookup[] = [];
   /** By key of the store. */
   readonly #unwritten = new Map<string, string>();
+  /** Since the start: how many were remembered, and how many of these were written or given up. */
+  #remembered = 0;
+  #settled = 0;
+  readonly #waiters: Waiter[] = [];
   #looking: Promise<void> | undefined;
   #writing: Promise<void> | undefined;
   #askAgainAt = 0;
@@ -78,12 +91,28 @@ export class DaprDuplicates implements DuplicateRecord {
     const [oldest] = this.#unwritten.keys();
     if (this.#unwritten.size >= queue_ids_max && oldest !== undefined) {
       this.#unwritten.delete(oldest);
+      this.#settle(1);
       onUnknown('remember', 1);
     }
+    this.#remembered++;
     this.#unwritten.set(this.#keyOf(idKey), storedText(first));
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;
     });
+  }
+
+  shared(): Promise<void> | undefined {
+    const isBehind = this.#unwritten.size > AWAITED_IDS_MAX;
+    if (isBehind || this.#settled === this.#remembered) return undefined;
+    const count = this.#remembered;
+    return new Promise((resolve) => this.#waiters.push({ count, resolve }));
+  }
+
+  #settle(ids: number): void {
+    this.#settled += ids;
+    while (this.#waiters[0] && this.#waiters[0].count <= this.#settled) {
+      this.#waiters.shift()?.resolve();
+    }
   }
 
   /** Lets what is known be written, for as long as a call of the store may take. */
@@ -160,6 +189,7 @@ export class DaprDuplicates implements DuplicateRecord {
         this.#pause();
         onUnknown('remember', items.length, cause);
       }
+      this.#settle(items.length);
     }
   }
 

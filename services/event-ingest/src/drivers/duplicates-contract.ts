@@ -75,6 +75,17 @@ export function describeDuplicatesContract(
       assert.equal(made.record.size, 600);
     });
 
+    check('what is shared is found by another instance at once', async (made) => {
+      for (let i = 0; i < 20; i++) {
+        const key = idKey();
+        made.record.remember(key, append(i));
+        await made.record.shared();
+        const [found] = await (made.another ?? made.record).find([key]);
+        assert.equal(found?.offset, i);
+      }
+      assert.equal(made.record.shared(), undefined);
+    });
+
     check('an identity that is there keeps its first place', async (made) => {
       const key = idKey();
       const first = append(1);

@@ -40,4 +40,6 @@ export class EmbeddedDuplicates implements DuplicateRecord {
   remember(idKey: string, first: LoadedAppend): void {
     this.#ids.add(idKey, first);
   }
+
+  shared(): undefined {}
 }
