@@ -109,6 +109,12 @@ export const INGEST_SETTINGS = {
     'How long an append to Kafka is tried; with the drift, within MEMPLANE_TIME_CUT_SETTLE_MS.',
     { unit: 'ms', min: 100, max: 120_000 },
   ),
+  kafkaStallMs: integer(
+    'MEMPLANE_KAFKA_STALL_MS',
+    3_000,
+    'How long Kafka may acknowledge nothing of what is under way before appends are refused.',
+    { unit: 'ms', min: 100, max: 120_000 },
+  ),
   sidecarTimeoutMs: integer(
     'MEMPLANE_SIDECAR_TIMEOUT_MS',
     60_000,

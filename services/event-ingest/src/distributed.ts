@@ -40,6 +40,7 @@ export async function openDistributed(
     logWriter: writer,
     logger,
     invoker: createDaprInvoker(sidecar),
+    stallMs: config.kafkaStallMs,
     createDuplicates: (onUnknown) =>
       new DaprDuplicates({
         state,

@@ -8,6 +8,7 @@ import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { IngestMetrics } from './metrics.ts';
+import type { StallWatch } from './stall-watch.ts';
 
 export interface IngestParts {
   readonly info: LogInfo;
@@ -16,6 +17,8 @@ export interface IngestParts {
   readonly stamps: Stamps;
   readonly metrics: IngestMetrics;
   readonly archive: ArchiveGauge | undefined;
+  /** Without it, appends wait for the log alone. */
+  readonly stall: StallWatch | undefined;
   /** Resolves when the record of recent ids has been read. */
   readonly ready: Promise<void>;
   /** Told how each append ended; undefined for a success. */
@@ -39,12 +42,24 @@ export class Ingest {
    * the log throws; nothing is acknowledged then
    */
   async append({ events, isBatch, carried }: PreparedBody): Promise<AnswerText> {
-    const { admission, ready, archive } = this.#parts;
+    const { admission, archive, stall } = this.#parts;
     archive?.check();
+    stall?.check();
     this.#takeInStamps(carried);
     let bytes = 0;
     for (const event of events) bytes += event.value.length;
     admission.enter(events.length, bytes);
+    const appending = this.#admitted(events, bytes, isBatch);
+    return stall ? stall.watch(appending) : appending;
+  }
+
+  /** Keeps its room until the log has answered, also when nobody waits for it any more. */
+  async #admitted(
+    events: readonly PreparedEvent[],
+    bytes: number,
+    isBatch: boolean,
+  ): Promise<AnswerText> {
+    const { admission, ready } = this.#parts;
     try {
       await ready;
       const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');

@@ -28,6 +28,7 @@ import { Ingest } from './ingest.ts';
 import { createIngestMetrics } from './metrics.ts';
 import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
+import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
 
 export type SharedDuplicates = DuplicateRecord & { close(): Promise<void> };
@@ -39,6 +40,8 @@ export interface IngestContext {
   readonly logWriter: LogWriter;
   /** A record of recent ids that instances share; without it there is one in memory. */
   readonly createDuplicates?: (onUnknown: OnUnknownIds) => SharedDuplicates;
+  /** How long the log may acknowledge nothing; without it, appends wait for it all the same. */
+  readonly stallMs?: number;
   /** Takes messages of `agent-inbox`. */
   readonly inbox?: {
     readonly deadLetters: DeadLetterLog;
@@ -86,6 +89,7 @@ class EventIngestService implements EventIngest {
   readonly #archive: ArchiveGauge | undefined;
   readonly #thread: PrepareThread | undefined;
   readonly #storage: StorageState;
+  readonly #stall: StallWatch | undefined;
   readonly #loaded = Promise.withResolvers<void>();
   readonly #server: HttpServer;
   #isLoaded = false;
@@ -106,6 +110,7 @@ class EventIngestService implements EventIngest {
       : () => embedded.load(this.#log, config.recent_ids_max);
     this.#admission = new Admission(config);
     this.#storage = new StorageState(config.storageRetryMs);
+    this.#stall = this.#createStallWatch(context.stallMs);
     const driftMaxMs = config.clockDriftMs;
     const floor = context.logWriter.highestHlc;
     this.#stamps = new Stamps(new HybridClock({ now, driftMaxMs, floor }));
@@ -161,6 +166,12 @@ class EventIngestService implements EventIngest {
     return new ArchiveGauge({ invoker, logger: this.#logger, pollMs, archive_lag_bytes_max });
   }
 
+  #createStallWatch(stallMs: number | undefined): StallWatch | undefined {
+    if (stallMs === undefined) return undefined;
+    const onStall = () => this.#logger.warn({ stallMs }, 'the log acknowledges nothing');
+    return new StallWatch({ stallMs, now: () => performance.now(), onStall });
+  }
+
   #createIngest(): Ingest {
     const admission = this.#admission;
     const clock = this.#stamps.clock;
@@ -178,6 +189,7 @@ class EventIngestService implements EventIngest {
       stamps: this.#stamps,
       metrics,
       archive: this.#archive,
+      stall: this.#stall,
       ready: this.#loaded.promise,
       onOutcome: (error) => this.#storage.record(error),
     });
@@ -229,14 +241,16 @@ class EventIngestService implements EventIngest {
   #readiness(): { ready: boolean; [detail: string]: unknown } {
     const storage = this.#storage.problem();
     const archiveBehind = this.#archive?.behind ?? false;
+    const isStalled = this.#stall?.isStalled ?? false;
     return {
-      ready: this.#isLoaded && storage === undefined && !archiveBehind,
+      ready: this.#isLoaded && storage === undefined && !archiveBehind && !isStalled,
       recentIdsLoaded: this.#isLoaded,
       recentIds: this.#duplicates.size,
       inflightEvents: this.#admission.events,
       inflightBytes: this.#admission.bytes,
       clockAheadMs: this.#stamps.clock.aheadMs,
       archiveBehind,
+      logStalled: isStalled,
       ...(storage === undefined ? {} : { storage }),
     };
   }
