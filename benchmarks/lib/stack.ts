@@ -1,9 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ServiceName } from '@memplane/contracts';
-import { type StackSettings, stackDown, stackSecrets, stackUp } from '@memplane/stack';
-import { freePortBase, sendAlways } from '@memplane/testkit';
+import { stackSecrets, stackUp, withScratchStack } from '@memplane/stack';
+import { sendAlways } from '@memplane/testkit';
 import { StackPlane } from '../../tests/stack/stack-plane.ts';
 
 /** Where an instance of a service listens by itself, past its sidecar. */
@@ -15,32 +12,16 @@ export interface Direct {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A whole stack of its own on free ports, in a folder that goes with it. */
-export async function withStack<T>(
-  name: string,
-  work: (plane: StackPlane) => Promise<T>,
-): Promise<T> {
-  const dir = mkdtempSync(join(tmpdir(), `memplane-bench-${name}-`));
-  const settings: StackSettings = { dir, portBase: await freePortBase() };
-  const end = async () => {
-    await stackDown(settings, true, () => {});
-    rmSync(dir, { recursive: true, force: true });
-  };
-  const signalled = () => void end().finally(() => process.exit(130));
-  process.once('SIGINT', signalled);
-  process.once('SIGTERM', signalled);
-  try {
+/** A whole stack that is up, on free ports and in a folder that goes with it. */
+export function withStack<T>(name: string, work: (plane: StackPlane) => Promise<T>): Promise<T> {
+  return withScratchStack(`bench-${name}`, async (settings) => {
     const began = performance.now();
     await stackUp(settings, () => {});
     const plane = await StackPlane.connect(settings);
     await plane.ready();
     console.log(`the stack is up after ${((performance.now() - began) / 1000).toFixed(0)} s`);
     return await work(plane);
-  } finally {
-    process.off('SIGINT', signalled);
-    process.off('SIGTERM', signalled);
-    await end();
-  }
+  });
 }
 
 /** The instances of a service; calls to them carry the token from here on. */

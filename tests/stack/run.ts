@@ -1,16 +1,14 @@
 import { spawn } from 'node:child_process';
-import { globSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   otelcolPlan,
   ServerProcess,
   type StackSettings,
-  stackDown,
   stackUp,
+  withScratchStack,
 } from '@memplane/stack';
-import { freePortBase } from '@memplane/testkit';
 
 // Starts a whole stack on free ports in a scratch folder, runs `tests/stack/*.test.ts` (or those named
 // on the command line) against it, one after the other, and takes it down again.
@@ -23,33 +21,15 @@ const say = (line: string) => console.error(`stack: ${line}`);
 
 process.exitCode = await main();
 
-async function main(): Promise<number> {
-  const dir = mkdtempSync(join(tmpdir(), 'memplane-plane-'));
-  // Within the stack's folder: what is in no log must not be in a trace either.
-  const collector = await otelcolPlan({ dir: join(dir, 'otelcol') });
-  const settings: StackSettings = {
-    dir,
-    portBase: await freePortBase(),
-    otlpEndpoint: collector.endpoint,
-  };
-  const end = async () => {
-    if (process.env['MEMPLANE_STACK_KEEP'] === '1') {
-      say(`left up: MEMPLANE_STACK_DIR=${dir} MEMPLANE_STACK_PORT_BASE=${settings.portBase}`);
-      return;
-    }
-    await stackDown(settings, true, () => {});
-    rmSync(dir, { recursive: true, force: true });
-  };
-  const signalled = () => void end().finally(() => process.exit(130));
-  process.once('SIGINT', signalled);
-  process.once('SIGTERM', signalled);
-  try {
+function main(): Promise<number> {
+  return withScratchStack('plane', async (scratch) => {
+    // Within the stack's folder: what is in no log must not be in a trace either.
+    const collector = await otelcolPlan({ dir: join(scratch.dir, 'otelcol') });
     await using _collecting = await ServerProcess.start(collector);
+    const settings = { ...scratch, otlpEndpoint: collector.endpoint };
     await stackUp(settings, say);
     return await runTests(settings, collector.spansFile);
-  } finally {
-    await end();
-  }
+  });
 }
 
 function runTests(settings: StackSettings, spansFile: string): Promise<number> {

@@ -39,6 +39,7 @@ export { type ServiceOptions, type ServicePlan, servicePlan } from './server/ser
 export { type VersitygwOptions, type VersitygwPlan, versitygwPlan } from './server/versitygw.ts';
 export { type StackPlans, stackPlans } from './supervisor/plans.ts';
 export { isAlive, type RunningServer, readRecord } from './supervisor/record.ts';
+export { withScratchStack } from './supervisor/scratch.ts';
 export {
   APP_IDS,
   type AppId,
