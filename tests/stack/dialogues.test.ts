@@ -16,7 +16,8 @@ import {
   type ShortEventLike,
   sameJson,
 } from '@memplane/testkit';
-import { isPassing, persist, StackPlane } from './stack-plane.ts';
+import { isPassing, persist } from './persist.ts';
+import { StackPlane } from './stack-plane.ts';
 
 const STATES = 5_465;
 const INVOKED_BATCH_EVENTS = 100;

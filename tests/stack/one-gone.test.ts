@@ -8,7 +8,8 @@ import {
   figure,
   type SearchAnswer,
 } from '@memplane/testkit';
-import { persist, StackPlane } from './stack-plane.ts';
+import { persist } from './persist.ts';
+import { StackPlane } from './stack-plane.ts';
 
 // Every process of the plane's own is killed and stays gone. What agents ask for must go on; how long
 // it did not is measured.

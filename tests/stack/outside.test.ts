@@ -12,7 +12,8 @@ import {
   stackSecrets,
 } from '@memplane/stack';
 import { type Answer, call, freePorts, ScratchFolder } from '@memplane/testkit';
-import { persist, StackPlane } from './stack-plane.ts';
+import { persist } from './persist.ts';
+import { StackPlane } from './stack-plane.ts';
 
 // What someone outside the plane may try, on the whole of it: each is refused, and changes nothing.
 const EVENT = { id: 'never', type: 'Tried', entity: 'user/outside' };
