@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePorts } from '@memplane/testkit/ports';
 import { DAPRD_VERSION, sentryBinary } from '../build/go.ts';
 import { checkHttp } from './http-check.ts';
 import type { ServerPlan } from './plan.ts';
+import { ServerProcess } from './process.ts';
 
 export interface SentryOptions {
   readonly dir: string;
@@ -18,6 +19,8 @@ export interface SentryPlan extends ServerPlan {
   readonly trustAnchors: () => string;
 }
 
+/** The certificate that sidecars trust. */
+const ROOT = 'ca.crt';
 const SETTINGS = `apiVersion: dapr.io/v1alpha1
 kind: Configuration
 metadata:
@@ -42,29 +45,57 @@ export async function sentryPlan(options: SentryOptions): Promise<SentryPlan> {
   const metricsPort = options.metricsPort ?? free[2] ?? 0;
   const { dir } = options;
   const credentials = join(dir, 'data');
-  return {
+  const argsWith = (folder: string) => [
+    ...['--port', String(port), '--listen-address', '127.0.0.1'],
+    ...['--healthz-port', String(healthPort), '--healthz-listen-address', '127.0.0.1'],
+    ...['--metrics-port', String(metricsPort), '--metrics-listen-address', '127.0.0.1'],
+    ...['--issuer-credentials', folder, '--trust-domain', 'memplane'],
+    ...['--config', join(dir, 'sentry.yaml'), '--log-level', 'warn'],
+  ];
+  const server: ServerPlan = {
     name: 'sentry',
     version: DAPRD_VERSION,
     command,
-    args: [
-      ...['--port', String(port), '--listen-address', '127.0.0.1'],
-      ...['--healthz-port', String(healthPort), '--healthz-listen-address', '127.0.0.1'],
-      ...['--metrics-port', String(metricsPort), '--metrics-listen-address', '127.0.0.1'],
-      ...['--issuer-credentials', credentials, '--trust-domain', 'memplane'],
-      ...['--config', join(dir, 'sentry.yaml'), '--log-level', 'warn'],
-    ],
+    args: argsWith(credentials),
     cwd: dir,
     env: { NAMESPACE: 'default' },
     ports: [port, healthPort, metricsPort],
     logFile: join(dir, 'sentry.log'),
     prepare: async () => {
-      mkdirSync(credentials, { recursive: true, mode: 0o700 });
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeFileSync(join(dir, 'sentry.yaml'), SETTINGS);
+      if (!existsSync(join(credentials, ROOT)))
+        await makeCredentials(server, credentials, argsWith);
     },
     check: () => checkHttp(`http://127.0.0.1:${healthPort}/healthz`),
     readyTimeoutMs: 30_000,
     stopTimeoutMs: 10_000,
-    address: `127.0.0.1:${port}`,
-    trustAnchors: () => readFileSync(join(credentials, 'ca.crt'), 'utf8'),
   };
+  return {
+    ...server,
+    address: `127.0.0.1:${port}`,
+    trustAnchors: () => readFileSync(join(credentials, ROOT), 'utf8'),
+  };
+}
+
+/**
+ * Makes the authority's own certificates in a run before the first. What it writes itself it takes
+ * for a change from outside: for some seconds it would load anew every two, and refuse for a moment
+ * each time. A sidecar that starts in such a moment ends.
+ */
+async function makeCredentials(
+  server: ServerPlan,
+  credentials: string,
+  argsWith: (folder: string) => string[],
+): Promise<void> {
+  const making = `${credentials}.making`;
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { mode: 0o700 });
+  const maker = await ServerProcess.start({
+    ...server,
+    args: argsWith(making),
+    prepare: async () => {},
+  });
+  await maker.kill();
+  renameSync(making, credentials);
 }
