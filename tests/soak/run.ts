@@ -24,6 +24,7 @@ interface Outcome {
 const FILES = [
   'tests/{dialogues,e2e,faults,soak,judges,stack}/*.test.ts',
   'services/*/src/**/{differential,owner-faults,views-topic}.stack.test.ts',
+  'services/*/src/{archive-owners,view-publisher}.test.ts',
 ];
 const files = globSync(FILES, { cwd: root })
   .sort()
