@@ -94,8 +94,9 @@ export class DaprDuplicates implements DuplicateRecord {
       this.#settle(1);
       onUnknown('remember', 1);
     }
-    this.#remembered++;
-    this.#unwritten.set(this.#keyOf(idKey), storedText(first));
+    const key = this.#keyOf(idKey);
+    if (!this.#unwritten.has(key)) this.#remembered++;
+    this.#unwritten.set(key, storedText(first));
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;
     });

@@ -86,6 +86,18 @@ export function describeDuplicatesContract(
       assert.equal(made.record.shared(), undefined);
     });
 
+    check(
+      'what was forgotten before it was written, and remembered again, is shared too',
+      async (made) => {
+        const [first, second] = [idKey(), idKey()];
+        for (const [i, key] of [first, second, first].entries())
+          made.record.remember(key, append(i));
+        await made.record.shared();
+        assert.equal(made.record.shared(), undefined);
+      },
+      1,
+    );
+
     check('an identity that is there keeps its first place', async (made) => {
       const key = idKey();
       const first = append(1);
