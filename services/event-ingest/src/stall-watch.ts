@@ -21,7 +21,8 @@ export class StallWatch {
   #heardAt = 0;
   #isDoubtful = false;
   #timer: NodeJS.Timeout | undefined;
-  #stall = newSignal();
+  /** How those that wait are told. Each goes with its append: a promise for all would keep them. */
+  readonly #waiting = new Set<(stalled: MemplaneError) => void>();
 
   constructor(options: StallWatchOptions) {
     this.#options = options;
@@ -45,16 +46,22 @@ export class StallWatch {
    */
   watch<T>(append: Promise<T>): Promise<T> {
     if (this.#pending++ === 0) this.#listen();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting.add(reject);
+    const end = (isAcknowledged: boolean) => {
+      this.#waiting.delete(reject);
+      this.#end(isAcknowledged);
+      resolve(append);
+    };
     append.then(
-      () => this.#end(true),
-      () => this.#end(false),
+      () => end(true),
+      () => end(false),
     );
-    return Promise.race([append, this.#stall.promise]);
+    return promise;
   }
 
   #listen(): void {
     this.#heardAt = this.#options.now();
-    this.#stall = newSignal();
     this.#timer ??= setTimeout(() => this.#look(), this.#options.stallMs).unref();
   }
 
@@ -62,7 +69,6 @@ export class StallWatch {
     this.#pending--;
     if (!isAcknowledged) return;
     this.#heardAt = this.#options.now();
-    if (this.#isDoubtful) this.#stall = newSignal();
     this.#isDoubtful = false;
   }
 
@@ -74,19 +80,14 @@ export class StallWatch {
     const leftMs = this.#heardAt + stallMs - now();
     if (leftMs <= 0) {
       this.#isDoubtful = true;
-      this.#stall.reject(unheard(stallMs));
+      const stalled = unheard(stallMs);
+      for (const tell of this.#waiting) tell(stalled);
+      this.#waiting.clear();
       onStall();
     }
     const waitMs = leftMs <= 0 ? stallMs : leftMs;
     this.#timer = setTimeout(() => this.#look(), waitMs).unref();
   }
-}
-
-function newSignal(): PromiseWithResolvers<never> {
-  const signal = Promise.withResolvers<never>();
-  // Nobody may be waiting.
-  signal.promise.catch(() => {});
-  return signal;
 }
 
 function unheard(stallMs: number): MemplaneError {
