@@ -21,7 +21,7 @@ import { COUNTER, type FaultLoad } from './fault-load.ts';
 import { persist } from './persist.ts';
 import type { StackPlane } from './stack-plane.ts';
 
-const READERS = 8;
+export const READERS = 8;
 /** What the entities of the load begin with. */
 export const OURS = 'crash/';
 

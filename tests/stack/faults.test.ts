@@ -14,7 +14,7 @@ import {
 } from '@memplane/testkit';
 import { Apart } from './apart.ts';
 import { consumeAll, consumeEvents } from './console-consumer.ts';
-import { FaultChecks, OURS, type Seen } from './fault-checks.ts';
+import { FaultChecks, OURS, READERS, type Seen } from './fault-checks.ts';
 import { FaultLoad } from './fault-load.ts';
 import { FAULTS, type Fault } from './faults.ts';
 import { persist } from './persist.ts';
@@ -23,7 +23,6 @@ import { StackPlane } from './stack-plane.ts';
 const ROUNDS = scaled('stack_rounds', { ci: 13, soak: 100 });
 const CUT_MS = scaled('stack_cut_ms', { ci: 15_000, soak: 30_000 });
 const PAUSE_MS = scaled('stack_pause_ms', { ci: 15_000, soak: 30_000 });
-const READERS = 8;
 /** `MEMPLANE_TEST_STACK_FAULTS=cut` runs those alone that are named so. */
 const NAMED = process.env['MEMPLANE_TEST_STACK_FAULTS'] ?? '';
 const CHOSEN = FAULTS.filter(({ name }) => name.includes(NAMED));
