@@ -14,6 +14,8 @@ const PORTS = [
   'etcd_peer_port',
 ];
 
+const GRACEFUL_STOP_SECONDS = 2;
+
 export interface MilvusOptions {
   readonly dir: string;
   readonly name?: string;
@@ -88,8 +90,11 @@ function prepare(dir: string, folder: string, ports: Readonly<Record<string, num
   );
   const etcdFile = join(dir, 'configs', 'etcd.yaml');
   writeFileSync(etcdFile, etcdSettings(ports));
-  const withEtcd = settings.replace(/^etcd:\n/m, `etcd:\n  config:\n    path: ${etcdFile}\n`);
-  writeFileSync(join(dir, 'configs', 'milvus.yaml'), withEtcd);
+  const written = settings
+    .replace(/^etcd:\n/m, `etcd:\n  config:\n    path: ${etcdFile}\n`)
+    // It would wait half an hour for another node to take what it serves; there is none.
+    .replace(/^( +gracefulStopTimeout:) .*$/m, `$1 ${GRACEFUL_STOP_SECONDS}`);
+  writeFileSync(join(dir, 'configs', 'milvus.yaml'), written);
   copyFileSync(join(folder, 'glog.conf'), join(dir, 'configs', 'glog.conf'));
 }
 
