@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { DEFAULT_PARTITIONS } from '@memplane/contracts';
 import {
   type AppId,
   operatorToken,
@@ -13,22 +11,13 @@ import {
   secretsFile,
   stackSecrets,
 } from '@memplane/stack';
-import {
-  type Answer,
-  call,
-  chunks,
-  forEachAtMost,
-  freePorts,
-  range,
-  ScratchFolder,
-} from '@memplane/testkit';
+import { type Answer, call, freePorts, ScratchFolder } from '@memplane/testkit';
 import { persist } from './persist.ts';
 import { StackPlane } from './stack-plane.ts';
 
 // What someone outside the plane may try, on the whole of it: each is refused, and changes nothing.
 const EVENT = { id: 'never', type: 'Tried', entity: 'user/outside' };
 const REFUSED = [401, 403];
-const LEAVING = 1_000;
 
 let plane: StackPlane;
 before(async () => {
@@ -171,23 +160,6 @@ test('a service reaches the components in its scope, and no other', async () => 
   }
 });
 
-test('callers that go away in the midst of an answer do a sidecar no harm', async () => {
-  const attributes = { text: 'x'.repeat(4_000) };
-  const notes = Array.from({ length: 1_200 }, (_, n) => {
-    return { id: `leaving-${n}`, type: 'Noted', entity: `user/leaving-${n % 40}`, attributes };
-  });
-  for (const body of chunks(notes, 100)) {
-    await persist(201, 'POST', `${plane.ingest}/v1/events`, { body });
-  }
-  const url = `${plane.materializer}/v1/feeds/agent-events?from=0&partition=`;
-  let left = 0;
-  await forEachAtMost(8, range(LEAVING), async (n) => {
-    left += await leaveEarly(`${url}${n % DEFAULT_PARTITIONS}`, n % 7);
-  });
-  assert.ok(left > LEAVING / 20, `answers were left in their midst: ${left}`);
-  await plane.ready();
-});
-
 test('of all that was tried, nothing is in the log', async () => {
   const url = `${plane.materializer}/v1/entities/${EVENT.entity}`;
   await persist(404, 'GET', url);
@@ -227,23 +199,6 @@ test("another application's token is refused", async () => {
   });
   assert.equal(foreign.status, 401);
 });
-
-/** Asks, and goes away after so many parts of the answer. @returns 1 where more was to come */
-function leaveEarly(url: string, parts: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'dapr-api-token': plane.apiToken };
-    const asked = request(url, { headers, agent: false }, (answer) => {
-      let seen = 0;
-      answer.on('data', () => {
-        if (++seen > parts) asked.destroy();
-      });
-      answer.once('close', () => resolve(answer.complete ? 0 : 1));
-      answer.on('error', () => {});
-    });
-    asked.once('error', (error) => (asked.destroyed ? resolve(1) : reject(error)));
-    asked.end();
-  });
-}
 
 /** Sends a line and gives back what comes first. */
 function say(port: number, line: string): Promise<string> {
