@@ -4,34 +4,47 @@ import { CLASSES, SEEDS, words } from './recall.ts';
 const TEXT =
   'The order arrived late and the box was open, so I would like to send it back please. ';
 
-/** Digits that ids are written with; see {@link NumberedBody}. */
+/** Digits that numbers in ids are written with. */
 const DIGITS = 12;
-const MARK = '0'.repeat(DIGITS);
+const ID = '0'.repeat(DIGITS);
+const ENTITY = '9'.repeat(DIGITS);
+const MARKS = new RegExp(`(e-|m-)${ID}|user/${ENTITY}`, 'g');
+
+interface Place {
+  readonly at: number;
+  /** Of the event in the body. */
+  readonly index: number;
+  readonly isEntity: boolean;
+}
 
 /**
- * The JSON of a request, kept as bytes: a new one differs in its ids only, which are overwritten in
- * place, so that making load costs next to nothing.
+ * The JSON of a request, kept as bytes: a new one differs in its ids and entities only, which are
+ * overwritten in place, so that making load costs next to nothing.
  */
 class NumberedBody {
   readonly bytes: Buffer;
   readonly count: number;
-  readonly #places: readonly number[];
+  readonly #entities: number;
+  readonly #places: readonly Place[];
 
-  constructor(body: unknown, count: number) {
-    this.bytes = Buffer.from(JSON.stringify(body));
+  constructor(body: unknown, count: number, entities: number) {
+    const text = JSON.stringify(body);
+    this.bytes = Buffer.from(text, 'latin1');
     this.count = count;
-    const places: number[] = [];
-    for (let at = this.bytes.indexOf(MARK); at >= 0; at = this.bytes.indexOf(MARK, at + DIGITS)) {
-      places.push(at);
-    }
-    this.#places = places;
+    this.#entities = entities;
+    let index = -1;
+    this.#places = Array.from(text.matchAll(MARKS), (match) => {
+      const [mark, id] = match;
+      if (id === 'e-') index++;
+      return { at: match.index + mark.length - DIGITS, index, isEntity: id === undefined };
+    });
   }
 
-  /** Gives all events new ids, counted from `first`; an id repeated within the body stays so. */
+  /** Gives all events new ids, counted from `first`, and the entities and memories that go with them. */
   renumber(first: number): void {
-    let id = first;
-    for (const at of this.#places) {
-      let rest = id++;
+    for (const { at, index, isEntity } of this.#places) {
+      const id = first + index;
+      let rest = isEntity ? scattered(id) % this.#entities : id;
       for (let i = DIGITS - 1; i >= 0; i--) {
         this.bytes[at + i] = 0x30 + (rest % 10);
         rest = Math.floor(rest / 10);
@@ -40,12 +53,20 @@ class NumberedBody {
   }
 }
 
+/** 32 bits that look like chance, the same for the same number (the finalizer of MurmurHash3). */
+function scattered(n: number): number {
+  let h = n % 2 ** 32;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
 /** Events of about 400 bytes each. */
 export class EventBatch extends NumberedBody {
   /** @param single one event by itself, without an array around it */
   constructor(count: number, entities: number, seed: number, single = false) {
-    const events = Array.from({ length: count }, (_, i) => eventOf(seed * 7919 + i, entities));
-    super(single ? events[0] : events, count);
+    const events = Array.from({ length: count }, (_, i) => eventOf(seed * 7919 + i));
+    super(single ? events[0] : events, count, entities);
   }
 }
 
@@ -57,14 +78,13 @@ export const MEMORY_EVERY = 10;
  * of 15 words, metadata and a vector of 768 dimensions (in base64), about 5 KB.
  */
 export class MixedBatch extends NumberedBody {
-  constructor(count: number, entities: number, seed: number) {
-    const vectors = clusteredVectors({ seed });
+  constructor(count: number, entities: number, seed: number, vectors = clusteredVectors({ seed })) {
     const events = Array.from({ length: count }, (_, i) => {
       const n = seed * 7919 + i;
-      const event = eventOf(n, entities);
-      return i % MEMORY_EVERY === 0 ? { ...event, memory: memoryOf(n, vectors) } : event;
+      if (i % MEMORY_EVERY !== 0) return eventOf(n);
+      return { ...eventOf(n), memory: { ...memoryOf(n, vectors), id: `m-${ID}` } };
     });
-    super(events, count);
+    super(events, count, entities);
   }
 }
 
@@ -87,11 +107,11 @@ export function memoryOf(n: number, vectors: VectorSource) {
   return { id: `m${n}`, text: words(15), metadata, embedding: { model: 'bench', values } };
 }
 
-function eventOf(n: number, entities: number) {
+function eventOf(n: number) {
   return {
-    id: `e-${MARK}`,
+    id: `e-${ID}`,
     type: n % 2 === 0 ? 'UserMessageSent' : 'AgentReplied',
-    entity: `user/${(n * 2_654_435_761) % entities}`,
+    entity: `user/${ENTITY}`,
     source: `agent-${n % 16}`,
     time: '2026-01-31T09:30:00.000Z',
     data: { text: (TEXT + TEXT).slice(0, 148 + (n % 24)), turn: n % 40, channel: 'email' },

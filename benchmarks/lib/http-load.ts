@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { clusteredVectors } from '@memplane/testkit';
 import { EventBatch, MixedBatch } from './event-bodies.ts';
 
 /** What a load worker is told to do; it answers each with a {@link LoadResult}. */
@@ -32,41 +33,61 @@ export interface LoadData {
 }
 
 const { events_per_request, entities, mixed } = workerData as LoadData;
-const ROOM = 256;
+const HEAD_BYTES_MAX = 256;
+/** Bodies of a connection that are sent in turn, each with vectors of its own. */
+const MIXED_BODIES = 32;
+
+/** By the writer's number: making them takes longer than sending them. */
+const made: (readonly (EventBatch | MixedBatch)[])[] = [];
+
+function batchesOf(seed: number): readonly (EventBatch | MixedBatch)[] {
+  const known = made[seed];
+  if (known) return known;
+  const vectors = clusteredVectors({ seed });
+  const batches = mixed
+    ? Array.from(
+        { length: MIXED_BODIES },
+        (_, i) => new MixedBatch(events_per_request, entities, seed + i, vectors),
+      )
+    : [new EventBatch(events_per_request, entities, seed, events_per_request === 1)];
+  made[seed] = batches;
+  return batches;
+}
 
 /** One connection: writes a request, reads its whole answer, writes the next. */
 class Writer {
   readonly #socket: Socket;
-  readonly #batch: EventBatch | MixedBatch;
+  readonly #batches: readonly (EventBatch | MixedBatch)[];
+  #sent = 0;
   readonly #head: Buffer;
   #left = 0;
   #resolve: ((status: number) => void) | undefined;
   #status = 0;
 
   constructor(order: LoadOrder, seed: number) {
-    this.#batch = mixed
-      ? new MixedBatch(events_per_request, entities, seed)
-      : new EventBatch(events_per_request, entities, seed, events_per_request === 1);
+    this.#batches = batchesOf(seed);
     const more = Object.entries(order.headers ?? {}).map(
       ([name, value]) => `${name}: ${value}\r\n`,
     );
     this.#head = Buffer.from(
       `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n${more.join('')}` +
-        `content-length: ${this.#batch.bytes.length}\r\n\r\n`,
+        'content-length: ',
     );
-    if (this.#head.length > ROOM) throw new Error('the head is too long');
+    if (this.#head.length > HEAD_BYTES_MAX) throw new Error('the head is too long');
     this.#socket = connect({ port: order.port, host: '127.0.0.1', noDelay: true });
     this.#socket.on('data', (chunk) => this.#take(chunk));
     this.#socket.on('close', () => this.#resolve?.(0));
   }
 
   send(firstId: number): Promise<number> {
-    this.#batch.renumber(firstId);
+    const batch = this.#batches[this.#sent++ % this.#batches.length] as EventBatch;
+    batch.renumber(firstId);
     return new Promise((resolve) => {
       this.#resolve = resolve;
       this.#socket.cork();
       this.#socket.write(this.#head);
-      this.#socket.write(this.#batch.bytes);
+      this.#socket.write(`${batch.bytes.length}\r\n\r\n`);
+      this.#socket.write(batch.bytes);
       this.#socket.uncork();
     });
   }

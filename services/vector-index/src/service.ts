@@ -425,7 +425,7 @@ function generationOptions(
     fields_per_row_max: 64,
     filter_cache_bytes_max: config.filter_cache_bytes_max,
     cut_cache_entries_max: 16,
-    entity_cache_entries_max: 4_096,
+    entity_cache_entries_max: 65_536,
     text: { memtable_rows_max: 4_096, segments_per_level_max: 4, merge_terms_max: 256 },
     database_cache_bytes_max: config.database_cache_bytes_max,
   };

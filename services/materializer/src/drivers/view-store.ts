@@ -1,11 +1,17 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo } from '@memplane/event-log';
-import { type RocksSnapshot, RocksStore, reopenStore } from '@memplane/rocks';
+import { type RocksOptions, type RocksSnapshot, RocksStore, reopenStore } from '@memplane/rocks';
 import { FORMAT_KEY, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeShard, emptyShard, type ShardRecord } from '../domain/shard-record.ts';
 
 /** How long reads under way may hold up a reopening; what is not done then fails. */
 const READS_DRAIN_TIMEOUT_MS = 2_000;
+
+/**
+ * Larger values are written once and not again by each compaction: above all events with vectors,
+ * which are half of the bytes. Smaller ones stay with their keys, where scans find them in a row.
+ */
+const BLOB_VALUE_BYTES_MIN = 2_048;
 
 const FORMAT = { format: 1, keyId: 0 };
 
@@ -25,7 +31,7 @@ export class ViewStore {
 
   /** @throws MemplaneError `storage_damaged` for a store in a format that is not ours. */
   static async open(dir: string, writeBufferBytes: number): Promise<ViewStore> {
-    const rocks = await RocksStore.open(dir, { writeBufferBytes });
+    const rocks = await RocksStore.open(dir, optionsOf(writeBufferBytes));
     try {
       await checkFormat(rocks);
     } catch (error) {
@@ -102,7 +108,7 @@ export class ViewStore {
       Promise.allSettled(this.#reads),
       new Promise((resolve) => setTimeout(resolve, READS_DRAIN_TIMEOUT_MS).unref()),
     ]);
-    const options = { writeBufferBytes: this.#writeBufferBytes };
+    const options = optionsOf(this.#writeBufferBytes);
     const { store, failure } = await reopenStore(this.#rocks, options);
     this.#rocks = store;
     if (failure !== undefined) throw failure;
@@ -130,4 +136,8 @@ async function checkFormat(rocks: RocksStore): Promise<void> {
       `The views in ${rocks.dir} have format ${String(found.format)}; this version reads ${FORMAT.format}. Delete that folder to build them anew from the log.`,
     );
   }
+}
+
+function optionsOf(writeBufferBytes: number): RocksOptions {
+  return { writeBufferBytes, blobValueBytesMin: BLOB_VALUE_BYTES_MIN };
 }

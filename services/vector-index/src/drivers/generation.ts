@@ -307,10 +307,12 @@ export class Generation implements RecallStore {
   }
 }
 
-/** 64 bits that stand for a row; their sum does not depend on the order in which rows came. */
+/**
+ * 64 bits that stand for a row; their sum does not depend on the order in which rows came. All of a
+ * row follows from its event, whose digest event-ingest has computed.
+ */
 function rowDigest(line: FeedLine, memory: MemoryRow): bigint {
-  const { embedding, ...rest } = memory;
-  const values = embedding === undefined ? '' : JSON.stringify(embedding);
-  const text = JSON.stringify([line.partition, line.offset, rest, values]);
+  const { partition, offset, event } = line;
+  const text = `${partition} ${offset} ${memory.kind} ${event.subject} ${event.id} ${event.digest}`;
   return hash('sha256', text, 'buffer').readBigUInt64BE();
 }
