@@ -120,6 +120,7 @@ export interface NativeOptions {
   readonly unpartitionedPinningTier: number;
   readonly enableBlobFiles: boolean;
   readonly minBlobSize: number;
+  readonly blobGarbageCollectionForceThreshold: number;
   readonly blobFileSize: number;
 }
 

@@ -49,6 +49,8 @@ export function nativeOptions(options: RocksOptions): NativeOptions {
     filterPolicy: bloomBits === 0 ? null : new RocksDb.BloomFilterPolicy(bloomBits),
     enableBlobFiles: options.blobValueBytesMin !== undefined,
     minBlobSize: options.blobValueBytesMin ?? 0,
+    // The oldest of those files are rewritten once half of them is of no use any more.
+    blobGarbageCollectionForceThreshold: 0.5,
     blobFileSize: options.blobValueBytesMin === undefined ? 0 : 64 * 1024 * 1024,
   };
 }

@@ -258,6 +258,31 @@ test('an empty bound, which the binding would take for none, is refused', async 
   await store.close();
 });
 
+test('values with files of their own are read, replaced, scanned and counted in sizes', async () => {
+  const dir = folder();
+  const options = { blobValueBytesMin: 1_000 };
+  const value = (n: number) => Buffer.alloc(n % 2 === 0 ? 20_000 : 100, `${n} `);
+  let store = await RocksStore.open(dir, options);
+  for (const from of [0, 100]) {
+    const batch = store.batch();
+    for (let n = 0; n < 100; n++) batch.put(bytes(`k${n + 100}`), value(n + from));
+    await store.write(batch);
+    await store.flush();
+  }
+  await store.compact();
+  const size = await store.approximateSize(bytes('k'), bytes('l'));
+  assert.ok(size > 1_000_000 && size < 4_000_000, `${size} bytes`);
+  await store.close();
+  store = await RocksStore.open(dir, options);
+  const rows = await store.scanAll({ gte: bytes('k'), lt: bytes('l'), limit: 1_000 });
+  assert.deepEqual(
+    rows.map((row) => row.value),
+    Array.from({ length: 100 }, (_, n) => value(n + 100)),
+  );
+  assert.deepEqual(await store.get(bytes('k102')), value(102));
+  await store.close();
+});
+
 test('sizes are estimated and properties can be read', async () => {
   const store = await RocksStore.open(folder());
   const batch = store.batch().put(bytes('a'), Buffer.alloc(100_000, 'x'));

@@ -157,10 +157,16 @@ export class RocksStore {
     return snapshot;
   }
 
-  /** Estimated bytes on disk and in memory of the keys from `start` (inclusive) to `end`. */
-  approximateSize(start: Uint8Array, end: Uint8Array): Promise<number> {
+  /**
+   * Estimated bytes on disk and in memory of the keys from `start` (inclusive) to `end`. RocksDB leaves
+   * out the values that have files of their own; each range gets its part of those by its size.
+   */
+  async approximateSize(start: Uint8Array, end: Uint8Array): Promise<number> {
     const what = { includeMemtables: true, includeFiles: true };
-    return this.#work(() => this.#db.approximateSize(start, end, what));
+    const bytes = await this.#work(() => this.#db.approximateSize(start, end, what));
+    const blobBytes = Number(await this.property('rocksdb.live-blob-file-size'));
+    const fileBytes = Number(await this.property('rocksdb.live-sst-files-size'));
+    return fileBytes === 0 ? bytes : Math.round(bytes * (1 + blobBytes / fileBytes));
   }
 
   /** Writes what is in memory into files. */
