@@ -10,6 +10,12 @@ import { RocksSnapshot } from './snapshot.ts';
 import { WalSync } from './wal-sync.ts';
 import { WriteBatch } from './write-batch.ts';
 
+/** From one key, inclusive, to another. */
+export interface KeyRange {
+  readonly gte: Uint8Array;
+  readonly lt: Uint8Array;
+}
+
 export interface ScanOptions extends ScanBounds {
   /** Rows at most; default: no bound other than the range. */
   readonly limit?: number;
@@ -158,15 +164,36 @@ export class RocksStore {
   }
 
   /**
-   * Estimated bytes on disk and in memory of the keys from `start` (inclusive) to `end`. RocksDB leaves
-   * out the values that have files of their own; each range gets its part of those by its size.
+   * Estimated bytes on disk and in memory, one sum for each group of ranges. Of what is in files,
+   * RocksDB leaves out the values that have files of their own; each range gets its part of those by
+   * its size.
    */
-  async approximateSize(start: Uint8Array, end: Uint8Array): Promise<number> {
-    const what = { includeMemtables: true, includeFiles: true };
-    const bytes = await this.#work(() => this.#db.approximateSize(start, end, what));
-    const blobBytes = Number(await this.property('rocksdb.live-blob-file-size'));
-    const fileBytes = Number(await this.property('rocksdb.live-sst-files-size'));
-    return fileBytes === 0 ? bytes : Math.round(bytes * (1 + blobBytes / fileBytes));
+  async approximateSizes(groups: readonly (readonly KeyRange[])[]): Promise<number[]> {
+    const [blobBytes = 0, fileBytes = 0] = await Promise.all(
+      ['rocksdb.live-blob-file-size', 'rocksdb.live-sst-files-size'].map(async (name) =>
+        Number(await this.property(name)),
+      ),
+    );
+    const factor = fileBytes === 0 ? 1 : 1 + blobBytes / fileBytes;
+    return Promise.all(
+      groups.map(async (ranges) => {
+        const sizes = await Promise.all(
+          ranges.map((range) => this.#approximateSize(range, factor)),
+        );
+        return Math.round(sizes.reduce((sum, size) => sum + size, 0));
+      }),
+    );
+  }
+
+  /** Memory holds whole values, so the factor is for what is in files alone. */
+  async #approximateSize({ gte, lt }: KeyRange, factor: number): Promise<number> {
+    const [inMemory, inFiles] = await Promise.all(
+      [true, false].map((memory) => {
+        const what = { includeMemtables: memory, includeFiles: !memory };
+        return this.#work(() => this.#db.approximateSize(gte, lt, what));
+      }),
+    );
+    return (inMemory ?? 0) + (inFiles ?? 0) * factor;
   }
 
   /** Writes what is in memory into files. */

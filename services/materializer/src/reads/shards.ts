@@ -25,12 +25,20 @@ interface ShardDescription {
 export function shardsPart(owner: string): Part<null, readonly ShardDescription[]> {
   return {
     name: 'shards',
-    run: (plane, partitions) =>
-      Promise.all(partitions.map((p) => describe(plane, plane.shards.at(p), owner))),
+    run: async (plane, partitions) => {
+      const shards = partitions.map((p) => plane.shards.at(p));
+      const sizes = await sizesOf(plane, shards);
+      return Promise.all(shards.map((shard, i) => describe(plane, shard, owner, sizes[i] ?? 0)));
+    },
   };
 }
 
-async function describe(plane: Plane, shard: Shard, owner: string): Promise<ShardDescription> {
+async function describe(
+  plane: Plane,
+  shard: Shard,
+  owner: string,
+  sizeBytes: number,
+): Promise<ShardDescription> {
   const { partition, state, problem } = shard;
   const { end } = await plane.log.bounds(partition);
   const { record } = shard;
@@ -48,23 +56,15 @@ async function describe(plane: Plane, shard: Shard, owner: string): Promise<Shar
     duplicates: record.duplicates,
     rejected: record.rejected,
     historyStart: record.historyStart,
-    sizeBytes: await sizeOf(plane, partition, record.tenants),
+    sizeBytes,
   };
 }
 
-async function sizeOf(
-  plane: Plane,
-  partition: number,
-  tenants: readonly string[],
-): Promise<number> {
-  const names = [PLANE, ...tenants.slice(0, TENANTS_SIZED_MAX)];
-  const sizes = await plane.store.read((rocks) =>
-    Promise.all(
-      names.map((tenant) => {
-        const { gte, lt } = shardRange(tenant, partition);
-        return rocks.approximateSize(gte, lt);
-      }),
+function sizesOf(plane: Plane, shards: readonly Shard[]): Promise<number[]> {
+  const ranges = shards.map(({ partition, record }) =>
+    [PLANE, ...record.tenants.slice(0, TENANTS_SIZED_MAX)].map((tenant) =>
+      shardRange(tenant, partition),
     ),
   );
-  return sizes.reduce((sum, size) => sum + size, 0);
+  return plane.store.read((rocks) => rocks.approximateSizes(ranges));
 }
