@@ -18,27 +18,28 @@ const FORMAT = { format: 1, keyId: 0 };
 /** The store of the views: opened, checked, and opened anew when the storage had failed. */
 export class ViewStore {
   readonly dir: string;
-  readonly #writeBufferBytes: number;
+  readonly #options: RocksOptions;
   #rocks: RocksStore;
   #reopening: Promise<void> | undefined;
   readonly #reads = new Set<Promise<unknown>>();
 
-  private constructor(dir: string, writeBufferBytes: number, rocks: RocksStore) {
+  private constructor(dir: string, options: RocksOptions, rocks: RocksStore) {
     this.dir = dir;
-    this.#writeBufferBytes = writeBufferBytes;
+    this.#options = options;
     this.#rocks = rocks;
   }
 
   /** @throws MemplaneError `storage_damaged` for a store in a format that is not ours. */
   static async open(dir: string, writeBufferBytes: number): Promise<ViewStore> {
-    const rocks = await RocksStore.open(dir, optionsOf(writeBufferBytes));
+    const options = { writeBufferBytes, blobValueBytesMin: BLOB_VALUE_BYTES_MIN };
+    const rocks = await RocksStore.open(dir, options);
     try {
       await checkFormat(rocks);
     } catch (error) {
       await rocks.close();
       throw error;
     }
-    return new ViewStore(dir, writeBufferBytes, rocks);
+    return new ViewStore(dir, options, rocks);
   }
 
   get rocks(): RocksStore {
@@ -108,8 +109,7 @@ export class ViewStore {
       Promise.allSettled(this.#reads),
       new Promise((resolve) => setTimeout(resolve, READS_DRAIN_TIMEOUT_MS).unref()),
     ]);
-    const options = optionsOf(this.#writeBufferBytes);
-    const { store, failure } = await reopenStore(this.#rocks, options);
+    const { store, failure } = await reopenStore(this.#rocks, this.#options);
     this.#rocks = store;
     if (failure !== undefined) throw failure;
   }
@@ -136,8 +136,4 @@ async function checkFormat(rocks: RocksStore): Promise<void> {
       `The views in ${rocks.dir} have format ${String(found.format)}; this version reads ${FORMAT.format}. Delete that folder to build them anew from the log.`,
     );
   }
-}
-
-function optionsOf(writeBufferBytes: number): RocksOptions {
-  return { writeBufferBytes, blobValueBytesMin: BLOB_VALUE_BYTES_MIN };
 }
