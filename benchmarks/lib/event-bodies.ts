@@ -29,6 +29,7 @@ class NumberedBody {
 
   constructor(body: unknown, count: number, entities: number) {
     const text = JSON.stringify(body);
+    // All of it is ASCII: the places in the text are those in the bytes.
     this.bytes = Buffer.from(text, 'latin1');
     this.count = count;
     this.#entities = entities;

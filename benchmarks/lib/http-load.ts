@@ -43,15 +43,19 @@ const made: (readonly (EventBatch | MixedBatch)[])[] = [];
 function batchesOf(seed: number): readonly (EventBatch | MixedBatch)[] {
   const known = made[seed];
   if (known) return known;
-  const vectors = clusteredVectors({ seed });
   const batches = mixed
-    ? Array.from(
-        { length: MIXED_BODIES },
-        (_, i) => new MixedBatch(events_per_request, entities, seed + i, vectors),
-      )
+    ? mixedBatches(seed)
     : [new EventBatch(events_per_request, entities, seed, events_per_request === 1)];
   made[seed] = batches;
   return batches;
+}
+
+function mixedBatches(seed: number): MixedBatch[] {
+  const vectors = clusteredVectors({ seed });
+  return Array.from(
+    { length: MIXED_BODIES },
+    (_, i) => new MixedBatch(events_per_request, entities, seed + i, vectors),
+  );
 }
 
 /** One connection: writes a request, reads its whole answer, writes the next. */
