@@ -32,7 +32,7 @@ let load: FaultLoad;
 let checks: FaultChecks;
 before(async () => {
   plane = await StackPlane.connect();
-  await plane.ready();
+  await plane.restore();
   load = new FaultLoad(plane);
   checks = new FaultChecks(plane, load);
 });

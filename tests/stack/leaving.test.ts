@@ -28,7 +28,7 @@ test('callers that go away in the midst of an answer do a sidecar no harm', asyn
     left += await leaveEarly(`${url}${n % DEFAULT_PARTITIONS}`, n % 7);
   });
   assert.ok(left > LEAVING / 20, `answers were left in their midst: ${left}`);
-  await plane.ready();
+  await plane.restore();
 });
 
 /** Asks, and goes away after so many parts of the answer. @returns 1 where more was to come */

@@ -28,7 +28,7 @@ const counted = { times: 0 };
 
 before(async () => {
   plane = await StackPlane.connect();
-  await plane.ready();
+  await plane.restore();
   await goesOn(performance.now());
 });
 

@@ -27,7 +27,8 @@ export async function takenPorts(ports: readonly number[]): Promise<number[]> {
 
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = createServer();
+    // Whoever comes meanwhile, as a sidecar does that awaits its application, must not hold it open.
+    const server = createServer((socket) => socket.destroy());
     server.once('error', () => resolve(false));
     server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
       server.close(() => resolve(true));

@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { end } from './detached.ts';
-import { isAlive, type RunningServer, readRecord, startTicksOf, writeRecord } from './record.ts';
+import {
+  isAlive,
+  type RunningServer,
+  readRecord,
+  startTicksIn,
+  startTicksOf,
+  writeRecord,
+} from './record.ts';
 import { secretsFile, stackSecrets } from './secrets.ts';
 import { stackSettings } from './settings.ts';
 import { statusTable } from './status.ts';
@@ -35,6 +42,15 @@ test('a process is known by its pid and its start: another with its pid is left 
   assert.ok(isAlive(server));
   assert.equal(await end(server), 'ended');
   assert.equal(await end(server), 'was gone');
+});
+
+test('a process is gone with its last thread, not with its first', () => {
+  const stat = (state: string, threads: number) =>
+    `7 (a (b) c) ${state} 1 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 ${threads} 0 4711 0 0`;
+  assert.equal(startTicksIn(stat('S', 12)), 4711);
+  assert.equal(startTicksIn(stat('Z', 3)), 4711);
+  assert.equal(startTicksIn(stat('Z', 1)), undefined);
+  assert.equal(startTicksIn(stat('X', 1)), undefined);
 });
 
 test('a paused process is ended too', async () => {

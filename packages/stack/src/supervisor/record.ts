@@ -52,15 +52,23 @@ export function writeRecord(dir: string, servers: readonly RunningServer[]): voi
 
 /** When the process started, in ticks since boot; undefined when there is none, or only its ashes. */
 export function startTicksOf(pid: number): number | undefined {
-  let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return startTicksIn(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The same from the text of `/proc/PID/stat`. A process whose first thread is dead is there as long as
+ * others are: until the last has ended, its ports and files may still be open.
+ */
+export function startTicksIn(stat: string): number | undefined {
   // The name in parentheses may hold anything; what follows it is fields by number.
   const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return state === 'Z' || state === 'X' ? undefined : Number(fields[18]);
+  const threads = Number(fields[16]);
+  const isDead = (state === 'Z' || state === 'X') && threads <= 1;
+  return isDead ? undefined : Number(fields[18]);
 }
 
 export function isAlive(server: Pick<RunningServer, 'pid' | 'startTicks'>): boolean {
