@@ -1,6 +1,8 @@
+import type { IncomingMessage } from 'node:http';
 import type { ServiceName } from '@memplane/contracts';
 import { MemplaneError } from '@memplane/contracts';
 import { context, propagation, type Context as TraceContext } from '@opentelemetry/api';
+import { httpCall, textOf } from './http-client.ts';
 import { fromProblem, jsonOf } from './problem.ts';
 
 export interface InvokeOptions {
@@ -49,46 +51,46 @@ export function createHttpInvoker(
     path: string,
     options: InvokeOptions,
     accept: string,
-  ): Promise<Response> => {
+  ): Promise<IncomingMessage> => {
     const carried: Record<string, string> = {};
     propagation.inject(options.trace ?? context.active(), carried);
     const deadline = AbortSignal.timeout(options.timeoutMs);
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
     const url = `${baseUrls[service]}${pathOf(path)}${queryText(options.query)}`;
-    let response: Response;
-    try {
-      response = await fetch(url, {
-        method,
-        headers: {
-          ...headers,
-          ...carried,
-          accept,
-          ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        signal,
-        ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-      });
-    } catch (cause) {
-      if (options.signal?.aborted) throw options.signal.reason;
-      throw new MemplaneError('dependency_unavailable', `${service} does not answer.`, {
-        cause,
-        retryAfterMs: 200,
-      });
-    }
-    if (response.ok) return response;
-    throw errorOf(response.status, await response.text().catch(() => ''), service);
+    const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+    const type = body === undefined ? {} : { 'content-type': 'application/json' };
+    const answer = await orUnavailable(service, options.signal, () =>
+      httpCall(url, { method, headers: { ...headers, ...carried, accept, ...type }, body, signal }),
+    );
+    const status = answer.statusCode ?? 0;
+    if (status >= 200 && status < 300) return answer;
+    throw errorOf(status, await textOf(answer).catch(() => ''), service);
   };
   return {
     async invoke(service, method, path, options) {
-      const response = await call(service, method, path, options, 'application/json');
-      return response.status === 204 ? undefined : await response.json();
+      const answer = await call(service, method, path, options, 'application/json');
+      const text = await orUnavailable(service, options.signal, () => textOf(answer));
+      return answer.statusCode === 204 ? undefined : JSON.parse(text);
     },
-    async stream(service, path, options) {
-      const response = await call(service, 'GET', path, options, 'application/x-ndjson');
-      if (response.body === null) return (async function* () {})();
-      return response.body as AsyncIterable<Uint8Array>;
-    },
+    stream: (service, path, options) => call(service, 'GET', path, options, 'application/x-ndjson'),
   };
+}
+
+/** What breaks on the way says that the other side is not there, unless the caller ended the call. */
+async function orUnavailable<T>(
+  service: ServiceName,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    throw new MemplaneError('dependency_unavailable', `${service} does not answer.`, {
+      cause,
+      retryAfterMs: 200,
+    });
+  }
 }
 
 function problemOf(status: number, body: string): MemplaneError {

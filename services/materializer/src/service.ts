@@ -203,13 +203,14 @@ class MaterializerService implements Materializer {
   /** Ready at once: reads that need what is not applied yet wait for it. */
   async start(): Promise<void> {
     await this.#peerServer?.listen();
+    // Before there is anything to apply: what a read waits for is applied first.
+    this.#port = await this.#server.listen();
     await this.#ownership.start(this.#host);
     await this.#host.opened();
     this.#archive?.start();
     this.#pruner.start();
     this.#offsets?.start();
     this.#positions?.start();
-    this.#port = await this.#server.listen();
     this.#logger.info({ port: this.#port }, 'listening');
   }
 

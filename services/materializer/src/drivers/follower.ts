@@ -45,9 +45,17 @@ export interface FollowerPorts {
 /** Batches that are applied beside the others since reads wait for them. */
 const PLACES_FOR_READS = 2;
 
+/**
+ * Records of the first batch of a backlog, each next one may have twice as many: where all shards have
+ * much to do, as after a restart, a read that comes meanwhile must not wait for the largest.
+ */
+const FIRST_BATCH_RECORDS = 64;
+
 /** One shard that is followed. */
 interface Following {
   readonly shard: Shard;
+  /** Of the next batch, at most. */
+  recordsMax: number;
   readonly known: WorkingSet;
   readonly ending: AbortController;
   ahead?: ReadAhead | undefined;
@@ -79,9 +87,15 @@ export class Follower {
       key_filter_bytes: Math.floor(keyBytes / partitions),
     });
     const ending = new AbortController();
-    const following: Following = { shard, known, ending, loop: Promise.resolve() };
+    const following: Following = {
+      shard,
+      recordsMax: FIRST_BATCH_RECORDS,
+      known,
+      ending,
+      loop: Promise.resolve(),
+    };
     this.#followed.set(shard, following);
-    shard.onAwaited(() => this.#slots.hurry(shard));
+    shard.onAwaited(() => this.#slots.hurry());
     following.loop = this.#follow(following);
     this.#learner.add({ shard, known, signal: ending.signal });
   }
@@ -168,12 +182,16 @@ export class Follower {
     // There is more, and nobody else to use the time: read on while the store writes.
     if (shard.logEnd - 1 > batch.shard.applied && !this.#slots.isContended) {
       const from = batch.shard.applied + 1;
-      following.ahead = { from, records: this.#read(shard, from).catch(() => undefined) };
+      following.ahead = { from, records: this.#read(following, from).catch(() => undefined) };
     }
     if (shard.state === 'closed') return undefined;
     await rocks.write(batch.writes);
     batch.written();
     shard.advance(batch.shard);
+    following.recordsMax =
+      shard.lag > 0
+        ? Math.min(2 * following.recordsMax, this.#settings.apply_batch_records_max)
+        : FIRST_BATCH_RECORDS;
     return batch;
   }
 
@@ -183,12 +201,13 @@ export class Follower {
     following.ahead = undefined;
     const from = shard.applied + 1;
     const records = ahead?.from === from ? await ahead.records : undefined;
-    return records ?? (await this.#read(shard, from));
+    return records ?? (await this.#read(following, from));
   }
 
-  async #read(shard: Shard, from: number): Promise<LogRecord[]> {
+  async #read({ shard, recordsMax }: Following, from: number): Promise<LogRecord[]> {
     const { log, readArchive } = this.#ports;
-    const { apply_batch_bytes_max: maxBytes, apply_batch_records_max: maxRecords } = this.#settings;
+    const { apply_batch_bytes_max: maxBytes, apply_batch_records_max } = this.#settings;
+    const maxRecords = Math.min(recordsMax, apply_batch_records_max);
     shard.sawLogEnd((await log.bounds(shard.partition)).end);
     try {
       return await log.read(shard.partition, from, { maxBytes, maxRecords });

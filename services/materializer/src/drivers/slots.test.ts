@@ -66,7 +66,7 @@ test('reserved places are for the awaited alone, also for those that came earlie
   await nextTurn();
   assert.deepEqual(order, ['first']);
   hurried.isAwaited = true;
-  slots.hurry(hurried);
+  slots.hurry();
   all.push(ask({ isAwaited: true }, 'awaited', Promise.resolve()));
   await nextTurn();
   assert.deepEqual(order, ['first', 'hurried']);
@@ -76,4 +76,46 @@ test('reserved places are for the awaited alone, also for those that came earlie
   common.resolve();
   await Promise.all(all);
   assert.deepEqual(order, ['first', 'hurried', 'awaited', 'second']);
+});
+
+test('while an awaited one is at work, no other begins beside it', async () => {
+  const slots = new Slots(3, 2);
+  const order: string[] = [];
+  const until = Promise.withResolvers<void>();
+  const ask = (name: string, isAwaited: boolean, end: Promise<void>) =>
+    slots.use({ isAwaited }, async () => {
+      order.push(name);
+      await end;
+    });
+  const all = [
+    ask('first', true, until.promise),
+    ask('patient', false, Promise.resolve()),
+    ask('second', true, until.promise),
+  ];
+  await nextTurn();
+  assert.deepEqual(order, ['first', 'second']);
+  until.resolve();
+  await Promise.all(all);
+  assert.deepEqual(order, ['first', 'second', 'patient']);
+});
+
+test('who is passed over often enough begins beside the awaited', async () => {
+  const slots = new Slots(3, 2);
+  const order: string[] = [];
+  const ask = (name: string, isAwaited: boolean, end: Promise<void>) =>
+    slots.use({ isAwaited }, async () => {
+      order.push(name);
+      await end;
+    });
+  const long = Promise.withResolvers<void>();
+  const all = [ask('long', true, long.promise), ask('patient', false, Promise.resolve())];
+  for (const name of ['A', 'B', 'C', 'D']) {
+    all.push(ask(name, true, Promise.resolve()));
+    await nextTurn();
+  }
+  assert.deepEqual(order.slice(0, 3), ['long', 'A', 'B']);
+  assert.deepEqual(order.slice(3, 5).sort(), ['C', 'patient']);
+  assert.equal(order[5], 'D');
+  long.resolve();
+  await Promise.all(all);
 });

@@ -15,15 +15,16 @@ const PASSED_OVER_MAX = 3;
 type Place = 'common' | 'reserved';
 
 /**
- * A fixed number of places. Those that somebody waits for go first, so that a read which needs one
- * shard does not wait for all: most of all after a restart, when every shard has much to do. Some
- * places are theirs alone. Else places are given in the order of asking, and nobody is passed over
- * for ever.
+ * A fixed number of places. Those that somebody waits for go first, and as long as one of them is at
+ * work no other begins: all share one thread, and a read which needs one shard must not wait for
+ * all, most of all after a restart, when every shard has much to do. Some places are theirs alone. Else
+ * places are given in the order of asking, and nobody is passed over for ever.
  */
 export class Slots {
   readonly #free: Record<Place, number>;
   #passedOver = 0;
   readonly #waiting: Waiting[] = [];
+  readonly #working = new Set<SlotUser>();
 
   /** @param reserved places for those alone that somebody waits for */
   constructor(count: number, reserved = 0) {
@@ -35,50 +36,56 @@ export class Slots {
     return this.#waiting.length > 0;
   }
 
+  /** @param user has one place at a time */
   async use<T>(user: SlotUser, work: () => Promise<T>): Promise<T> {
-    const place = await this.#take(user);
+    const place = await new Promise<Place>((begin) => {
+      this.#waiting.push({ user, begin });
+      this.#fill();
+    });
     try {
       return await work();
     } finally {
-      const next = place === 'common' ? this.#next() : this.#takeAwaited();
-      if (next === undefined) this.#free[place]++;
-      else next.begin(place);
+      this.#working.delete(user);
+      this.#free[place]++;
+      this.#fill();
     }
   }
 
-  /** Somebody waits for this one now; it may have asked for a place before. */
-  hurry(user: SlotUser): void {
-    if (this.#free.reserved === 0) return;
-    const index = this.#waiting.findIndex((waiting) => waiting.user === user);
-    const [found] = index < 0 ? [] : this.#waiting.splice(index, 1);
-    if (found === undefined) return;
-    this.#free.reserved--;
-    found.begin('reserved');
+  /** Somebody waits for one now that may have asked for a place before. */
+  hurry(): void {
+    this.#fill();
   }
 
-  #take(user: SlotUser): Place | Promise<Place> {
-    const place = this.#free.common > 0 ? 'common' : 'reserved';
-    if (this.#free[place] > 0 && (place === 'common' || user.isAwaited)) {
+  #fill(): void {
+    for (;;) {
+      const place = this.#free.common > 0 ? 'common' : 'reserved';
+      if (this.#free[place] === 0) return;
+      const next = this.#next(place);
+      if (next === undefined) return;
       this.#free[place]--;
-      return place;
+      this.#working.add(next.user);
+      next.begin(place);
     }
-    return new Promise((begin) => this.#waiting.push({ user, begin }));
   }
 
-  #takeAwaited(): Waiting | undefined {
-    const index = this.#waiting.findIndex(({ user }) => user.isAwaited);
-    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
-  }
-
-  #next(): Waiting | undefined {
-    const longest = this.#waiting[0];
-    if (longest === undefined || longest.user.isAwaited || this.#passedOver >= PASSED_OVER_MAX) {
+  #next(place: Place): Waiting | undefined {
+    const awaited = this.#waiting.findIndex(({ user }) => user.isAwaited);
+    const isLongest = awaited === 0;
+    const isPassedOver = this.#waiting.length > 0 && !isLongest;
+    if (place === 'common' && isPassedOver && this.#passedOver >= PASSED_OVER_MAX) {
       this.#passedOver = 0;
       return this.#waiting.shift();
     }
-    const awaited = this.#takeAwaited();
-    if (awaited === undefined) return this.#waiting.shift();
-    this.#passedOver++;
-    return awaited;
+    if (awaited >= 0) {
+      this.#passedOver = isLongest ? 0 : this.#passedOver + 1;
+      return this.#waiting.splice(awaited, 1)[0];
+    }
+    if (place === 'reserved' || this.#isAwaitedAtWork) return undefined;
+    this.#passedOver = 0;
+    return this.#waiting.shift();
+  }
+
+  get #isAwaitedAtWork(): boolean {
+    return [...this.#working].some((user) => user.isAwaited);
   }
 }

@@ -2,7 +2,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { MemplaneError } from '@memplane/contracts';
 
 /** Version of the tables below; another one is rebuilt from the log, never converted. */
-export const INDEX_FORMAT = 4;
+export const INDEX_FORMAT = 5;
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;

@@ -48,20 +48,6 @@ export class EntityRows {
     return Bitmap.of(stored.concat(this.#newest.get(ref) ?? []));
   }
 
-  /** The newest row of an entity that passes. */
-  findLast(ref: number, passes: (row: number) => boolean): number | undefined {
-    const newest = this.#newest.get(ref)?.findLast(passes);
-    if (newest !== undefined) return newest;
-    const stored = this.#db
-      .sql('SELECT row FROM entity_rows WHERE tenant = ? AND entity_ref = ? ORDER BY row DESC')
-      .iterate(this.#tenant, ref);
-    for (const found of stored) {
-      const row = Number(found['row']);
-      if (passes(row)) return row;
-    }
-    return undefined;
-  }
-
   /** Within a transaction of the caller: writes the newest, where they are enough. */
   flush(rowsEnd: number): void {
     if (this.#newestCount < MEMORY_ROWS_MAX) return;

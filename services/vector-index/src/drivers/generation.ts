@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cut, MemplaneError } from '@memplane/contracts';
-import { type MemoryRow, memoryRow } from '../domain/memory-row.ts';
+import { memoryRow } from '../domain/memory-row.ts';
 import type {
   FeedLine,
   HistoryStarts,
@@ -13,6 +12,7 @@ import type {
   RecallStore,
   TenantStatus,
 } from '../domain/ports.ts';
+import { rowDigest } from '../domain/row-digest.ts';
 import { Database, storageError } from './database.ts';
 import { Ranking } from './ranking.ts';
 import { TenantIndex, type TenantIndexOptions } from './tenant-index.ts';
@@ -155,7 +155,7 @@ export class Generation implements RecallStore {
       index.add(line, memory);
       touched.add(index);
       rows++;
-      digest = BigInt.asUintN(64, digest + rowDigest(line, memory));
+      digest = BigInt.asUintN(64, digest + rowDigest(line));
     }
     const hex = digest.toString(16).padStart(16, '0');
     const next = { epoch: last.epoch, applied: last.offset, rows, digest: hex };
@@ -305,14 +305,4 @@ export class Generation implements RecallStore {
     }
     return index;
   }
-}
-
-/**
- * 64 bits that stand for a row; their sum does not depend on the order in which rows came. All of a
- * row follows from its event, whose digest event-ingest has computed.
- */
-function rowDigest(line: FeedLine, memory: MemoryRow): bigint {
-  const { partition, offset, event } = line;
-  const text = `${partition} ${offset} ${memory.kind} ${event.subject} ${event.id} ${event.digest}`;
-  return hash('sha256', text, 'buffer').readBigUInt64BE();
 }

@@ -6,6 +6,7 @@ import { NO_ROW, type TextSource } from '../domain/bm25.ts';
 import { readVector } from '../domain/embedding.ts';
 import { ExpiryQueue } from '../domain/expiry-queue.ts';
 import { fieldEntries } from '../domain/field-entries.ts';
+import { LastTurns } from '../domain/last-turns.ts';
 import type { MemoryRow } from '../domain/memory-row.ts';
 import type {
   FeedLine,
@@ -60,7 +61,9 @@ export class TenantIndex implements TextSource {
   readonly #options: TenantIndexOptions;
   readonly #text: TextIndex;
   readonly #entityRows: EntityRows;
-  readonly #entities = new Map<string, { ref: number; lastTurn: number | undefined }>();
+  /** Numbers of the entities that were met last. */
+  readonly #entities = new Map<string, number>();
+  readonly #lastTurns = new LastTurns();
   readonly #expiring = new Map<number, number>();
   readonly #queue = new ExpiryQueue();
   readonly #cuts = new Map<string, LiveRows>();
@@ -123,7 +126,8 @@ export class TenantIndex implements TextSource {
 
   /** Adds a row. The views have applied its event, so that no other row has its id and is shown. */
   add(line: FeedLine, memory: MemoryRow): void {
-    const entity = this.#entity(memory.entity);
+    const ref = this.#refOf(memory.entity);
+    const isTurn = memory.kind === 'turn';
     const counts = frequencies(memory.text === undefined ? [] : termsOf(memory.text));
     let textLength = 0;
     for (const count of counts.values()) textLength += count;
@@ -131,13 +135,13 @@ export class TenantIndex implements TextSource {
       partition: line.partition,
       kind: memory.kind,
       textLength,
-      previousTurn: memory.kind === 'turn' ? (entity.lastTurn ?? NO_ROW) : NO_ROW,
-      entityRef: entity.ref,
+      previousTurn: isTurn ? this.#lastTurns.of(ref) : NO_ROW,
+      entityRef: ref,
       offset: line.offset,
     });
-    if (memory.kind === 'turn') entity.lastTurn = row;
-    this.#insert(line, memory, row, entity.ref);
-    if (memory.kind !== 'turn') this.#supersede(entity.ref, memory.memoryId, row, line.offset);
+    if (isTurn) this.#lastTurns.set(ref, row);
+    this.#insert(line, memory, row, ref);
+    if (!isTurn) this.#supersede(ref, memory.memoryId, row, line.offset);
     this.#text.add(row, counts);
     if (memory.metadata) {
       this.fields.add(row, fieldEntries(memory.metadata, this.#options.fields_per_row_max));
@@ -234,10 +238,8 @@ export class TenantIndex implements TextSource {
 
   /** All rows of an entity, of whatever time. */
   entityRows(entity: string): Bitmap {
-    const found = this.#db
-      .sql('SELECT ref FROM entities WHERE tenant = ? AND entity = ?')
-      .get(this.#tenant, entity);
-    return found ? this.#entityRows.of(Number(found['ref'])) : Bitmap.of([]);
+    const ref = this.#storedRef(entity);
+    return ref === undefined ? Bitmap.of([]) : this.#entityRows.of(ref);
   }
 
   details(row: number): RowDetails {
@@ -355,24 +357,24 @@ export class TenantIndex implements TextSource {
     return { rows, rowCount: columns.count, texts, terms };
   }
 
-  #entity(entity: string): { ref: number; lastTurn: number | undefined } {
+  #refOf(entity: string): number {
     const known = this.#entities.get(entity);
-    if (known) {
-      this.#entities.delete(entity);
-      this.#entities.set(entity, known);
-      return known;
-    }
-    const found = this.#db
-      .sql('SELECT ref FROM entities WHERE tenant = ? AND entity = ?')
-      .get(this.#tenant, entity);
-    const ref = found ? Number(found['ref']) : this.#newEntity(entity);
-    const loaded = { ref, lastTurn: found ? this.#lastTurn(ref) : undefined };
-    this.#entities.set(entity, loaded);
+    // Deleted and added: who was met last is last.
+    if (known !== undefined) this.#entities.delete(entity);
+    const ref = known ?? this.#storedRef(entity) ?? this.#newEntity(entity);
+    this.#entities.set(entity, ref);
     const [oldest] = this.#entities.keys();
     if (this.#entities.size > this.#options.entity_cache_entries_max && oldest !== undefined) {
       this.#entities.delete(oldest);
     }
-    return loaded;
+    return ref;
+  }
+
+  #storedRef(entity: string): number | undefined {
+    const found = this.#db
+      .sql('SELECT ref FROM entities WHERE tenant = ? AND entity = ?')
+      .get(this.#tenant, entity);
+    return found && Number(found['ref']);
   }
 
   #newEntity(entity: string): number {
@@ -381,11 +383,7 @@ export class TenantIndex implements TextSource {
     return ref;
   }
 
-  #lastTurn(ref: number): number | undefined {
-    return this.#entityRows.findLast(ref, (row) => this.columns.kind(row) === 'turn');
-  }
-
-  /** What is kept in memory alone: live rows, times of expiry, and the newest texts. */
+  /** What is kept in memory alone: live rows, last turns, times of expiry, and the newest texts. */
   #loadMemory(): void {
     const expiring = this.#db
       .sql(`SELECT row, expires_ms FROM rows INDEXED BY rows_expiring
@@ -396,8 +394,10 @@ export class TenantIndex implements TextSource {
       this.#queue.add(Number(found['row']), Number(found['expires_ms']));
     }
     for (let row = 0; row < this.columns.count; row++) {
+      const kind = this.columns.kind(row);
+      if (kind === 'turn') this.#lastTurns.set(this.columns.entityRef(row), row);
+      if (kind === 'forgotten') continue;
       if (this.columns.supersededAt(row) !== Number.POSITIVE_INFINITY) continue;
-      if (this.columns.kind(row) === 'forgotten') continue;
       this.#live.add(row);
       this.#count(row, 1);
     }
