@@ -1,0 +1,12 @@
+export { BroadcastQueue, retransmits } from './core/broadcast-queue.ts';
+export * from './events.ts';
+export * from './gossip.ts';
+export * from './member.ts';
+export { DROP_REASONS, type DropReason, type GossipMetrics } from './metrics.ts';
+export * from './node/address.ts';
+export * from './node/system-ports.ts';
+export * from './node/udp-tcp-transport.ts';
+export { type GossipOptions, PROTOCOL } from './options.ts';
+export * from './ports.ts';
+export { KEY_BYTES, KEYS_MAX, KeyRing } from './security/key-ring.ts';
+export * from './settings.ts';
