@@ -25,6 +25,8 @@ const FILES = [
   'tests/{dialogues,e2e,faults,soak,judges,stack}/*.test.ts',
   'services/*/src/**/{differential,owner-faults,views-topic}.stack.test.ts',
   'services/*/src/{archive-owners,view-publisher}.test.ts',
+  'packages/crdt/src/simulation.test.ts',
+  'packages/gossip/src/{chaos,failure-detection,fuzz}.test.ts',
 ];
 const files = globSync(FILES, { cwd: root })
   .sort()

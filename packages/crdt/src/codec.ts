@@ -1,19 +1,38 @@
 import { hash } from 'node:crypto';
-import { MemplaneError } from '@memplane/contracts';
-import { decode, encode } from 'cborg';
-import { type CausalContext, type ReadonlyContext, sortedByIncarnation } from './context.ts';
+import { encode } from 'cborg';
+import type { CausalContext, ReadonlyContext } from './context.ts';
 import { type CounterKind, type CounterState, sortedEntries } from './counter.ts';
 import type { Dot } from './dot.ts';
-import type { LogParts } from './log-parts.ts';
+import {
+  big,
+  CRDT_FORMAT_VERSION,
+  contextForm,
+  contextOfForm,
+  dotForm,
+  dotOfForm,
+  dotsForm,
+  dotsOfForm,
+  incarnationBytes,
+  incarnationText,
+  int,
+  list,
+  netForm,
+  netOf,
+  open,
+  partsForm,
+  partsOf,
+  text,
+} from './forms.ts';
 import type { Json, RegisterState } from './lww-register.ts';
 import { type OrSetState, sortedElements } from './or-set.ts';
+
+export { CRDT_FORMAT_VERSION } from './forms.ts';
 
 /**
  * Canonical CBOR (RFC 8949 §4.2: shortest integers and floats, definite lengths, sorted keys) of
  * arrays in canonical order: one state has one encoding, however it came about. Each begins with
  * the format version and the type.
  */
-export const CRDT_FORMAT_VERSION = 1;
 const COUNTER = 1;
 const SET = 2;
 const REGISTER = 3;
@@ -158,121 +177,4 @@ export function setDigest(state: OrSetState): bigint {
     digest = addDigests(digest, recordDigest(encodeElement(element, dots)));
   }
   return digest;
-}
-
-/** A sum as a number, or as decimal digits where it is beyond 64 bits. */
-function netForm(net: bigint): bigint | string {
-  return BigInt.asIntN(64, net) === net ? net : String(net);
-}
-
-function netOf(form: unknown): bigint {
-  if (typeof form === 'string' && /^-?[1-9][0-9]{18,40}$/.test(form)) return BigInt(form);
-  return big(form);
-}
-
-function partsForm(parts: LogParts | undefined): unknown {
-  if (parts === undefined) return null;
-  const sorted = [...parts.byPartition].sort((a, b) => a[0] - b[0]);
-  return [
-    parts.generation,
-    parts.logId,
-    sorted.map(([partition, { epoch, offset, value }]) => [partition, epoch, offset, value]),
-  ];
-}
-
-function partsOf(form: unknown): LogParts | undefined {
-  if (form === null) return undefined;
-  const [generation, logId, entries] = list(form);
-  return {
-    generation: int(generation),
-    logId: text(logId),
-    byPartition: new Map(
-      list(entries).map((entry) => {
-        const [partition, epoch, offset, value] = list(entry);
-        return [int(partition), { epoch: int(epoch), offset: int(offset), value: int(value) }];
-      }),
-    ),
-  };
-}
-
-function contextForm(context: ReadonlyContext): unknown[] {
-  return sortedByIncarnation(context).map(([incarnation, intervals]) => [
-    incarnationBytes(incarnation),
-    intervals,
-  ]);
-}
-
-function contextOfForm(form: unknown): CausalContext {
-  return new Map(
-    list(form).map((entry) => {
-      const [incarnation, intervals] = list(entry);
-      return [incarnationText(incarnation), list(intervals).map(int)];
-    }),
-  );
-}
-
-function dotsForm(dots: readonly Dot[]): unknown[] {
-  return dots.map(dotForm);
-}
-
-function dotForm(dot: Dot): unknown[] {
-  return [incarnationBytes(dot.incarnation), dot.seq];
-}
-
-function dotsOfForm(form: unknown): Dot[] {
-  return list(form).map(dotOfForm);
-}
-
-function dotOfForm(form: unknown): Dot {
-  const [incarnation, seq] = list(form);
-  return { incarnation: incarnationText(incarnation), seq: int(seq) };
-}
-
-function open(bytes: Uint8Array, type: number): readonly unknown[] {
-  let form: unknown;
-  try {
-    form = decode(bytes);
-  } catch (cause) {
-    throw damaged('not CBOR', cause);
-  }
-  const [version, actual, ...rest] = list(form);
-  if (version !== CRDT_FORMAT_VERSION) throw damaged(`format version ${String(version)}`);
-  if (actual !== type) throw damaged(`type ${String(actual)} in place of ${type}`);
-  return rest;
-}
-
-function list(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw damaged('an array was expected');
-  return value;
-}
-
-function int(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
-    throw damaged('a whole number was expected');
-  }
-  return value;
-}
-
-function big(value: unknown): bigint {
-  return typeof value === 'bigint' ? value : BigInt(int(value));
-}
-
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw damaged('a text was expected');
-  return value;
-}
-
-function incarnationBytes(incarnation: string): Uint8Array {
-  return Buffer.from(incarnation, 'hex');
-}
-
-function incarnationText(value: unknown): string {
-  if (!(value instanceof Uint8Array) || value.length !== 16) {
-    throw damaged('an incarnation was expected');
-  }
-  return Buffer.from(value.buffer, value.byteOffset, value.length).toString('hex');
-}
-
-function damaged(what: string, cause?: unknown): MemplaneError {
-  return new MemplaneError('storage_damaged', `A CRDT's record is damaged: ${what}.`, { cause });
 }

@@ -11,8 +11,18 @@ export type CausalContext = Map<Incarnation, number[]>;
 export type ReadonlyContext = ReadonlyMap<Incarnation, readonly number[]>;
 
 export function contextOf(dots: Iterable<Dot>): CausalContext {
+  const seqs = new Map<Incarnation, number[]>();
+  for (const { incarnation, seq } of dots) {
+    const known = seqs.get(incarnation);
+    if (known === undefined) seqs.set(incarnation, [seq]);
+    else known.push(seq);
+  }
+  // In ascending order each number is added at the end, so this is no more than a sort.
   const context: CausalContext = new Map();
-  for (const dot of dots) addDot(context, dot);
+  for (const [incarnation, numbers] of seqs) {
+    if (numbers.length > 1) numbers.sort((a, b) => a - b);
+    for (const seq of numbers) addDot(context, { incarnation, seq });
+  }
   return context;
 }
 
@@ -25,11 +35,15 @@ export function cloneContext(context: ReadonlyContext): CausalContext {
 export function containsDot(context: ReadonlyContext, dot: Dot): boolean {
   const intervals = context.get(dot.incarnation);
   if (intervals === undefined) return false;
-  for (let i = 0; i < intervals.length; i += 2) {
-    if (dot.seq < at(intervals, i)) return false;
-    if (dot.seq <= at(intervals, i + 1)) return true;
+  // The last interval that begins at or before the number is the one that may have it.
+  let low = 0;
+  let high = intervals.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (at(intervals, middle * 2) <= dot.seq) low = middle + 1;
+    else high = middle;
   }
-  return false;
+  return low > 0 && dot.seq <= at(intervals, low * 2 - 1);
 }
 
 /** The dot of an incarnation's next mutation: one after the last that the context has of it. */
@@ -47,6 +61,10 @@ export function addDot(context: CausalContext, dot: Dot): boolean {
   const last = intervals.length - 1;
   if (intervals[last] === dot.seq - 1) {
     intervals[last] = dot.seq;
+    return true;
+  }
+  if (dot.seq > at(intervals, last)) {
+    intervals.push(dot.seq, dot.seq);
     return true;
   }
   if (containsDot(context, dot)) return false;
@@ -71,6 +89,26 @@ export function joinContextInto(target: CausalContext, source: ReadonlyContext):
     }
   }
   return grew;
+}
+
+/** The union of many contexts, at no more than the cost of sorting their intervals. */
+export function uniteContexts(contexts: Iterable<ReadonlyContext>): CausalContext {
+  const pairs = new Map<Incarnation, [number, number][]>();
+  for (const context of contexts) {
+    for (const [incarnation, intervals] of context) {
+      const known = pairs.get(incarnation) ?? [];
+      for (let i = 0; i < intervals.length; i += 2) {
+        known.push([at(intervals, i), at(intervals, i + 1)]);
+      }
+      pairs.set(incarnation, known);
+    }
+  }
+  const union: CausalContext = new Map();
+  for (const [incarnation, known] of pairs) {
+    const sorted = known.sort((a, b) => a[0] - b[0]);
+    union.set(incarnation, coalesce(sorted.flat()));
+  }
+  return union;
 }
 
 /** The dots of `a` that `b` lacks. */
@@ -117,6 +155,19 @@ function uniteIntervals(a: readonly number[], b: readonly number[]): number[] {
     const to = fromA ? at(a, i + 1) : at(b, j + 1);
     if (fromA) i += 2;
     else j += 2;
+    const end = result.length - 1;
+    if (end > 0 && from <= at(result, end) + 1) result[end] = Math.max(at(result, end), to);
+    else result.push(from, to);
+  }
+  return result;
+}
+
+/** Makes one of intervals that overlap or touch, given in the order of their begins. */
+function coalesce(intervals: readonly number[]): number[] {
+  const result: number[] = [];
+  for (let i = 0; i < intervals.length; i += 2) {
+    const from = at(intervals, i);
+    const to = at(intervals, i + 1);
     const end = result.length - 1;
     if (end > 0 && from <= at(result, end) + 1) result[end] = Math.max(at(result, end), to);
     else result.push(from, to);

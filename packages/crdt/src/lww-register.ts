@@ -9,7 +9,7 @@ import {
   nextDot,
   subtractContext,
 } from './context.ts';
-import { compareDots, compareText, type Dot, type Incarnation, sameDot } from './dot.ts';
+import { compareDots, compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
 
 /** Any JSON value. */
 export type Json =
@@ -86,10 +86,9 @@ export function resetRegister(state: RegisterState): RegisterState {
 
 /** Joins `source` into `target` in place. Returns whether `target` grew. */
 export function joinRegisterInto(target: RegisterState, source: RegisterState): boolean {
+  const theirs = source.versions.map((version) => version.dot);
   const kept = target.versions.filter(
-    ({ dot }) =>
-      source.versions.some((theirs) => sameDot(theirs.dot, dot)) ||
-      !containsDot(source.context, dot),
+    ({ dot }) => hasDot(theirs, dot) || !containsDot(source.context, dot),
   );
   const fresh = source.versions.filter(({ dot }) => !containsDot(target.context, dot));
   const changed = kept.length !== target.versions.length || fresh.length > 0;

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decodeRegister, encodeRegister } from './codec.ts';
-import { addDot, containsDot, contextOf, dotsOf, subtractContext } from './context.ts';
+import {
+  addDot,
+  containsDot,
+  contextOf,
+  dotsOf,
+  sameContext,
+  subtractContext,
+  uniteContexts,
+} from './context.ts';
 import {
   COUNTER_MAX,
   type CounterState,
@@ -15,6 +23,7 @@ import {
   joinCounters,
   resetCounter,
 } from './counter.ts';
+import { compareDots, hasDot } from './dot.ts';
 import {
   emptyRegister,
   joinRegisters,
@@ -154,6 +163,18 @@ describe('op-memory', () => {
   });
 });
 
+describe('dots in order', () => {
+  it('are looked up right, few or many', () => {
+    const seqs = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 40 });
+    fc.assert(
+      fc.property(seqs, fc.integer({ min: 1, max: 60 }), (some, seq) => {
+        const dots = some.map((it) => ({ incarnation: it % 2 ? A : B, seq: it })).sort(compareDots);
+        return hasDot(dots, { incarnation: seq % 2 ? A : B, seq }) === some.includes(seq);
+      }),
+    );
+  });
+});
+
 describe('causal context', () => {
   const dots = fc.array(
     fc.record({ incarnation: fc.constantFrom(A, B), seq: fc.integer({ min: 1, max: 12 }) }),
@@ -175,6 +196,8 @@ describe('causal context', () => {
         for (const dot of others)
           assert.equal(addDot(context, dot), !naive.has(key(dot)) && !!naive.add(key(dot)));
         assert.deepEqual([...dotsOf(context)].map(key).sort(), [...naive].sort());
+        const united = uniteContexts([contextOf(some), contextOf(others), contextOf(some)]);
+        assert.ok(sameContext(united, context));
       }),
     );
   });

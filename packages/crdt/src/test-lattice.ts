@@ -1,9 +1,18 @@
 import * as codec from './codec.ts';
+import { contextOf, dotsOf, nextDot } from './context.ts';
 import * as counter from './counter.ts';
 import type { Incarnation } from './dot.ts';
+import { join } from './lattice.ts';
+import { flagLattice, mapLattice } from './lattices.ts';
 import * as register from './lww-register.ts';
 import * as ops from './op-memory.ts';
+import * as map from './or-map.ts';
+import { encodeMap, mapDigest } from './or-map-codec.ts';
 import * as orSet from './or-set.ts';
+import { encodePatch } from './piece-codec.ts';
+import * as flag from './quorum-flag.ts';
+import { encodeFlag, flagDigest } from './quorum-flag-codec.ts';
+import { patchLattice, type SetPatch } from './set-patch.ts';
 
 /** What the laws are checked on: one type, its mutations picked by two small numbers. */
 export interface TestLattice<S> {
@@ -87,4 +96,64 @@ export const opLattice: TestLattice<ops.OpMemory> = {
         .join(),
     ),
   digest: (memory) => codec.recordDigest(opLattice.encode(memory)),
+};
+
+export const mapTestLattice: TestLattice<map.OrMapState> = {
+  name: 'or-map',
+  empty: map.emptyMap,
+  join: (a, b) => join(mapLattice, a, b),
+  mutate(state, at, what, arg, stamp) {
+    const path = arg % 3 === 0 ? ['inner', 'x'] : [arg % 3 === 1 ? 'x' : 'y'];
+    const types = ['counter', 'set', 'register', 'map'] as const;
+    switch (what) {
+      case 0:
+        return map.resetMap(state);
+      case 1:
+        return map.removeField(state, types[arg % 4] ?? 'map', arg % 2 === 0 ? ['inner'] : path);
+      case 2:
+        return map.removeFromField(state, path, `e${arg % 2}`);
+      case 3:
+      case 4:
+        return map.addToField(state, path, at, `e${arg % 2}`);
+      case 5:
+        return map.writeField(state, path, at, { hlc: stamp, replica: at.slice(-1), value: arg });
+      default:
+        return map.incrementField(state, path, at, BigInt(arg) - 3n);
+    }
+  },
+  decompose: map.decomposeMap,
+  encode: encodeMap,
+  digest: mapDigest,
+};
+
+export const flagTestLattice: TestLattice<flag.FlagState> = {
+  name: 'quorum-flag',
+  empty: flag.emptyFlag,
+  join: (a, b) => join(flagLattice, a, b),
+  mutate(_state, at, what, arg) {
+    if (what === 0) return flag.retireVotes((arg % 4) + 1);
+    return flag.castVote((arg % 4) + 1, what === 1 ? 'guest' : at);
+  },
+  decompose: flag.decomposeFlag,
+  encode: encodeFlag,
+  digest: flagDigest,
+};
+
+export const patchTestLattice: TestLattice<SetPatch> = {
+  name: 'set-patch',
+  empty: patchLattice.bottom,
+  join: (a, b) => join(patchLattice, a, b),
+  mutate(state, at, what, arg) {
+    const element = `e${arg % 4}`;
+    const dots = state.get(element)?.dots ?? [];
+    if (what <= 2) {
+      return new Map(dots.length > 0 ? [[element, { dots: [], context: contextOf(dots) }]] : []);
+    }
+    const all = contextOf([...state.values()].flatMap(({ context }) => [...dotsOf(context)]));
+    const dot = nextDot(all, at);
+    return new Map([[element, { dots: [dot], context: contextOf([...dots, dot]) }]]);
+  },
+  decompose: patchLattice.decompose,
+  encode: encodePatch,
+  digest: (patch) => codec.recordDigest(encodePatch(patch)),
 };

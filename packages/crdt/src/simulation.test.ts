@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { figure, scaled } from '@memplane/testkit';
+import { PLANTED_BUGS, type PlantedBug, plantedBug } from './testing/planted-bugs.ts';
+import { simulate } from './testing/simulate.ts';
+
+const SEEDS = scaled('crdt_simulation_seeds', { ci: 2_000, soak: 100_000 });
+const BUG_SEEDS_MAX = 10_000;
+const REPEATED = 20;
+/** What was found once stays tried. */
+const FOUND_ONCE = [1655, 2842];
+
+describe('replicas over a bad network', () => {
+  it(`agree with the fold of their operations, ${SEEDS} seeds`, () => {
+    const begin = performance.now();
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const { violation } = simulate(seed);
+      assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    }
+    figure('simulated runs', Math.round(SEEDS / ((performance.now() - begin) / 1000)), 'a second');
+  });
+
+  it('agree on seeds that were found once', () => {
+    for (const seed of FOUND_ONCE) assert.equal(simulate(seed).violation, undefined, `${seed}`);
+  });
+
+  it('do the same for the same seed', () => {
+    for (let seed = 0; seed < REPEATED; seed++) {
+      const trace = simulate(seed).trace.join('\n');
+      assert.equal(simulate(seed).trace.join('\n'), trace);
+    }
+  });
+});
+
+describe('planted bugs are found', () => {
+  console.log(
+    '# planted bug | first seed | the check that fails | seeds that another check failed',
+  );
+  for (const bug of Object.keys(PLANTED_BUGS) as PlantedBug[]) {
+    const { what, harm, from = 0 } = plantedBug(bug);
+    it(`${bug}: ${what}`, () => {
+      let other = 0;
+      for (let seed = from; seed < BUG_SEEDS_MAX; seed++) {
+        const { violation } = simulate(seed, bug);
+        if (violation?.check === harm) {
+          const row = [bug.padEnd(20), String(seed).padStart(5), harm.padEnd(26), other];
+          console.log(`# ${row.join(' | ')}`);
+          return;
+        }
+        if (violation !== undefined) other++;
+      }
+      assert.fail(`not within ${BUG_SEEDS_MAX} seeds`);
+    });
+  }
+});

@@ -1,0 +1,80 @@
+import type { Seeded } from '@memplane/testkit';
+import type { Acknowledgement, DeltaInterval, DeltaPosition } from '../delta-buffer.ts';
+import type { KeyedState } from '../keyed.ts';
+
+export type Body =
+  | { readonly kind: 'interval'; readonly interval: DeltaInterval<KeyedState> }
+  | { readonly kind: 'state'; readonly position: DeltaPosition; readonly state: KeyedState }
+  | { readonly kind: 'ack'; readonly ack: Acknowledgement };
+
+export interface Message {
+  readonly from: number;
+  readonly to: number;
+  /** The sender's clock. */
+  readonly clock: bigint;
+  readonly body: Body;
+}
+
+export interface NetworkFaults {
+  readonly loss: number;
+  readonly duplication: number;
+}
+
+const LATE_MAX = 64;
+
+/**
+ * A bag of messages: any may be next. It loses, repeats, and is cut into groups. Some repetitions
+ * come very late, when all else is quiet or their sender has crashed since.
+ */
+export class Network {
+  faults: NetworkFaults;
+  readonly #random: Seeded;
+  readonly #groups: number[];
+  readonly #waiting: Message[] = [];
+  readonly #late: Message[] = [];
+
+  constructor(replicas: number, faults: NetworkFaults, random: Seeded) {
+    this.faults = faults;
+    this.#random = random;
+    this.#groups = Array.from({ length: replicas }, () => 0);
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  send(message: Message): void {
+    if (this.#isCut(message) || this.#random.chance(this.faults.loss)) return;
+    this.#waiting.push(message);
+    if (!this.#random.chance(this.faults.duplication)) return;
+    const isLate = this.#random.chance(0.6) && this.#late.length < LATE_MAX;
+    (isLate ? this.#late : this.#waiting).push(message);
+  }
+
+  /** Any of those that wait; undefined for one that a cut holds up, which is then lost. */
+  receive(): Message | undefined {
+    const isLate = this.#late.length > 0 && this.#random.chance(0.2);
+    const message = this.#takeAny(isLate ? this.#late : this.#waiting);
+    return message === undefined || this.#isCut(message) ? undefined : message;
+  }
+
+  #takeAny(messages: Message[]): Message | undefined {
+    const index = this.#random.int(0, messages.length - 1);
+    const message = messages[index];
+    const last = messages.pop();
+    if (last !== undefined && index < messages.length) messages[index] = last;
+    return message;
+  }
+
+  cut(): void {
+    for (let i = 0; i < this.#groups.length; i++) this.#groups[i] = this.#random.int(0, 1);
+  }
+
+  heal(): void {
+    this.#groups.fill(0);
+  }
+
+  #isCut({ from, to }: Message): boolean {
+    return this.#groups[from] !== this.#groups[to];
+  }
+}
