@@ -155,9 +155,7 @@ function uniteIntervals(a: readonly number[], b: readonly number[]): number[] {
     const to = fromA ? at(a, i + 1) : at(b, j + 1);
     if (fromA) i += 2;
     else j += 2;
-    const end = result.length - 1;
-    if (end > 0 && from <= at(result, end) + 1) result[end] = Math.max(at(result, end), to);
-    else result.push(from, to);
+    append(result, from, to);
   }
   return result;
 }
@@ -166,13 +164,17 @@ function uniteIntervals(a: readonly number[], b: readonly number[]): number[] {
 function coalesce(intervals: readonly number[]): number[] {
   const result: number[] = [];
   for (let i = 0; i < intervals.length; i += 2) {
-    const from = at(intervals, i);
-    const to = at(intervals, i + 1);
-    const end = result.length - 1;
-    if (end > 0 && from <= at(result, end) + 1) result[end] = Math.max(at(result, end), to);
-    else result.push(from, to);
+    append(result, at(intervals, i), at(intervals, i + 1));
   }
   return result;
+}
+
+/** Puts an interval at the end, into the last one where it overlaps or touches that. */
+function append(intervals: number[], from: number, to: number): void {
+  const end = intervals.length - 1;
+  if (end > 0 && from <= at(intervals, end) + 1) {
+    intervals[end] = Math.max(at(intervals, end), to);
+  } else intervals.push(from, to);
 }
 
 function subtractIntervals(a: readonly number[], b: readonly number[]): number[] {

@@ -11,7 +11,8 @@ export interface HttpCall {
   readonly signal: AbortSignal;
 }
 
-const agents = new Map<string, Agent>();
+/** By the module whose connections they keep. */
+const agents = new Map<object, Agent>();
 
 /**
  * One request on a kept connection. Node's own client: a service starts sooner without the one behind
@@ -22,11 +23,10 @@ export function httpCall(url: string, call: HttpCall): Promise<IncomingMessage> 
   const { body, ...options } = call;
   const isSecure = url.startsWith('https:');
   const module = process.getBuiltinModule(isSecure ? 'node:https' : 'node:http');
-  const kind = isSecure ? 'https' : 'http';
-  let agent = agents.get(kind);
+  let agent = agents.get(module);
   if (agent === undefined) {
     agent = new module.Agent({ keepAlive: true, timeout: IDLE_CONNECTION_MS });
-    agents.set(kind, agent);
+    agents.set(module, agent);
   }
   return new Promise((resolve, reject) => {
     const request = module.request(url, { ...options, agent }, resolve);

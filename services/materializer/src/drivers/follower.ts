@@ -89,7 +89,7 @@ export class Follower {
     const ending = new AbortController();
     const following: Following = {
       shard,
-      recordsMax: FIRST_BATCH_RECORDS,
+      recordsMax: this.#recordsMax(0),
       known,
       ending,
       loop: Promise.resolve(),
@@ -188,10 +188,7 @@ export class Follower {
     await rocks.write(batch.writes);
     batch.written();
     shard.advance(batch.shard);
-    following.recordsMax =
-      shard.lag > 0
-        ? Math.min(2 * following.recordsMax, this.#settings.apply_batch_records_max)
-        : FIRST_BATCH_RECORDS;
+    following.recordsMax = this.#recordsMax(shard.lag > 0 ? following.recordsMax : 0);
     return batch;
   }
 
@@ -204,13 +201,18 @@ export class Follower {
     return records ?? (await this.#read(following, from));
   }
 
+  /** Of the batch after one of so many records; 0: the first. */
+  #recordsMax(before: number): number {
+    const wanted = Math.max(FIRST_BATCH_RECORDS, 2 * before);
+    return Math.min(wanted, this.#settings.apply_batch_records_max);
+  }
+
   async #read({ shard, recordsMax }: Following, from: number): Promise<LogRecord[]> {
     const { log, readArchive } = this.#ports;
-    const { apply_batch_bytes_max: maxBytes, apply_batch_records_max } = this.#settings;
-    const maxRecords = Math.min(recordsMax, apply_batch_records_max);
+    const { apply_batch_bytes_max: maxBytes } = this.#settings;
     shard.sawLogEnd((await log.bounds(shard.partition)).end);
     try {
-      return await log.read(shard.partition, from, { maxBytes, maxRecords });
+      return await log.read(shard.partition, from, { maxBytes, maxRecords: recordsMax });
     } catch (error) {
       if (!(error instanceof MemplaneError) || error.code !== 'history_expired') throw error;
       const archived = (await readArchive?.(shard.partition, from)) ?? [];
