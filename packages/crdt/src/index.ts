@@ -24,5 +24,7 @@ export * from './piece-tree.ts';
 export * from './pieced-set.ts';
 export * from './quorum-flag.ts';
 export * from './quorum-flag-codec.ts';
+export * from './replica-delta.ts';
+export * from './replica-delta-codec.ts';
 export * from './set-patch.ts';
 export * from './strict-codec.ts';
