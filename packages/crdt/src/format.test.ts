@@ -7,11 +7,11 @@ import { encode } from 'cborg';
 import * as codec from './codec.ts';
 import { decodeContext, decodeElement, encodeContext, encodeElement, encodeSet } from './codec.ts';
 import { contextOf } from './context.ts';
-import * as delta from './delta-codec.ts';
 import { decodeKeyed, encodeKeyed } from './keyed.ts';
 import { decodeMap, encodeMap } from './or-map-codec.ts';
 import * as piece from './piece-codec.ts';
 import { decodeFlag, encodeFlag } from './quorum-flag-codec.ts';
+import { decodeMessage, encodeMessage } from './replication/messages.ts';
 import * as strict from './strict-codec.ts';
 import { makeVectors } from './test-vectors.ts';
 
@@ -40,8 +40,9 @@ const ROUND_TRIPS: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   patch: (bytes) => piece.encodePatch(piece.decodePatch(bytes)),
   summaries: (bytes) => piece.encodeSummaries(piece.decodeSummaries(bytes)),
   exchange: (bytes) => piece.encodeExchange(piece.decodeExchange(bytes)),
-  interval: (bytes) => delta.encodeInterval(delta.decodeInterval(bytes, decodeKeyed), encodeKeyed),
-  acknowledgement: (bytes) => delta.encodeAcknowledgement(delta.decodeAcknowledgement(bytes)),
+  vector: (bytes) => encodeMessage(decodeMessage(bytes)),
+  deltas: (bytes) => encodeMessage(decodeMessage(bytes)),
+  behind: (bytes) => encodeMessage(decodeMessage(bytes)),
 };
 
 /** Records of a store, which are decoded as they are trusted: by their owner. */

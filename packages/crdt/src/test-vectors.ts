@@ -1,7 +1,6 @@
 import * as codec from './codec.ts';
 import { summarize } from './compare-pieces.ts';
 import { emptyCounter, increment, joinCounterInto, resetCounter } from './counter.ts';
-import { encodeAcknowledgement, encodeInterval } from './delta-codec.ts';
 import { encodeKeyed, type KeyedState, keyedDigest } from './keyed.ts';
 import type { Lattice } from './lattice.ts';
 import * as lattices from './lattices.ts';
@@ -19,6 +18,7 @@ import {
 } from './pieced-set.ts';
 import { castVote, retireVotes } from './quorum-flag.ts';
 import { encodeFlag, flagDigest } from './quorum-flag-codec.ts';
+import { encodeMessage } from './replication/messages.ts';
 
 const A = '0a'.repeat(16);
 const B = 'b0'.repeat(16);
@@ -83,7 +83,12 @@ export function makeVectors(): Record<string, string> {
   const pieced = cutSet(set, 1);
   const [field = ''] = ormap.root.children.keys();
   const patch = new Map([...addToPieces(pieced, B, 'x'), ...removeFromPieces(pieced, 'é')]);
-  const position = { log: A, upTo: 70_000 };
+  const told = { life: 3, sequence: 7, digest: 2 ** 40, isWhole: true, refuses: false };
+  const entries = new Map([
+    [B, 23],
+    [A, 70_000],
+  ]);
+  const ranges = [{ incarnation: A, after: 23, upTo: 70_000 }];
   const bytes = {
     counter: codec.encodeCounter(counter),
     set: codec.encodeSet(set),
@@ -98,8 +103,15 @@ export function makeVectors(): Record<string, string> {
     summaries: encodeSummaries(summarize(pieced.tree, ['', '1'])),
     patch: encodePatch(patch),
     exchange: encodeExchange(exchangeOf(pieced, [''])),
-    interval: encodeInterval({ ...position, reader: B, after: 23, delta: keyed }, encodeKeyed),
-    acknowledgement: encodeAcknowledgement({ reader: B, position }),
+    vector: encodeMessage({ kind: 'vector', ...told, wantsWhole: true, entries }),
+    deltas: encodeMessage({
+      kind: 'deltas',
+      reader: 3,
+      ranges,
+      causes: entries,
+      delta: encodeKeyed(keyed),
+    }),
+    behind: encodeMessage({ kind: 'behind', reader: 70_000 }),
   };
   const digests = {
     counterDigest: codec.counterDigest(counter),

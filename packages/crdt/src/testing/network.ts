@@ -1,11 +1,18 @@
 import type { Seeded } from '@memplane/testkit';
-import type { Acknowledgement, DeltaInterval, DeltaPosition } from '../delta-buffer.ts';
 import type { KeyedState } from '../keyed.ts';
+import type { ReadonlyVector } from '../replication/vector.ts';
 
 export type Body =
-  | { readonly kind: 'interval'; readonly interval: DeltaInterval<KeyedState> }
-  | { readonly kind: 'state'; readonly position: DeltaPosition; readonly state: KeyedState }
-  | { readonly kind: 'ack'; readonly ack: Acknowledgement };
+  /** As the replication made it. */
+  | { readonly kind: 'replication'; readonly bytes: Uint8Array }
+  /** For a whole state, which stands for a comparison by digests. */
+  | { readonly kind: 'ask'; readonly asked: number }
+  | {
+      readonly kind: 'state';
+      readonly asked: number;
+      readonly known: ReadonlyVector;
+      readonly state: KeyedState;
+    };
 
 export interface Message {
   readonly from: number;

@@ -47,8 +47,8 @@ export class Oracle {
     }
   }
 
-  /** What a state has come to say that it has, it has, and (`isCausal`) all that came before. */
-  checkGrowth(before: Vector, state: KeyedState, isCausal: boolean): void {
+  /** What a state has come to say that it has, it has, and all that came before. */
+  checkGrowth(before: Vector, state: KeyedState): void {
     const vector = vectorOf(state);
     for (const [incarnation, seq] of vector) {
       for (let next = (before.get(incarnation) ?? 0) + 1; next <= seq; next++) {
@@ -57,7 +57,7 @@ export class Oracle {
         if (!lessOrEqual(keyedLattice, operation.delta, state)) {
           throw new Violation('causes first', `${incarnation} ${next} is not whole`);
         }
-        if (isCausal) checkPast(operation, vector);
+        checkPast(operation, vector);
       }
     }
   }

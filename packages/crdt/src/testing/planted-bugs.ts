@@ -6,7 +6,7 @@ export type Check =
   | 'nothing removed comes back'
   | 'reads its own write'
   | 'bounded buffers'
-  | 'quiet after healing'
+  | 'converges in time'
   | 'equal digests'
   | 'nothing durable is lost'
   | 'values of the fold'
@@ -31,9 +31,12 @@ export const PLANTED_BUGS = {
     harm: 'causes first',
   },
   'earlier-life': {
-    what: 'what came from a replica is not sent to a later life of it, which has lost it',
+    what: 'deltas for an earlier life of a replica, which has lost their causes, are taken',
     harm: 'causes first',
-    from: 2800,
+  },
+  'early-acknowledgement': {
+    what: 'a vector is written before the deltas that it speaks of',
+    harm: 'equal digests',
   },
   'wall-clock': {
     what: 'a register is stamped by the wall clock alone',

@@ -1,6 +1,8 @@
 import { cloneContext } from '../context.ts';
-import { compareDots } from '../dot.ts';
-import { type KeyedState, keyedLattice } from '../keyed.ts';
+import { compareDots, type Incarnation } from '../dot.ts';
+import { encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
+import { decodeMessage, encodeMessage } from '../replication/messages.ts';
+import type { ReadonlyVector } from '../replication/vector.ts';
 import { withoutRemoved } from './operations.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import type { Replica } from './replica.ts';
@@ -24,6 +26,35 @@ export function plantInDelta(
     }
   }
   return { ...delta, sets };
+}
+
+/** One commit by itself, to be sent whatever its reader has. */
+export function looseMessage(
+  incarnation: Incarnation,
+  number: number,
+  delta: KeyedState,
+): Uint8Array {
+  const ranges = [{ incarnation, after: number - 1, upTo: number }];
+  const causes = new Map();
+  return encodeMessage({ kind: 'deltas', reader: 0, ranges, causes, delta: encodeKeyed(delta) });
+}
+
+/** What a reader makes of a message that it ought to refuse. */
+export function plantInMessage(
+  bytes: Uint8Array,
+  bug: PlantedBug,
+  life: number,
+  known: ReadonlyVector,
+): Uint8Array {
+  if (bug !== 'before-cause' && bug !== 'earlier-life') return bytes;
+  const message = decodeMessage(bytes);
+  if (message.kind !== 'deltas') return bytes;
+  const ranges = message.ranges.map((range) => ({
+    ...range,
+    after: Math.min(range.after, known.get(range.incarnation) ?? 0),
+  }));
+  if (bug === 'earlier-life') return encodeMessage({ ...message, reader: life });
+  return encodeMessage({ ...message, reader: life, ranges, causes: new Map() });
 }
 
 /** A join that keeps each dot that is received, whether it was removed here or not. */

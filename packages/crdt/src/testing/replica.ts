@@ -1,21 +1,18 @@
 import type { Seeded } from '@memplane/testkit';
 import { dotKey } from '../causal-difference.ts';
 import { dotsOf } from '../context.ts';
-import {
-  DeltaBuffer,
-  type DeltaInterval,
-  type DeltaPosition,
-  type Outgoing,
-} from '../delta-buffer.ts';
-import { DeltaInbox, type Verdict } from '../delta-inbox.ts';
 import { hasDot, type Incarnation } from '../dot.ts';
-import { encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
+import { decodeKeyed, encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
 import { readRegister } from '../lww-register.ts';
+import type { CommitRange } from '../replica-delta.ts';
+import type { ReplicationSettings } from '../replication/ports.ts';
+import { Replication } from '../replication/replication.ts';
+import type { Vector } from '../replication/vector.ts';
 import type { Body, Message } from './network.ts';
 import { type Actor, ELEMENTS, randomOperation, rewriteElement } from './operations.ts';
 import { type Oracle, vectorOf } from './oracle.ts';
 import { type PlantedBug, Violation } from './planted-bugs.ts';
-import { plantInDelta, plantInReceived, tidy } from './planting.ts';
+import { looseMessage, plantInDelta, plantInMessage, plantInReceived, tidy } from './planting.ts';
 
 export interface ReplicaOptions {
   readonly id: number;
@@ -23,47 +20,71 @@ export interface ReplicaOptions {
   readonly random: Seeded;
   readonly oracle: Oracle;
   readonly bug: PlantedBug | undefined;
-  /** Only a replica's own deltas are passed on, each to all; else also what it got from others. */
-  readonly isDirect: boolean;
-  readonly entries_max: number;
-  readonly bytes_max: number;
+  readonly settings: ReplicationSettings;
+  /** Virtual time, in ms. */
+  readonly now: () => number;
+  readonly send: (message: Message) => void;
+  /** Whether joins may fail. */
+  readonly isFaulty: () => boolean;
   /** Milliseconds that its wall clock is ahead. */
   readonly skew: number;
 }
 
 interface Durable {
   readonly state: KeyedState;
+  readonly known: Vector;
   readonly clock: bigint;
   readonly removed: ReadonlySet<string>;
 }
 
-const INTERVAL_BYTES_MAX = 600;
+interface Comparison {
+  readonly asked: number;
+  readonly peer: string;
+  readonly untilMs: number;
+  readonly done: () => void;
+}
 
-/** A replica with a state, of which a tail may be lost in a crash, and volatile delta buffers. */
+const COMPARISON_TIMEOUT_MS = 40;
+const LOOSE_MAX = 6;
+
+/** A replica with a state and a vector of which a tail may be lost in a crash, together. */
 export class Replica {
   state: KeyedState = keyedLattice.bottom();
+  known: Vector = new Map();
   incarnation: Incarnation;
   readonly retired: Incarnation[] = [];
   readonly options: ReplicaOptions;
-  #buffer: DeltaBuffer<KeyedState>;
-  #inbox: DeltaInbox;
+  #replication: Replication<KeyedState>;
+  #life = 0;
   #clock = 0n;
+  #asked = 0;
+  #comparison: Comparison | undefined;
+  /** Joins that are under way. */
+  #joins: (() => void)[] = [];
   #removed = new Set<string>();
   /** What is sent one by one, where that is the planted bug. */
-  #loose: KeyedState[] = [];
-  #durable: Durable = { state: keyedLattice.bottom(), clock: 0n, removed: new Set() };
+  #loose: Uint8Array[] = [];
+  #durable: Durable = {
+    state: keyedLattice.bottom(),
+    known: new Map(),
+    clock: 0n,
+    removed: new Set(),
+  };
 
   constructor(options: ReplicaOptions) {
     this.options = options;
     this.incarnation = this.#newId();
-    this.#buffer = this.#newBuffer();
-    this.#inbox = this.#newInbox();
+    this.#replication = this.#begin();
   }
 
-  /** Does a random operation at wall time `now` (ms). */
-  operate(now: number): void {
+  get isJoining(): boolean {
+    return this.#joins.length > 0;
+  }
+
+  /** Does a random operation. */
+  operate(): void {
     const { random, bug } = this.options;
-    const actor = this.#actor(now);
+    const actor = this.#actor();
     this.#perform(randomOperation(this.state, actor, random), actor);
     if (bug === 'context-dropped' || bug === 'akka-21647') {
       if (random.chance(0.2)) tidy(this, bug);
@@ -71,91 +92,125 @@ export class Replica {
   }
 
   /** Takes over an element's dots, as a replica does for one that is gone. */
-  rewrite(now: number): void {
-    const actor = this.#actor(now);
+  rewrite(): void {
+    const actor = this.#actor();
     const element = `e${this.options.random.int(1, ELEMENTS)}`;
     const delta = rewriteElement(this.state, actor, element);
     if (delta !== undefined) this.#perform(delta, actor, true);
   }
 
+  /** A round of its replication. */
+  tick(): void {
+    const { now, random } = this.options;
+    if (this.#comparison !== undefined && now() >= this.#comparison.untilMs) {
+      this.#endComparison();
+    }
+    this.#replication.tick();
+    const { bug, settings, peers } = this.options;
+    if (bug === 'before-cause' && this.#loose.length > 0) {
+      this.#send(random.pick(peers), { kind: 'replication', bytes: random.pick(this.#loose) });
+    }
+    const { entries, bytes } = this.#replication.log;
+    if (entries > settings.log_entries_max || bytes > settings.log_bytes_max) {
+      throw new Violation('bounded buffers', `${entries} entries, ${bytes} bytes`);
+    }
+  }
+
+  /** Ends a join that is under way. */
+  settle(): void {
+    this.#joins.shift()?.();
+  }
+
+  /** The network is whole again. */
+  reachesAll(): void {
+    for (const peer of this.options.peers) this.#replication.reachable(String(peer));
+    this.#comparison = undefined;
+  }
+
   flush(): void {
     const state = keyedLattice.clone(this.state);
-    this.#durable = { state, clock: this.#clock, removed: new Set(this.#removed) };
+    const known = new Map(this.known);
+    this.#durable = { state, known, clock: this.#clock, removed: new Set(this.#removed) };
     this.options.oracle.markDurable(this.state, this.incarnation);
   }
 
   /** Loses all that was not flushed, and what is never flushed, and starts anew. */
   crash(): void {
     this.state = keyedLattice.clone(this.#durable.state);
+    if (this.options.bug !== 'early-acknowledgement') this.known = new Map(this.#durable.known);
     this.#clock = this.#durable.clock;
     this.#removed = new Set(this.#durable.removed);
     this.retired.push(this.incarnation);
     const id = this.#newId();
     if (this.options.bug !== 'dot-reuse') this.incarnation = id;
-    this.#buffer = this.#newBuffer();
-    this.#inbox = this.#newInbox();
+    this.#joins = [];
+    this.#comparison = undefined;
+    this.#replication = this.#begin();
   }
 
-  outgoing(to: number): Message | undefined {
-    const { bug, random } = this.options;
-    const isLoose = bug === 'before-cause' && this.#loose.length > 0;
-    const body = isLoose
-      ? this.#looseBody(random.pick(this.#loose))
-      : this.#bodyOf(this.#buffer.next(String(to)));
-    return body && { from: this.options.id, to, clock: this.#clock, body };
-  }
-
-  /** Turns to anti-entropy with all. */
-  forgetAll(): void {
-    for (const peer of this.options.peers) this.#buffer.forget(String(peer));
-  }
-
-  /** Takes a message, and gives the answer to it. */
-  receive({ from, clock, body }: Message): Message | undefined {
+  receive({ from, clock, body }: Message): void {
     if (clock > this.#clock) this.#clock = clock;
-    const peer = String(from);
-    if (body.kind === 'ack') {
-      this.#buffer.acknowledge(peer, body.ack);
-      return undefined;
+    if (body.kind === 'replication') {
+      const { bug } = this.options;
+      const bytes = bug ? plantInMessage(body.bytes, bug, this.#life, this.known) : body.bytes;
+      this.#replication.receive(String(from), bytes);
+    } else if (body.kind === 'ask') {
+      const state = keyedLattice.clone(this.state);
+      const known = new Map(this.known);
+      this.#send(from, { kind: 'state', asked: body.asked, known, state });
+    } else if (body.asked === this.#comparison?.asked) this.#takeState(body);
+  }
+
+  /** What a buggy `tidy` has come to know, told as a commit. */
+  spread(delta: KeyedState): void {
+    keyedLattice.joinInto(this.state, delta);
+    this.#commit(delta);
+  }
+
+  #takeState({ state, known }: Extract<Body, { kind: 'state' }>): void {
+    this.#take(state);
+    const ranges: CommitRange[] = [];
+    for (const [incarnation, upTo] of known) {
+      const after = this.known.get(incarnation) ?? 0;
+      if (upTo > after) ranges.push({ incarnation, after, upTo });
+      if (upTo > after) this.known.set(incarnation, upTo);
     }
-    let verdict: Verdict = 'join';
-    if (body.kind === 'state') this.#takeState(peer, body.position, body.state);
-    else verdict = this.#takeInterval(peer, body.interval);
-    const ack = this.#inbox.acknowledgement(peer, verdict);
-    return { from: this.options.id, to: from, clock: this.#clock, body: { kind: 'ack', ack } };
+    this.#replication.tookOver(ranges);
+    this.#endComparison();
   }
 
-  #takeState(peer: string, position: DeltaPosition, state: KeyedState): void {
-    // Another log: the peer has started anew, and may have lost what it had from here.
-    if (this.#inbox.isNewLog(peer, position.log)) this.#buffer.forget(peer);
-    this.#take(this.#lifeOf(peer, position.log), state);
-    this.#inbox.advance(peer, position);
+  #endComparison(): void {
+    const comparison = this.#comparison;
+    this.#comparison = undefined;
+    comparison?.done();
   }
 
-  #takeInterval(peer: string, interval: DeltaInterval<KeyedState>): Verdict {
-    const isCareless = this.options.bug === 'before-cause';
-    const verdict = isCareless ? 'join' : this.#inbox.judge(peer, interval);
-    if (verdict === 'join') {
-      this.#take(this.#lifeOf(peer, interval.log), interval.delta);
-      this.#inbox.advance(peer, interval);
-    }
-    return verdict;
+  #join(
+    delta: KeyedState,
+    ranges: readonly CommitRange[],
+    done: (isJoined: boolean) => void,
+  ): void {
+    const { random, isFaulty } = this.options;
+    const isFailing = isFaulty() && random.chance(0.05);
+    this.#joins.push(() => {
+      if (!isFailing) {
+        this.#take(delta);
+        for (const { incarnation, after, upTo } of ranges) {
+          const known = this.known.get(incarnation) ?? 0;
+          if (after <= known && upTo > known) this.known.set(incarnation, upTo);
+        }
+      }
+      done(!isFailing);
+    });
   }
 
-  /** What names a life of a replica; only its id where that is the planted bug. */
-  #lifeOf(id: string, log: Incarnation): Incarnation {
-    return this.options.bug === 'earlier-life' ? id.padStart(32, '0') : log;
-  }
-
-  #take(origin: Incarnation, received: KeyedState): void {
-    const { bug, oracle, isDirect } = this.options;
+  #take(received: KeyedState): void {
+    const { bug, oracle } = this.options;
     const before = vectorOf(this.state);
-    const news = keyedLattice.difference(received, this.state);
-    keyedLattice.joinInto(this.state, news);
+    keyedLattice.joinInto(this.state, received);
     if (bug === 'akka.net-8220-lookup') plantInReceived(this.state, received);
     this.#checkRemoved(received);
-    oracle.checkGrowth(before, this.state, !isDirect);
-    if (!isDirect) this.#append(news, origin);
+    oracle.checkGrowth(before, this.state);
   }
 
   #perform(delta: KeyedState, actor: Actor, isRewrite = false): void {
@@ -174,7 +229,16 @@ export class Replica {
       if (read?.value !== written.value) throw new Violation('reads its own write', 'r');
     }
     this.#checkRemoved(delta);
-    this.#append(sent, undefined);
+    this.#commit(sent);
+  }
+
+  #commit(delta: KeyedState): void {
+    const { incarnation } = this;
+    const number = (this.known.get(incarnation) ?? 0) + 1;
+    this.known.set(incarnation, number);
+    this.#replication.committed(incarnation, number, delta);
+    if (this.options.bug !== 'before-cause') return;
+    this.#loose = [...this.#loose, looseMessage(incarnation, number, delta)].slice(-LOOSE_MAX);
   }
 
   /** Nothing that was removed here stands again; remembered apart from the state. */
@@ -198,37 +262,13 @@ export class Replica {
     }
   }
 
-  /** Puts a delta into the buffer, and looks after its bounds. */
-  #append(delta: KeyedState, origin: Incarnation | undefined): void {
-    const { entries_max, bytes_max } = this.options;
-    this.#buffer.append(delta, origin);
-    if (this.options.bug === 'before-cause') this.#loose = [...this.#loose, delta].slice(-6);
-    if (this.#buffer.entries > entries_max || this.#buffer.bytes > bytes_max) {
-      throw new Violation('bounded buffers', `${this.#buffer.entries} entries`);
-    }
+  #send(to: number, body: Body): void {
+    this.options.send({ from: this.options.id, to, clock: this.#clock, body });
   }
 
-  /** What a buggy `tidy` has come to know, told as a delta. */
-  spread(delta: KeyedState): void {
-    keyedLattice.joinInto(this.state, delta);
-    this.#append(delta, undefined);
-  }
-
-  #looseBody(delta: KeyedState): Body {
-    const { log } = this.#buffer.position;
-    return { kind: 'interval', interval: { log, reader: log, after: 0, upTo: 1, delta } };
-  }
-
-  #bodyOf(outgoing: Outgoing<KeyedState>): Body | undefined {
-    if (outgoing.kind === 'nothing') return undefined;
-    if (outgoing.kind === 'interval') return outgoing;
-    const { position } = outgoing;
-    return { kind: 'state', position, state: keyedLattice.clone(this.state) };
-  }
-
-  #actor(now: number): Actor {
-    const { id, skew, bug } = this.options;
-    const wall = BigInt(now + skew);
+  #actor(): Actor {
+    const { id, skew, bug, now } = this.options;
+    const wall = BigInt(now() + skew);
     const ticked = this.#clock + 1n > wall ? this.#clock + 1n : wall;
     this.#clock = ticked;
     const hlc = bug === 'wall-clock' ? wall : ticked;
@@ -242,21 +282,29 @@ export class Replica {
     ).join('');
   }
 
-  #newInbox(): DeltaInbox {
-    return new DeltaInbox(this.#lifeOf(String(this.options.id), this.#buffer.position.log));
-  }
-
-  #newBuffer(): DeltaBuffer<KeyedState> {
-    const { entries_max, bytes_max, peers } = this.options;
-    const buffer = new DeltaBuffer<KeyedState>({
+  #begin(): Replication<KeyedState> {
+    const { peers, settings, now } = this.options;
+    const ids = peers.map(String);
+    const { known } = this;
+    return new Replication<KeyedState>({
       lattice: keyedLattice,
-      log: this.#newId(),
-      weigh: (delta) => encodeKeyed(delta).length,
-      entries_max,
-      bytes_max,
-      interval_bytes_max: INTERVAL_BYTES_MAX,
+      encode: encodeKeyed,
+      decode: decodeKeyed,
+      life: ++this.#life,
+      settings,
+      ports: {
+        now,
+        peers: () => ids,
+        live: () => ids,
+        send: (to, bytes) => this.#send(Number(to), { kind: 'replication', bytes }),
+        known,
+        join: (delta, ranges, done) => this.#join(delta, ranges, done),
+        compare: (peer, done) => {
+          const asked = ++this.#asked;
+          this.#comparison = { asked, peer, untilMs: now() + COMPARISON_TIMEOUT_MS, done };
+          this.#send(Number(peer), { kind: 'ask', asked });
+        },
+      },
     });
-    for (const peer of peers) buffer.addNeighbour(String(peer));
-    return buffer;
   }
 }

@@ -1,19 +1,24 @@
 import { type Seeded, seeded } from '@memplane/testkit';
-import { decodeInterval, encodeInterval } from '../delta-codec.ts';
-import { decodeKeyed, encodeKeyed, keyedDigest } from '../keyed.ts';
-import { type Message, Network } from './network.ts';
+import { keyedDigest } from '../keyed.ts';
+import type { ReplicationSettings } from '../replication/ports.ts';
+import { coversVector } from '../replication/vector.ts';
+import { Network } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { type PlantedBug, Violation } from './planted-bugs.ts';
 import { Replica } from './replica.ts';
 
 export interface Run {
   readonly seed: number;
+  readonly replicas: number;
   /** What happened, line by line: the same for the same seed. */
   readonly trace: readonly string[];
+  /** How many rounds each healing took until all vectors were equal. */
+  readonly healingRounds: readonly number[];
   readonly violation: Violation | undefined;
 }
 
 const DELIVERIES_MAX = 4;
+const ROUND_MS = 10;
 const HEALING_ROUNDS_MAX = 60;
 
 /** One run: replicas, operations, faults, healing, checks. Everything follows from the seed. */
@@ -26,29 +31,42 @@ export function simulate(seed: number, bug?: PlantedBug): Run {
     if (!(error instanceof Violation)) throw error;
     violation = error;
   }
-  return { seed, trace: simulation.trace, violation };
+  const { trace, healingRounds, replicas } = simulation;
+  return { seed, trace, healingRounds, replicas: replicas.length, violation };
+}
+
+function randomSettings(random: Seeded): ReplicationSettings {
+  return {
+    vectorIntervalMs: random.int(ROUND_MS, 5 * ROUND_MS),
+    passOnDelayMs: 1.5 * ROUND_MS,
+    resendMs: 2 * ROUND_MS,
+    compareDelayMs: 3 * ROUND_MS,
+    message_bytes_max: random.int(200, 1200),
+    delta_bytes_max: random.int(300, 2000),
+    log_entries_max: random.int(4, 24),
+    log_bytes_max: random.int(800, 8000),
+    joins_max: random.int(1, 8),
+    parkedMs: ROUND_MS,
+    parked_max: random.int(1, 8),
+  };
 }
 
 class Simulation {
   readonly trace: string[] = [];
+  readonly healingRounds: number[] = [];
+  readonly replicas: Replica[];
   readonly #random: Seeded;
   readonly #network: Network;
-  readonly #replicas: Replica[];
   readonly #oracle = new Oracle();
-  readonly #isDirect: boolean;
-  /** Whether messages go through their encoding. */
-  readonly #isEncoded: boolean;
   #now = 0;
 
   constructor(random: Seeded, bug: PlantedBug | undefined) {
     this.#random = random;
     const count = random.int(3, random.chance(0.2) ? 8 : 5);
     const faults = { loss: random.next() * 0.4, duplication: random.next() * 0.6 };
-    this.#isDirect = random.chance(0.25) || bug === 'akka-22890';
-    this.#isEncoded = random.chance(0.1);
     this.#network = new Network(count, faults, random);
     const ids = Array.from({ length: count }, (_, id) => id);
-    this.#replicas = ids.map(
+    this.replicas = ids.map(
       (id) =>
         new Replica({
           id,
@@ -56,9 +74,10 @@ class Simulation {
           random,
           oracle: this.#oracle,
           bug,
-          isDirect: this.#isDirect,
-          entries_max: random.int(4, 24),
-          bytes_max: random.int(800, 8000),
+          settings: randomSettings(random),
+          now: () => this.#now,
+          send: (message) => this.#network.send(message),
+          isFaulty: () => this.#network.faults.loss > 0,
           skew: random.int(-60, 60),
         }),
     );
@@ -74,7 +93,7 @@ class Simulation {
       this.#heal();
       this.#check();
       // All is quiet and acknowledged, so what is lost now nobody will send by itself.
-      for (const replica of this.#replicas) {
+      for (const replica of this.replicas) {
         if (this.#random.chance(0.3)) this.#tell('crashes', replica, () => replica.crash());
       }
       if (this.#random.chance(0.5)) this.#heal();
@@ -84,18 +103,19 @@ class Simulation {
   }
 
   #check(): void {
-    this.#oracle.checkEnd(this.#replicas.map(({ state }) => state));
-    for (const { state } of this.#replicas) this.trace.push(keyedDigest(state).toString(16));
+    this.#oracle.checkEnd(this.replicas.map(({ state }) => state));
+    for (const { state } of this.replicas) this.trace.push(keyedDigest(state).toString(16));
   }
 
   #step(): void {
     const random = this.#random;
     this.#now += random.int(0, 4);
-    const replica = random.pick(this.#replicas);
+    const replica = random.pick(this.replicas);
     const choice = random.next();
-    if (choice < 0.4) this.#tell('operates', replica, () => replica.operate(this.#now));
-    else if (choice < 0.43) this.#tell('rewrites', replica, () => replica.rewrite(this.#now));
-    else if (choice < 0.87) this.#send(replica, random.pick(replica.options.peers));
+    if (choice < 0.4) this.#tell('operates', replica, () => replica.operate());
+    else if (choice < 0.43) this.#tell('rewrites', replica, () => replica.rewrite());
+    else if (choice < 0.7) this.#tell('ticks', replica, () => replica.tick());
+    else if (choice < 0.87) replica.settle();
     else if (choice < 0.95) this.#tell('flushes', replica, () => replica.flush());
     else if (choice < 0.975) this.#tell('crashes', replica, () => replica.crash());
     else if (random.chance(0.5)) this.#tell('is cut', replica, () => this.#network.cut());
@@ -108,50 +128,48 @@ class Simulation {
     act();
   }
 
-  #send(replica: Replica, to: number): boolean {
-    const message = replica.outgoing(to);
-    if (message !== undefined) this.#network.send(message);
-    return message !== undefined;
-  }
-
   #deliver(): void {
     if (this.#network.waiting === 0) return;
     const message = this.#network.receive();
     if (message === undefined) return;
     const { from, to, body } = message;
     this.trace.push(`${this.#now} ${from} to ${to} ${body.kind}`);
-    const answer = this.#replicas[to]?.receive(this.#isEncoded ? overTheWire(message) : message);
-    if (answer !== undefined) this.#network.send(answer);
+    this.replicas[to]?.receive(message);
   }
 
-  /** No more faults, and messages in any order, until nobody has anything to send. */
+  /** No more faults, and messages in any order, until all have told each other all. */
   #heal(): void {
     this.#network.heal();
     this.#network.faults = { loss: 0, duplication: 0 };
     this.trace.push('heals');
-    while (this.#network.waiting > 0) this.#deliver();
-    // What one lost and another has is passed on by nobody in this mode, as by any gossip of deltas.
-    if (this.#isDirect) for (const replica of this.#replicas) replica.forgetAll();
+    this.#settle();
+    for (const replica of this.replicas) replica.reachesAll();
     for (let round = 0; round < HEALING_ROUNDS_MAX; round++) {
-      let isQuiet = true;
-      for (const replica of this.#replicas) {
-        for (const peer of replica.options.peers) {
-          if (this.#send(replica, peer)) isQuiet = false;
-          while (this.#network.waiting > 0) this.#deliver();
-        }
+      if (this.#isConverged()) {
+        this.healingRounds.push(round);
+        return;
       }
-      if (isQuiet) return;
+      for (const replica of this.replicas) replica.tick();
+      this.#settle();
+      this.#now += ROUND_MS;
     }
-    throw new Violation('quiet after healing', `not after ${HEALING_ROUNDS_MAX} rounds`);
+    throw new Violation('converges in time', `not after ${HEALING_ROUNDS_MAX} rounds`);
   }
-}
 
-function overTheWire(message: Message): Message {
-  const { body } = message;
-  if (body.kind === 'ack') return message;
-  if (body.kind === 'state') {
-    return { ...message, body: { ...body, state: decodeKeyed(encodeKeyed(body.state)) } };
+  #isConverged(): boolean {
+    const [first, ...others] = this.replicas;
+    if (first === undefined) return true;
+    return others.every(
+      ({ known }) => coversVector(known, first.known) && coversVector(first.known, known),
+    );
   }
-  const bytes = encodeInterval(body.interval, encodeKeyed);
-  return { ...message, body: { kind: 'interval', interval: decodeInterval(bytes, decodeKeyed) } };
+
+  /** Delivers what is on its way, and what comes of it. */
+  #settle(): void {
+    const waits = () => this.#network.waiting > 0 || this.replicas.some((it) => it.isJoining);
+    while (waits()) {
+      this.#deliver();
+      for (const replica of this.replicas) replica.settle();
+    }
+  }
 }

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { figure, seeded } from '@memplane/testkit';
+import { increment } from '../counter.ts';
+import { decodeKeyed, encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
+import { addElement } from '../or-set.ts';
+import { Replication } from './replication.ts';
+import { coversVector, type Vector } from './vector.ts';
+
+const ROUND_MS = 100;
+const SETTINGS = {
+  vectorIntervalMs: 1_000,
+  passOnDelayMs: 2 * ROUND_MS,
+  resendMs: 2 * ROUND_MS,
+  compareDelayMs: 10 * ROUND_MS,
+  message_bytes_max: 100_000,
+  delta_bytes_max: 100_000,
+  log_entries_max: 1_000,
+  log_bytes_max: 1_000_000,
+  joins_max: 16,
+  parkedMs: ROUND_MS,
+  parked_max: 16,
+};
+
+/** Replicas whose messages arrive in the round in which they are sent. */
+class World {
+  nowMs = 0;
+  readonly replicas: { state: KeyedState; known: Vector; replication: Replication<KeyedState> }[];
+  readonly #messages: (() => void)[] = [];
+
+  constructor(count: number) {
+    const ids = Array.from({ length: count }, (_, id) => String(id));
+    this.replicas = ids.map((self) => {
+      const state = keyedLattice.bottom();
+      const known: Vector = new Map();
+      const others = ids.filter((id) => id !== self);
+      const replication = new Replication<KeyedState>({
+        lattice: keyedLattice,
+        encode: encodeKeyed,
+        decode: decodeKeyed,
+        life: 1,
+        settings: SETTINGS,
+        ports: {
+          now: () => this.nowMs,
+          peers: () => others,
+          live: () => others,
+          send: (to, bytes) =>
+            this.#messages.push(() => this.replicas[Number(to)]?.replication.receive(self, bytes)),
+          known,
+          join: (delta, ranges, done) => {
+            keyedLattice.joinInto(state, delta);
+            for (const { incarnation, upTo } of ranges) known.set(incarnation, upTo);
+            done(true);
+          },
+          compare: (_, done) => done(),
+        },
+      });
+      return { state, known, replication };
+    });
+  }
+
+  round(): void {
+    for (const { replication } of this.replicas) replication.tick();
+    for (let next = this.#messages.shift(); next; next = this.#messages.shift()) next();
+    this.nowMs += ROUND_MS;
+  }
+
+  commit(index: number, delta: KeyedState): void {
+    const replica = this.replicas[index];
+    assert.ok(replica);
+    const incarnation = incarnationOf(index);
+    keyedLattice.joinInto(replica.state, delta);
+    const number = (replica.known.get(incarnation) ?? 0) + 1;
+    replica.known.set(incarnation, number);
+    replica.replication.committed(incarnation, number, delta);
+  }
+
+  get isConverged(): boolean {
+    const [first] = this.replicas;
+    return this.replicas.every(({ known }) => first && coversVector(known, first.known));
+  }
+}
+
+function incarnationOf(index: number): string {
+  return `${index}a`.repeat(16);
+}
+
+describe('the replication of five replicas', () => {
+  it('sends no more than 1.2 times what the others lack, under concurrent updates', () => {
+    const random = seeded(5);
+    const world = new World(5);
+    for (let round = 0; round < 3; round++) world.round();
+    let ideal = 0;
+    for (let round = 0; round < 200; round++) {
+      for (const [index, { state }] of world.replicas.entries()) {
+        const made = keyedLattice.bottom();
+        for (let n = random.int(0, 4); n > 0; n--) {
+          const delta = keyedLattice.bottom();
+          const name = `counter-${random.int(1, 20)}`;
+          const counter = state.counters.get(name) ?? {
+            kind: 'pn',
+            entries: new Map(),
+            parts: undefined,
+          };
+          delta.counters.set(name, increment({ ...counter }, incarnationOf(index), 1n));
+          const set = state.sets.get('set') ?? { elements: new Map(), context: new Map() };
+          delta.sets.set('set', addElement(set, incarnationOf(index), `e${random.int(1, 500)}`));
+          world.commit(index, delta);
+          keyedLattice.joinInto(made, delta);
+        }
+        if (!keyedLattice.isBottom(made)) ideal += 4 * encodeKeyed(made).length;
+      }
+      world.round();
+    }
+    for (let round = 0; round < 5; round++) world.round();
+    assert.ok(world.isConverged);
+    const [first] = world.replicas;
+    for (const { state } of world.replicas) {
+      assert.deepEqual(encodeKeyed(state), encodeKeyed(first?.state ?? keyedLattice.bottom()));
+    }
+    const sent = world.replicas.reduce((sum, it) => sum + it.replication.stats.deltaBytesSent, 0);
+    figure('deltas on the wire, to what the others lacked', sent / ideal, '×');
+    assert.ok(sent <= 1.2 * ideal, `${sent} of ${ideal} bytes`);
+  });
+
+  it('is quiet but for a vector now and then when there is nothing to tell', () => {
+    const world = new World(3);
+    for (let round = 0; round < 20; round++) world.round();
+    const before = world.replicas.map(({ replication }) => replication.stats.vectorsSent);
+    for (let round = 0; round < 10; round++) world.round();
+    world.replicas.forEach(({ replication }, index) => {
+      assert.equal(replication.stats.vectorsSent - (before[index] ?? 0), 2);
+      assert.equal(replication.stats.deltasSent, 0);
+    });
+  });
+
+  it('drops what it can not read, and what a stranger sends', () => {
+    const world = new World(3);
+    const replication = world.replicas[0]?.replication;
+    assert.ok(replication);
+    replication.receive('1', new Uint8Array(100));
+    replication.receive('1', new Uint8Array(0));
+    replication.receive('stranger', new Uint8Array(10));
+    assert.equal(replication.stats.malformed, 2);
+  });
+});

@@ -1,0 +1,300 @@
+import type { Incarnation } from '../dot.ts';
+import type { CommitRange } from '../replica-delta.ts';
+import { CommitLog } from './commit-log.ts';
+import { Comparisons } from './comparisons.ts';
+import {
+  type DeltasMessage,
+  decodeMessage,
+  encodeMessage,
+  type VectorMessage,
+} from './messages.ts';
+import { Peer } from './peer.ts';
+import { newStats, type ReplicationOptions, type ReplicationStats } from './ports.ts';
+import { coversVector, type Vector, vectorDigest } from './vector.ts';
+
+interface Parked {
+  readonly from: string;
+  readonly message: DeltasMessage;
+  readonly atMs: number;
+}
+
+/**
+ * Brings the commits of all replicas to each other, with nobody in charge, over a network that
+ * loses, repeats and reorders. A state machine: time, the network and the store are passed in.
+ *
+ * Each replica tells the others how far it has every incarnation's commits, in a vector, and sends
+ * each what its vector lacks. A vector is part of the durable state that it speaks of, so it says
+ * the truth after any crash, and it is told again and again, so no belief about a peer outlives
+ * what it was about. Within one life of a replica its vector only grows: a delta that builds on a
+ * vector is good for the life that told it, and is refused by any other.
+ */
+export class Replication<S> {
+  readonly stats: ReplicationStats = newStats();
+  readonly #options: ReplicationOptions<S>;
+  readonly #log: CommitLog<S>;
+  readonly #comparisons: Comparisons;
+  readonly #peers = new Map<string, Peer>();
+  /** Of each entry of the vector, the number of its last change. */
+  readonly #changes = new Map<Incarnation, number>();
+  #lastChange = 0;
+  #sequence = 0;
+  #joins = 0;
+  /** What came before its causes. */
+  #parked: Parked[] = [];
+  /** What was encoded in this round: most peers lack the same. */
+  readonly #encoded = new Map<string, Uint8Array>();
+  constructor(options: ReplicationOptions<S>) {
+    this.#options = options;
+    const { settings, lattice, encode } = options;
+    const { known } = options.ports;
+    const bounds = {
+      entries_max: settings.log_entries_max,
+      bytes_max: settings.log_bytes_max,
+      delta_bytes_max: settings.delta_bytes_max,
+    };
+    const weigh = (delta: S) => encode(delta).length;
+    this.#log = new CommitLog({ lattice, weigh, ...bounds }, known);
+    this.#comparisons = new Comparisons({
+      isNeeded: (id) => this.#lacksOf(id),
+      compare: (id, done) => {
+        this.stats.comparisons++;
+        options.ports.compare(id, () => {
+          this.#peer(id).goal = undefined;
+          done();
+        });
+      },
+    });
+    this.#raised(known.keys());
+  }
+
+  get log(): { readonly entries: number; readonly bytes: number } {
+    return this.#log;
+  }
+
+  /** A commit was made here; `known` has it. */
+  committed(incarnation: Incarnation, number: number, delta: S): void {
+    this.#log.appendOwn(incarnation, number, delta, this.#options.ports.now());
+    this.#raised([incarnation]);
+  }
+
+  /** A whole state was taken over, and so `known` has these. */
+  tookOver(ranges: readonly CommitRange[]): void {
+    if (ranges.length === 0) return;
+    this.#log.appendUnknown(ranges, this.#options.ports.now());
+    this.#raised(ranges.map(({ incarnation }) => incarnation));
+  }
+
+  #raised(incarnations: Iterable<Incarnation>): void {
+    for (const incarnation of incarnations) this.#changes.set(incarnation, ++this.#lastChange);
+  }
+
+  /** A peer is reached again: what was on its way to it, or asked of it, may be lost. */
+  reachable(id: string): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    peer.sent = undefined;
+    peer.goal = undefined;
+    this.#comparisons.abandon(id);
+  }
+
+  /** To be called in each round: tells and sends what there is. */
+  tick(): void {
+    const { ports } = this.#options;
+    const peers = ports.peers();
+    for (const id of this.#peers.keys()) if (!peers.includes(id)) this.#peers.delete(id);
+    this.#log.trim(peers.map((id) => this.#peer(id).vector));
+    for (const id of ports.live()) {
+      const peer = this.#peer(id);
+      this.#tellIfDue(id, peer);
+      this.#sendDeltas(id, peer);
+      this.#watch(id, peer);
+    }
+    this.#refuseParked();
+    this.#comparisons.run();
+    this.#encoded.clear();
+  }
+
+  receive(from: string, bytes: Uint8Array): void {
+    if (!this.#options.ports.peers().includes(from)) return;
+    let message: ReturnType<typeof decodeMessage>;
+    try {
+      message = decodeMessage(bytes);
+    } catch {
+      this.stats.malformed++;
+      return;
+    }
+    const peer = this.#peer(from);
+    if (message.kind === 'vector') this.#hear(from, peer, message);
+    else if (message.kind === 'deltas') this.#receiveDeltas(from, peer, message);
+    else if (message.reader === this.#options.life) {
+      this.#comparisons.add(from);
+      this.#comparisons.run();
+    }
+  }
+
+  /** How many of these replicas are known to have a commit durably; this one is not counted. */
+  countWith(replicas: readonly string[], incarnation: Incarnation, number: number): number {
+    return replicas.filter((id) => (this.#peers.get(id)?.vector.get(incarnation) ?? 0) >= number)
+      .length;
+  }
+
+  #hear(from: string, peer: Peer, message: VectorMessage): void {
+    if (!peer.hear(message)) return;
+    // Asked for once, and again with each vector that is told while it does not come.
+    const isAsking = !peer.isWhole && !peer.hasAsked;
+    peer.hasAsked = !peer.isWhole;
+    if (peer.wantsWhole || isAsking) this.#tell(from, peer);
+    const { ports, settings } = this.#options;
+    if (message.refuses && ports.now() - peer.resentAtMs >= settings.parkedMs) {
+      peer.resentAtMs = ports.now();
+      this.#sendDeltas(from, peer);
+    }
+    if (peer.sent === undefined || !coversVector(peer.vector, peer.sent)) return;
+    peer.sent = undefined;
+    this.#sendDeltas(from, peer, true);
+  }
+
+  #receiveDeltas(from: string, peer: Peer, message: DeltasMessage): void {
+    const { ports, life, settings } = this.#options;
+    const { reader, ranges, causes } = message;
+    const has = (incarnation: Incarnation) => ports.known.get(incarnation) ?? 0;
+    if (reader !== life || ranges.some(({ incarnation, after }) => has(incarnation) < after)) {
+      this.stats.deltasRefused++;
+      this.#tell(from, peer, true);
+    } else if (ranges.every(({ incarnation, upTo }) => has(incarnation) >= upTo)) {
+      this.stats.deltasKnown++;
+      this.#tell(from, peer);
+    } else if (!coversVector(ports.known, causes)) {
+      if (this.#parked.length >= settings.parked_max) this.#parked.shift();
+      this.#parked.push({ from, message, atMs: ports.now() });
+    } else this.#join(from, message);
+  }
+
+  #join(from: string, { ranges, delta }: DeltasMessage): void {
+    const { ports, decode, settings } = this.#options;
+    if (this.#joins >= settings.joins_max) return;
+    let decoded: S;
+    try {
+      decoded = decode(delta);
+    } catch {
+      this.stats.malformed++;
+      return;
+    }
+    this.#joins++;
+    ports.join(decoded, ranges, (isJoined) => {
+      this.#joins--;
+      if (!isJoined) return;
+      this.stats.deltasJoined++;
+      this.#log.appendReceived(ranges, decoded, delta.length, ports.now());
+      this.#raised(ranges.map(({ incarnation }) => incarnation));
+      this.#tell(from, this.#peer(from));
+      this.#unpark();
+    });
+  }
+
+  /** Takes those whose causes have come. The others come again, if need be. */
+  #unpark(): void {
+    const { known } = this.#options.ports;
+    const ready = this.#parked.filter(({ message }) => coversVector(known, message.causes));
+    if (ready.length === 0) return;
+    this.#parked = this.#parked.filter((parked) => !ready.includes(parked));
+    for (const { from, message } of ready) this.#receiveDeltas(from, this.#peer(from), message);
+  }
+
+  /** Who sent them is to send their causes too. */
+  #refuseParked(): void {
+    const { ports, settings } = this.#options;
+    const isLate = ({ atMs }: Parked) => ports.now() - atMs >= settings.parkedMs;
+    const late = this.#parked.filter(isLate);
+    if (late.length === 0) return;
+    this.#parked = this.#parked.filter((parked) => !isLate(parked));
+    for (const { from } of late) this.#tell(from, this.#peer(from), true);
+    this.stats.deltasRefused += late.length;
+  }
+
+  #sendDeltas(id: string, peer: Peer, isFollowing = false): void {
+    const { ports, settings, encode } = this.#options;
+    const nowMs = ports.now();
+    if (peer.life === 0 || (peer.sent !== undefined && nowMs < peer.sentUntilMs)) return;
+    const reading = this.#log.read(peer.vector, {
+      passOnBeforeMs: nowMs - settings.passOnDelayMs,
+      bytes_max: settings.message_bytes_max,
+    });
+    // What has just been acknowledged is followed at once by the rest of a long row, not by crumbs.
+    if (isFollowing && !reading.hasMore) return;
+    peer.sent = undefined;
+    if (reading.ranges.length === 0) {
+      if (reading.isBehind && peer.isWhole) {
+        ports.send(id, encodeMessage({ kind: 'behind', reader: peer.life }));
+      }
+      return;
+    }
+    const { ranges, causes, key } = reading;
+    const delta = this.#encoded.get(key) ?? encode(reading.delta);
+    this.#encoded.set(key, delta);
+    ports.send(id, encodeMessage({ kind: 'deltas', reader: peer.life, ranges, causes, delta }));
+    peer.sent = new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
+    peer.sentUntilMs = nowMs + settings.resendMs;
+    this.stats.deltasSent++;
+    this.stats.deltaBytesSent += delta.length;
+  }
+
+  #tellIfDue(id: string, peer: Peer): void {
+    const { ports, settings } = this.#options;
+    const isNews = peer.toldChange < this.#lastChange || peer.wantsWhole || !peer.isWhole;
+    const isDue = ports.now() - peer.toldAtMs >= settings.vectorIntervalMs;
+    if (isNews || isDue) this.#tell(id, peer);
+  }
+
+  #tell(id: string, peer: Peer, refuses = false): void {
+    const { ports, life } = this.#options;
+    const isWhole = refuses || peer.wantsWhole || peer.toldChange === 0;
+    const entries: Vector = new Map();
+    for (const [incarnation, commits] of ports.known) {
+      const isNews = (this.#changes.get(incarnation) ?? 0) > peer.toldChange;
+      if ((isWhole || isNews) && commits > 0) entries.set(incarnation, commits);
+    }
+    const message = encodeMessage({
+      kind: 'vector',
+      life,
+      sequence: ++this.#sequence,
+      digest: vectorDigest(ports.known),
+      isWhole,
+      wantsWhole: !peer.isWhole,
+      refuses,
+      entries,
+    });
+    ports.send(id, message);
+    peer.toldChange = this.#lastChange;
+    peer.toldAtMs = ports.now();
+    peer.wantsWhole = false;
+    this.stats.vectorsSent++;
+    this.stats.vectorBytesSent += message.length;
+  }
+
+  /** What a peer has and does not come has to be fetched. */
+  #watch(id: string, peer: Peer): void {
+    const { ports, settings } = this.#options;
+    const nowMs = ports.now();
+    if (peer.goal === undefined || coversVector(ports.known, peer.goal.vector)) {
+      const lacking = [...peer.vector].filter(
+        ([incarnation, commits]) => (ports.known.get(incarnation) ?? 0) < commits,
+      );
+      peer.goal = lacking.length === 0 ? undefined : { vector: new Map(lacking), sinceMs: nowMs };
+    } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs) this.#comparisons.add(id);
+  }
+
+  #lacksOf(id: string): boolean {
+    const { ports } = this.#options;
+    return ports.live().includes(id) && !coversVector(ports.known, this.#peer(id).vector);
+  }
+
+  #peer(id: string): Peer {
+    let peer = this.#peers.get(id);
+    if (peer === undefined) {
+      peer = new Peer();
+      this.#peers.set(id, peer);
+    }
+    return peer;
+  }
+}
