@@ -34,6 +34,13 @@ export interface PieceExchange {
   readonly context: CausalContext;
 }
 
+/** What the other replica says before the first comparison of an exchange. */
+export interface ExchangeBegin {
+  /** Which of its lives says so, by the name of its log. */
+  readonly life: Incarnation;
+  readonly context: ReadonlyContext;
+}
+
 export function emptyPiecedSet(piece_elements_max?: number): PiecedSet {
   return { tree: tree.emptyTree(piece_elements_max), context: new Map() };
 }
@@ -101,10 +108,20 @@ export function joinExchangeInto(set: PiecedSet, exchange: PieceExchange): tree.
 /**
  * Ends an exchange: takes over the context that the other replica had when the comparison began.
  * Only then are removals known whose adds this replica has never seen. Sound once each prefix was
- * found equal or joined in since: whatever of that context stands at the other replica stands here.
+ * found equal or joined in since, by answers of the life that the context is of: whatever of it
+ * stands at the other replica stands here. A later life may have lost what this context knows, and
+ * lost elements would count as removed, here and then everywhere.
+ * @param lives one for each answer
+ * @returns false if it has to begin anew, since the other replica started anew meanwhile
  */
-export function finishExchange(set: PiecedSet, contextAtBegin: ReadonlyContext): void {
-  joinContextInto(set.context, contextAtBegin);
+export function finishExchange(
+  set: PiecedSet,
+  begin: ExchangeBegin,
+  lives: Iterable<Incarnation>,
+): boolean {
+  for (const life of lives) if (life !== begin.life) return false;
+  joinContextInto(set.context, begin.context);
+  return true;
 }
 
 /** The same digest as the set's in one piece has. */

@@ -44,19 +44,28 @@ function diverged(random: Seeded, steps: number, bound: number) {
   return sets;
 }
 
+/** Of the replica that is asked. */
+const LIFE = '1'.repeat(32);
+
+function beginOf(set: pieced.PiecedSet): pieced.ExchangeBegin {
+  return { life: LIFE, context: pieced.exchangeOf(set, []).context };
+}
+
 /** One direction of anti-entropy as services do it: `to` learns what `from` knows. */
 function pull(to: pieced.PiecedSet, from: pieced.PiecedSet): void {
-  const contextAtBegin = pieced.exchangeOf(from, []).context;
+  const begin = beginOf(from);
+  const lives = [LIFE];
   let { ask, differing } = beginComparison(to.tree, from.tree.root);
   while (ask.length > 0) {
     const answer = codec.decodeSummaries(codec.encodeSummaries(summarize(from.tree, ask)));
     const level = compareLevel(to.tree, answer);
     ask = level.ask;
     differing = [...differing, ...level.differing];
+    lives.push(LIFE);
   }
   const bytes = codec.encodeExchange(pieced.exchangeOf(from, differing));
   pieced.joinExchangeInto(to, codec.decodeExchange(bytes));
-  pieced.finishExchange(to, contextAtBegin);
+  assert.ok(pieced.finishExchange(to, begin, lives));
 }
 
 describe('pieces of a set', () => {
@@ -165,7 +174,7 @@ describe('an exchange of pieces', () => {
         pieced.joinPatchInto(set, patch);
         late.push(patch);
       };
-      const contextAtBegin = pieced.exchangeOf(b, []).context;
+      const begin = beginOf(b);
       let { ask, differing } = beginComparison(a.tree, b.tree.root);
       while (ask.length > 0 || differing.length > 0) {
         pieced.joinExchangeInto(a, pieced.exchangeOf(b, differing));
@@ -175,7 +184,7 @@ describe('an exchange of pieces', () => {
         ({ ask, differing } = compareLevel(a.tree, answer));
       }
       const expected = joinSets(pieced.wholeSet(a), pieced.wholeSet(b));
-      pieced.finishExchange(a, contextAtBegin);
+      assert.ok(pieced.finishExchange(a, begin, [LIFE]));
       for (const patch of random.shuffle(late)) {
         pieced.joinPatchInto(a, patch);
         pieced.joinPatchInto(b, patch);
@@ -186,6 +195,19 @@ describe('an exchange of pieces', () => {
       assert.equal(pieced.piecedSetDigest(a), setDigest(expected), `seed ${seed}`);
       assert.equal(pieced.piecedSetDigest(b), setDigest(expected), `seed ${seed}`);
     }
+  });
+
+  it('begins anew when the other has lost something meanwhile, which was not removed', () => {
+    const [a, b, c] = [pieced.emptyPiecedSet(), pieced.emptyPiecedSet(), pieced.emptyPiecedSet()];
+    const add = pieced.addToPieces(b, B, 'x');
+    for (const set of [b, c]) pieced.joinPatchInto(set, add);
+    const begin = beginOf(b);
+    const later = pieced.emptyPiecedSet();
+    assert.deepEqual(comparePieces(a.tree, later.tree).differing, []);
+    assert.equal(pieced.finishExchange(a, begin, ['2'.repeat(32)]), false);
+    pull(a, later);
+    pull(a, c);
+    assert.deepEqual(pieced.wholeSet(a), pieced.wholeSet(c));
   });
 
   it('lets a removal win over an old add without a trace in the piece', () => {
