@@ -23,6 +23,7 @@ export * from './quorum-flag.ts';
 export * from './quorum-flag-codec.ts';
 export * from './replica-delta.ts';
 export * from './replica-delta-codec.ts';
+export * from './replication/compare-messages.ts';
 export * from './replication/ports.ts';
 export * from './replication/replication.ts';
 export * from './replication/vector.ts';

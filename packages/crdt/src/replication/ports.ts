@@ -20,7 +20,14 @@ export interface ReplicationPorts<S> {
    * `known` has the ranges; `done(false)` when it failed. Called exactly once.
    */
   join(delta: S, ranges: readonly CommitRange[], done: (isJoined: boolean) => void): void;
-  /** Compares the whole state with a peer's and takes over what is missing; then calls `done`. */
+  /** A peer has told what it has. */
+  heard?(from: string): void;
+  /**
+   * Compares the whole state with a peer's, takes over what is missing, and tells of it with
+   * `tookOver`; then calls `done`. The vector that is taken over is the peer's from before; all that
+   * it gave must be of one life of it, since a later one may have lost what the vector speaks of,
+   * and durable there, since it may be ahead of that vector and no other has it.
+   */
   compare(peer: string, done: () => void): void;
 }
 

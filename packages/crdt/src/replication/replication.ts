@@ -82,6 +82,7 @@ export class Replication<S> {
     if (ranges.length === 0) return;
     this.#log.appendUnknown(ranges, this.#options.ports.now());
     this.#raised(ranges.map(({ incarnation }) => incarnation));
+    this.#unpark();
   }
 
   #raised(incarnations: Iterable<Incarnation>): void {
@@ -132,6 +133,11 @@ export class Replication<S> {
     }
   }
 
+  /** Sends what was committed now, without waiting for the next round. */
+  sendNow(): void {
+    for (const id of this.#options.ports.live()) this.#sendDeltas(id, this.#peer(id));
+  }
+
   /** How many of these replicas are known to have a commit durably; this one is not counted. */
   countWith(replicas: readonly string[], incarnation: Incarnation, number: number): number {
     return replicas.filter((id) => (this.#peers.get(id)?.vector.get(incarnation) ?? 0) >= number)
@@ -140,6 +146,7 @@ export class Replication<S> {
 
   #hear(from: string, peer: Peer, message: VectorMessage): void {
     if (!peer.hear(message)) return;
+    this.#options.ports.heard?.(from);
     // Asked for once, and again with each vector that is told while it does not come.
     const isAsking = !peer.isWhole && !peer.hasAsked;
     peer.hasAsked = !peer.isWhole;

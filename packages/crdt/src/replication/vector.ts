@@ -1,4 +1,5 @@
 import type { Incarnation } from '../dot.ts';
+import type { CommitRange } from '../replica-delta.ts';
 
 /**
  * How many commits of each incarnation a replica has joined in, without gaps: a version vector
@@ -28,6 +29,16 @@ export function coversVector(vector: ReadonlyVector, other: ReadonlyVector): boo
     if ((vector.get(incarnation) ?? 0) < commits) return false;
   }
   return true;
+}
+
+/** What `vector` has and `known` lacks. */
+export function rangesTo(vector: ReadonlyVector, known: ReadonlyVector): CommitRange[] {
+  const ranges: CommitRange[] = [];
+  for (const [incarnation, upTo] of vector) {
+    const after = known.get(incarnation) ?? 0;
+    if (upTo > after) ranges.push({ incarnation, after, upTo });
+  }
+  return ranges;
 }
 
 /** Incarnations are random, so some of their digits mixed with the number spread well enough. */

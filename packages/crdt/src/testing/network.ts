@@ -1,16 +1,22 @@
 import type { Seeded } from '@memplane/testkit';
 import type { KeyedState } from '../keyed.ts';
-import type { ReadonlyVector } from '../replication/vector.ts';
+import type { Vector } from '../replication/vector.ts';
 
 export type Body =
   /** As the replication made it. */
   | { readonly kind: 'replication'; readonly bytes: Uint8Array }
-  /** For a whole state, which stands for a comparison by digests. */
-  | { readonly kind: 'ask'; readonly asked: number }
+  /** A comparison, as in two calls: first for the vector, then for what differs. */
+  | { readonly kind: 'ask'; readonly asked: number; readonly forState: boolean }
+  | {
+      readonly kind: 'vector';
+      readonly asked: number;
+      readonly life: number;
+      readonly known: Vector;
+    }
   | {
       readonly kind: 'state';
       readonly asked: number;
-      readonly known: ReadonlyVector;
+      readonly life: number;
       readonly state: KeyedState;
     };
 

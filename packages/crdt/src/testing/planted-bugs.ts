@@ -38,6 +38,10 @@ export const PLANTED_BUGS = {
     what: 'a vector is written before the deltas that it speaks of',
     harm: 'equal digests',
   },
+  'comparison-of-two-lives': {
+    what: 'what a comparison gives from a later life is taken for what the vector of before speaks of',
+    harm: 'equal digests',
+  },
   'wall-clock': {
     what: 'a register is stamped by the wall clock alone',
     harm: 'reads its own write',

@@ -7,7 +7,7 @@ import { readRegister } from '../lww-register.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import type { ReplicationSettings } from '../replication/ports.ts';
 import { Replication } from '../replication/replication.ts';
-import type { Vector } from '../replication/vector.ts';
+import { rangesTo, type Vector } from '../replication/vector.ts';
 import type { Body, Message } from './network.ts';
 import { type Actor, ELEMENTS, randomOperation, rewriteElement } from './operations.ts';
 import { type Oracle, vectorOf } from './oracle.ts';
@@ -42,6 +42,8 @@ interface Comparison {
   readonly peer: string;
   readonly untilMs: number;
   readonly done: () => void;
+  /** What the peer had when it began, and in which of its lives. */
+  begun: { readonly life: number; readonly known: Vector } | undefined;
 }
 
 const COMPARISON_TIMEOUT_MS = 40;
@@ -154,11 +156,8 @@ export class Replica {
       const { bug } = this.options;
       const bytes = bug ? plantInMessage(body.bytes, bug, this.#life, this.known) : body.bytes;
       this.#replication.receive(String(from), bytes);
-    } else if (body.kind === 'ask') {
-      const state = keyedLattice.clone(this.state);
-      const known = new Map(this.known);
-      this.#send(from, { kind: 'state', asked: body.asked, known, state });
-    } else if (body.asked === this.#comparison?.asked) this.#takeState(body);
+    } else if (body.kind === 'ask') this.#answer(from, body.asked, body.forState);
+    else if (body.asked === this.#comparison?.asked) this.#compare(from, this.#comparison, body);
   }
 
   /** What a buggy `tidy` has come to know, told as a commit. */
@@ -167,16 +166,40 @@ export class Replica {
     this.#commit(delta);
   }
 
-  #takeState({ state, known }: Extract<Body, { kind: 'state' }>): void {
-    this.#take(state);
-    const ranges: CommitRange[] = [];
-    for (const [incarnation, upTo] of known) {
-      const after = this.known.get(incarnation) ?? 0;
-      if (upTo > after) ranges.push({ incarnation, after, upTo });
-      if (upTo > after) this.known.set(incarnation, upTo);
+  #answer(from: number, asked: number, forState: boolean): void {
+    // What is given may be ahead of the vector of before, so it must not be lost here.
+    if (forState) this.flush();
+    const answer = { asked, life: this.#life };
+    if (forState) {
+      this.#send(from, { kind: 'state', ...answer, state: keyedLattice.clone(this.state) });
+    } else this.#send(from, { kind: 'vector', ...answer, known: new Map(this.known) });
+  }
+
+  #compare(
+    from: number,
+    comparison: Comparison,
+    body: Extract<Body, { kind: 'vector' | 'state' }>,
+  ): void {
+    if (body.kind === 'vector') {
+      if (comparison.begun !== undefined) return;
+      comparison.begun = body;
+      this.#send(from, { kind: 'ask', asked: comparison.asked, forState: true });
+      return;
     }
-    this.#replication.tookOver(ranges);
+    const { begun } = comparison;
+    if (begun === undefined) return;
+    const isOneLife = begun.life === body.life || this.options.bug === 'comparison-of-two-lives';
+    if (isOneLife) this.#takeState(body.state, begun.known);
     this.#endComparison();
+  }
+
+  #takeState(state: KeyedState, begun: Vector): void {
+    // It is newer than the vector of before, and what is committed on it does not say so.
+    this.options.oracle.isCausal = false;
+    this.#take(state);
+    const ranges = rangesTo(begun, this.known);
+    for (const { incarnation, upTo } of ranges) this.known.set(incarnation, upTo);
+    this.#replication.tookOver(ranges);
   }
 
   #endComparison(): void {
@@ -301,8 +324,9 @@ export class Replica {
         join: (delta, ranges, done) => this.#join(delta, ranges, done),
         compare: (peer, done) => {
           const asked = ++this.#asked;
-          this.#comparison = { asked, peer, untilMs: now() + COMPARISON_TIMEOUT_MS, done };
-          this.#send(Number(peer), { kind: 'ask', asked });
+          const untilMs = now() + COMPARISON_TIMEOUT_MS;
+          this.#comparison = { asked, peer, untilMs, done, begun: undefined };
+          this.#send(Number(peer), { kind: 'ask', asked, forState: false });
         },
       },
     });

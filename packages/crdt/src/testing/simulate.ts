@@ -147,6 +147,7 @@ class Simulation {
     for (let round = 0; round < HEALING_ROUNDS_MAX; round++) {
       if (this.#isConverged()) {
         this.healingRounds.push(round);
+        this.#oracle.isCausal = true;
         return;
       }
       for (const replica of this.replicas) replica.tick();
