@@ -78,6 +78,16 @@ test('a stamp too far ahead is refused and changes nothing', () => {
   assert.equal(clock.receive(firstHlcOf(T0 + 500)), firstHlcOf(T0 + 500) + 1n);
 });
 
+test('a stamp that is observed is passed, one too far ahead left out', () => {
+  const clock = new HybridClock({ now: () => T0, driftMaxMs: 500 });
+  assert.equal(clock.observe(firstHlcOf(T0 + 500)), true);
+  assert.equal(clock.tick(), firstHlcOf(T0 + 500) + 1n);
+  const { last } = clock;
+  assert.equal(clock.observe(firstHlcOf(T0 + 501)), false);
+  assert.equal(clock.observe(1n), true);
+  assert.equal(clock.last, last);
+});
+
 test('a restart never goes back, even when the time was set back', () => {
   fc.assert(
     fc.property(fc.integer({ min: -1_000_000, max: 1_000_000 }), (setBackMs) => {

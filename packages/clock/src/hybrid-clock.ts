@@ -85,4 +85,15 @@ export class HybridClock {
     if (stamp > this.#last) this.#last = stamp;
     return this.tick();
   }
+
+  /**
+   * Takes in a stamp from elsewhere that is not the stamp of an event here. One that is more than
+   * `driftMaxMs` ahead of the physical clock leaves the clock as it is; then this returns false.
+   */
+  observe(stamp: Hlc): boolean {
+    if (stamp <= this.#last) return true;
+    if (hlcToMs(stamp) - Math.trunc(this.#now()) > this.#driftMaxMs) return false;
+    this.#last = stamp;
+    return true;
+  }
 }
