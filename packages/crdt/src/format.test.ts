@@ -11,6 +11,7 @@ import { decodeKeyed, encodeKeyed } from './keyed.ts';
 import { decodeMap, encodeMap } from './or-map-codec.ts';
 import * as piece from './piece-codec.ts';
 import { decodeFlag, encodeFlag } from './quorum-flag-codec.ts';
+import { decodeReplicaDelta, encodeReplicaDelta } from './replica-delta-codec.ts';
 import { decodeMessage, encodeMessage } from './replication/messages.ts';
 import * as strict from './strict-codec.ts';
 import { makeVectors } from './test-vectors.ts';
@@ -43,6 +44,7 @@ const ROUND_TRIPS: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   vector: (bytes) => encodeMessage(decodeMessage(bytes)),
   deltas: (bytes) => encodeMessage(decodeMessage(bytes)),
   behind: (bytes) => encodeMessage(decodeMessage(bytes)),
+  replicaDelta: (bytes) => encodeReplicaDelta(decodeReplicaDelta(bytes)),
 };
 
 /** Records of a store, which are decoded as they are trusted: by their owner. */
@@ -179,6 +181,45 @@ describe('hostile bytes', () => {
     for (const form of maps) {
       const decode = ROUND_TRIPS['map'] as (bytes: Uint8Array) => Uint8Array;
       assert.equal(attempt(decode, encode([1, 6, ...form])), 'storage_damaged');
+    }
+    const patchOf = (...elements: unknown[]) => encode([1, 15, elements]);
+    const x = ['x', [dot], [[a, [1, 1]]]];
+    const op = ['one', 3, 1n];
+    const replicaDeltas = {
+      'names out of order': [
+        [],
+        [],
+        [],
+        [],
+        [
+          ['t/b', [op]],
+          ['t/a', [op]],
+        ],
+      ],
+      'a name twice': [
+        [],
+        [],
+        [],
+        [],
+        [
+          ['t/a', [op]],
+          ['t/a', [op]],
+        ],
+      ],
+      'a name that is too long': [[], [], [], [], [['t'.repeat(513), [op]]]],
+      'a name without anything': [[], [], [], [], [['t/a', []]]],
+      'an operation id of nothing': [[], [], [], [], [['t/a', [['', 3, 1n]]]]],
+      'an operation id that is too long': [[], [], [], [], [['t/a', [['o'.repeat(129), 3, 1n]]]]],
+      'a stamp below zero': [[], [], [], [], [['t/a', [['one', 3, -1n]]]]],
+      'an amount that is none': [[], [], [], [], [['t/a', [['one', 1.5, 1n]]]]],
+      'a counter in place of its record': [[['t/a', [1, 1, 0, [], null]]], [], [], [], []],
+      'intervals that touch': [[], [['t/a', [patchOf(x), [[a, [1, 2, 3, 4]]]]]], [], [], []],
+      'a dot of two elements': [[], [['t/a', [patchOf(x, ['y', ...x.slice(1)]), []]]], [], [], []],
+      'too few members': [[], [], [], []],
+    };
+    for (const [what, form] of Object.entries(replicaDeltas)) {
+      const decode = ROUND_TRIPS['replicaDelta'] as (bytes: Uint8Array) => Uint8Array;
+      assert.equal(attempt(decode, encode([1, 16, ...form])), 'storage_damaged', what);
     }
     assert.throws(() => piece.decodePiece(encode([1, 10, 'f', [['x', [dot]]]]), context), {
       code: 'storage_damaged',

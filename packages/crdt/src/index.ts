@@ -27,5 +27,6 @@ export * from './replication/compare-messages.ts';
 export * from './replication/ports.ts';
 export * from './replication/replication.ts';
 export * from './replication/vector.ts';
+export * from './set-delta.ts';
 export * from './set-patch.ts';
 export * from './strict-codec.ts';

@@ -18,6 +18,8 @@ import {
 } from './pieced-set.ts';
 import { castVote, retireVotes } from './quorum-flag.ts';
 import { encodeFlag, flagDigest } from './quorum-flag-codec.ts';
+import { DELTA_OPS_MAX, type ReplicaDelta } from './replica-delta.ts';
+import { encodeReplicaDelta } from './replica-delta-codec.ts';
 import { encodeMessage } from './replication/messages.ts';
 
 const A = '0a'.repeat(16);
@@ -89,6 +91,14 @@ export function makeVectors(): Record<string, string> {
     [A, 70_000],
   ]);
   const ranges = [{ incarnation: A, after: 23, upTo: 70_000 }];
+  const used = { by: -7, hlc: 2n ** 60n };
+  const replicaDelta: ReplicaDelta = {
+    counters: new Map([['default/c', counter]]),
+    sets: new Map([['default/s', { patch, cleared: set.context }]]),
+    registers: new Map([['default/r', register]]),
+    flags: new Map([['default/f', flag]]),
+    ops: new Map([['default/c', { capacity: DELTA_OPS_MAX, records: new Map([['ü', used]]) }]]),
+  };
   const bytes = {
     counter: codec.encodeCounter(counter),
     set: codec.encodeSet(set),
@@ -112,6 +122,7 @@ export function makeVectors(): Record<string, string> {
       delta: encodeKeyed(keyed),
     }),
     behind: encodeMessage({ kind: 'behind', reader: 70_000 }),
+    replicaDelta: encodeReplicaDelta(replicaDelta),
   };
   const digests = {
     counterDigest: codec.counterDigest(counter),

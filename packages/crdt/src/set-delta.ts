@@ -1,0 +1,34 @@
+import {
+  type CausalContext,
+  containsDot,
+  contextOf,
+  subtractContext,
+  uniteContexts,
+} from './context.ts';
+import type { Dot } from './dot.ts';
+import type { OrSetState } from './or-set.ts';
+import type { SetDelta } from './replica-delta.ts';
+import type { SetPatch } from './set-patch.ts';
+
+/** All dots that a delta has seen. */
+export function contextOfDelta({ patch, cleared }: SetDelta): CausalContext {
+  return uniteContexts([...[...patch.values()].map(({ context }) => context), cleared]);
+}
+
+/** The same delta as a state: of a whole set it is as much, but it does not say what was removed where. */
+export function setOfDelta(delta: SetDelta): OrSetState {
+  const elements = new Map<string, readonly Dot[]>();
+  for (const [element, { dots }] of delta.patch) {
+    const standing = dots.filter((dot) => !containsDot(delta.cleared, dot));
+    if (standing.length > 0) elements.set(element, standing);
+  }
+  return { elements, context: contextOfDelta(delta) };
+}
+
+/** A whole state as a delta: what it has seen and not kept is cleared. O(elements). */
+export function deltaOfSet({ elements, context }: OrSetState): SetDelta {
+  const patch: SetPatch = new Map();
+  for (const [element, dots] of elements) patch.set(element, { dots, context: contextOf(dots) });
+  const standing = uniteContexts([...patch.values()].map((part) => part.context));
+  return { patch, cleared: subtractContext(context, standing) };
+}
