@@ -1,34 +1,31 @@
 import type { HybridClock } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
 import {
-  addDigests,
   addElement,
   type CounterState,
   checkKind,
-  counterExists,
   counterSum,
-  type Dot,
   emptyCounter,
-  emptyRegister,
-  encodeElement,
   type Incarnation,
   increment,
   joinContextInto,
-  joinCounterInto,
-  joinRegisterInto,
-  type RegisterState,
   readRegister,
-  recordDigest,
   removeElement,
   resetCounter,
   resetRegister,
-  subtractDigests,
   writeRegister,
 } from '@memplane/crdt';
 import type { Command, PartUpdate } from './command.ts';
 import type { CrdtType } from './port.ts';
 import * as refusals from './refusals.ts';
 import type { Slot } from './slot.ts';
+import {
+  flushIncrements,
+  joinCounterDelta,
+  joinRegisterDelta,
+  recount,
+  setDots,
+} from './slot-changes.ts';
 
 /** What mutations take from the replica. */
 export interface Replica {
@@ -103,15 +100,6 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
   }
 }
 
-/** Turns the increments that a slot has gathered into one delta, and joins it in. */
-export function flushIncrements(slot: Slot, replica: Replica): void {
-  if (slot.pending === 0) return;
-  const by = BigInt(slot.value) - BigInt(slot.valueBefore);
-  joinCounterDelta(slot, increment(slot.counter, replica.incarnation, by));
-  slot.pending = 0;
-  slot.valueBefore = slot.value;
-}
-
 function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
   const { outcome, opId, by } = command;
   if (!slot.exists) expectType(slot, 'counter');
@@ -156,11 +144,8 @@ function applyPart(command: Command, slot: Slot, replica: Replica): void {
   if (!slot.exists) expectType(slot, 'counter');
   const delta = partDelta(slot.counter, part);
   flushIncrements(slot, replica);
-  const grew = joinCounterDelta(slot, delta);
-  outcome.flag = grew;
-  slot.value = Number(counterSum(slot.counter));
-  slot.valueBefore = slot.value;
-  slot.exists = true;
+  outcome.flag = joinCounterDelta(slot, delta);
+  recount(slot);
   outcome.number = safe(slot.value);
 }
 
@@ -193,11 +178,12 @@ function applyAdds(command: Command, slot: Slot, replica: Replica, limits: Apply
     throw refusals.setTooLarge(limits);
   }
   for (const element of command.elements) {
-    const delta = addElement(slot.setOf(element), replica.incarnation, element);
-    slot.joinSetDelta(delta);
+    const { elements, context } = addElement(slot.setOf(element), replica.incarnation, element);
+    const dots = elements.get(element) ?? [];
     // The context only grows, and nobody else holds it until the batch ends.
-    joinContextInto(slot.set.context, delta.context);
-    setDots(slot, element, delta.elements.get(element) ?? []);
+    joinContextInto(slot.set.context, context);
+    slot.patchSet(element, { dots, context });
+    setDots(slot, element, dots);
   }
   slot.dirty = true;
   command.outcome.number = fresh.size;
@@ -208,34 +194,13 @@ function applyRemoves(command: Command, slot: Slot): void {
   let removed = 0;
   for (const element of command.elements) {
     if (!slot.elements.has(element)) continue;
-    slot.joinSetDelta(removeElement(slot.setOf(element), element));
+    const { context } = removeElement(slot.setOf(element), element);
+    slot.patchSet(element, { dots: [], context });
     setDots(slot, element, []);
     removed++;
   }
   if (removed > 0) slot.dirty = true;
   command.outcome.number = removed;
-}
-
-/** Replaces an element's dots, and keeps the header's counts and digest in step. */
-function setDots(slot: Slot, element: string, dots: readonly Dot[]): void {
-  const before = slot.elements.get(element) ?? [];
-  const header = slot.set;
-  let digest = header.elementsDigest;
-  if (before.length > 0) {
-    digest = subtractDigests(digest, recordDigest(encodeElement(element, before)));
-  }
-  if (dots.length > 0) digest = addDigests(digest, recordDigest(encodeElement(element, dots)));
-  const stood = before.length > 0 ? 1 : 0;
-  const stands = dots.length > 0 ? 1 : 0;
-  slot.set = {
-    context: header.context,
-    elements: header.elements + stands - stood,
-    elementBytes: header.elementBytes + (stands - stood) * Buffer.byteLength(element),
-    elementsDigest: digest,
-  };
-  slot.touched.add(element);
-  if (dots.length > 0) slot.elements.set(element, dots);
-  else slot.elements.delete(element);
 }
 
 function applyWrite(command: Command, slot: Slot, replica: Replica): void {
@@ -256,9 +221,7 @@ function resetCounterOf(slot: Slot, replica: Replica): boolean {
   const delta = resetCounter(slot.counter);
   if (delta.entries.size === 0) return false;
   joinCounterDelta(slot, delta);
-  slot.value = Number(counterSum(slot.counter));
-  slot.valueBefore = slot.value;
-  slot.exists = counterExists(slot.counter);
+  recount(slot);
   return true;
 }
 
@@ -267,7 +230,7 @@ function resetSetOf(slot: Slot): boolean {
   if (slot.set.elements === 0) return false;
   slot.set = { context: slot.set.context, elements: 0, elementBytes: 0, elementsDigest: 0n };
   slot.setCleared = true;
-  slot.joinSetDelta({ elements: new Map(), context: slot.set.context });
+  slot.clearSet();
   slot.elements.clear();
   slot.touched.clear();
   slot.dirty = true;
@@ -278,23 +241,6 @@ function resetRegisterOf(slot: Slot): boolean {
   if (slot.register.versions.length === 0) return false;
   joinRegisterDelta(slot, resetRegister(slot.register));
   return true;
-}
-
-function joinCounterDelta(slot: Slot, delta: CounterState): boolean {
-  const grew = joinCounterInto(slot.counter, delta);
-  if (grew) {
-    slot.counterDelta ??= emptyCounter();
-    joinCounterInto(slot.counterDelta, delta);
-    slot.dirty = true;
-  }
-  return grew;
-}
-
-function joinRegisterDelta(slot: Slot, delta: RegisterState): void {
-  joinRegisterInto(slot.register, delta);
-  slot.registerDelta ??= emptyRegister();
-  joinRegisterInto(slot.registerDelta, delta);
-  slot.dirty = true;
 }
 
 function expectType(slot: Slot, type: CrdtType): void {

@@ -2,53 +2,33 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HybridClock } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
-import { counterSum, counterValue, emptyCounter, joinCounters } from '@memplane/crdt';
+import { counterValue, emptyCounter } from '@memplane/crdt';
 import fc from 'fast-check';
+import { CheckedStore } from '../drivers/test-checked-store.ts';
 import { Command, type CommandType } from './command.ts';
 import { Engine } from './engine.ts';
 import { LocalExecutor } from './local-executor.ts';
-import type { Commit, CrdtStore, LoadedName, Ref } from './port.ts';
+import type { Commit, CrdtStore } from './port.ts';
 
-/** Holds what was committed in memory, joins deltas only, and fails or waits when told to. */
-class JoiningStore implements CrdtStore {
-  readonly opIdsMax = 100;
+const ALL = { after: undefined, limit: 100 };
+
+/** Keeps the commits too, and fails or waits when told to. */
+class FailingStore extends CheckedStore {
   readonly commits: Commit[] = [];
-  readonly counters = new Map<string, ReturnType<typeof emptyCounter>>();
   failing: 'before' | 'after' | undefined = undefined;
   gate: Promise<void> = Promise.resolve();
 
-  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
-    return refs.map(({ name }) => {
-      const counter = this.counters.get(name);
-      return {
-        counter: counter && joinCounters(counter, emptyCounter()),
-        set: undefined,
-        register: undefined,
-      };
-    });
+  constructor() {
+    super(100);
   }
 
-  async commit(commit: Commit): Promise<void> {
+  override async commit(commit: Commit): Promise<void> {
     await this.gate;
     if (this.failing === 'before') throw new MemplaneError('storage_full', 'full');
-    for (const change of commit.changes) {
-      if (change.type !== 'counter') continue;
-      const { name } = change.ref;
-      const joined = joinCounters(this.counters.get(name) ?? emptyCounter(), change.delta);
-      assert.equal(counterSum(joined), counterSum(change.state), 'delta and state differ');
-      this.counters.set(name, joined);
-    }
+    await super.commit(commit);
     if (this.failing === 'after') throw new MemplaneError('storage_unavailable', 'torn');
     this.commits.push(commit);
   }
-
-  loadElements = async (wants: readonly unknown[]) => wants.map(() => undefined);
-  loadOps = async (wants: readonly unknown[]) => wants.map(() => undefined);
-  elements = async () => [];
-  list = async () => [];
-  incarnations = async () => [];
-  async *verify() {}
-  close = async () => {};
 }
 
 function engineOn(store: CrdtStore, limits: Partial<{ queued: number; batch: number }> = {}) {
@@ -103,7 +83,7 @@ describe('engine', () => {
         fc.array(fc.array(command, { maxLength: 20 }), { maxLength: 5 }),
         fc.integer({ min: 1, max: 30 }),
         async (groups, batch) => {
-          const store = new JoiningStore();
+          const store = new FailingStore();
           const engine = engineOn(store, { batch });
           const model = new Map<string, number>();
           for (const group of groups) {
@@ -118,8 +98,8 @@ describe('engine', () => {
               group.map(({ name, type, by }) => ask(engine, type, name, by)),
             );
             assert.deepEqual(answers, expected);
-            for (const [name, counter] of store.counters) {
-              assert.equal(counterValue(counter), model.get(name) ?? 0);
+            for (const { name, counter } of await store.list('default', 'counter', ALL)) {
+              assert.equal(counterValue(counter ?? emptyCounter()), model.get(name) ?? 0);
             }
           }
         },
@@ -129,7 +109,7 @@ describe('engine', () => {
   });
 
   it('refuses exactly what leaves the range, where parts took a counter out of it', async () => {
-    const store = new JoiningStore();
+    const store = new FailingStore();
     const engine = engineOn(store);
     const part = new Command('part-put', 'default', 'a', () => {});
     part.part = { partition: 0, logId: 'l', epoch: 0, offset: 0, value: -2, replaceLog: false };
@@ -143,7 +123,7 @@ describe('engine', () => {
   });
 
   it('shares one commit among all that arrive while another is under way', async () => {
-    const store = new JoiningStore();
+    const store = new FailingStore();
     const engine = engineOn(store);
     const { promise, resolve } = Promise.withResolvers<void>();
     store.gate = promise;
@@ -162,7 +142,7 @@ describe('engine', () => {
 
   for (const failing of ['before', 'after'] as const) {
     it(`after a commit that failed ${failing} it was there: errors, another incarnation, right reads`, async () => {
-      const store = new JoiningStore();
+      const store = new FailingStore();
       const engine = engineOn(store);
       assert.equal(await ask(engine, 'increment', 'a', 5), 5);
       store.failing = failing;
@@ -178,7 +158,7 @@ describe('engine', () => {
   }
 
   it('tells that commits fail, and recovers by a probe where nobody writes', async () => {
-    const store = new JoiningStore();
+    const store = new FailingStore();
     const engine = engineOn(store);
     await ask(engine, 'increment', 'a', 5);
     await ask(engine, 'probe', '');
@@ -195,7 +175,7 @@ describe('engine', () => {
   });
 
   it('refuses what does not fit its queue, and anything once it drains', async () => {
-    const engine = engineOn(new JoiningStore(), { queued: 2 });
+    const engine = engineOn(new FailingStore(), { queued: 2 });
     const taken = [ask(engine, 'increment', 'a', 1), ask(engine, 'increment', 'a', 1)];
     await assert.rejects(ask(engine, 'increment', 'a', 1), { code: 'overloaded' });
     const drained = engine.drain();

@@ -1,13 +1,14 @@
 import type { HybridClock } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
 import type { Incarnation } from '@memplane/crdt';
-import { type ApplyLimits, apply, flushIncrements, type Replica } from './apply.ts';
+import { type ApplyLimits, apply, type Replica } from './apply.ts';
 import type { Command } from './command.ts';
 import { CommitFailure, type Executor } from './executor.ts';
 import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
 import type { CommitVector } from './session-token.ts';
 import { Slot } from './slot.ts';
 import { SlotCache } from './slot-cache.ts';
+import { flushIncrements } from './slot-changes.ts';
 
 export interface LocalExecutorOptions extends ApplyLimits {
   readonly replicaId: string;
@@ -137,7 +138,8 @@ export class LocalExecutor implements Executor {
   async #commit(changes: readonly Change[]): Promise<void> {
     const { store, clock } = this.#options;
     const number = this.#commits + 1;
-    await store.commit({ incarnation: this.#incarnation, number, hlc: clock.last, changes });
+    const own = { incarnation: this.#incarnation, number, known: new Map() };
+    await store.commit({ ...own, hlc: clock.last, changes });
     this.#commits = number;
   }
 

@@ -3,9 +3,11 @@ import type {
   CounterState,
   Dot,
   Incarnation,
+  OpMemory,
   OpRecord,
   OrSetState,
   RegisterState,
+  SetDelta,
 } from '@memplane/crdt';
 
 export type CrdtType = 'counter' | 'set' | 'register';
@@ -53,8 +55,7 @@ export interface RegisterChange {
 export interface SetChange {
   readonly type: 'set';
   readonly ref: Ref;
-  /** What joins in, but for what `cleared` takes away. */
-  readonly delta: OrSetState;
+  readonly delta: SetDelta;
   readonly header: SetHeader;
   /** All elements of before go first. */
   readonly cleared: boolean;
@@ -66,17 +67,21 @@ export type Change = CounterChange | RegisterChange | SetChange;
 
 export interface Commit {
   readonly incarnation: Incarnation;
-  /** Counts up from 1 within the incarnation. */
-  readonly number: number;
+  /** Counts up from 1 within the incarnation; undefined where nothing is of its own making. */
+  readonly number: number | undefined;
   /** The clock's last stamp: the floor of the next start. */
   readonly hlc: bigint;
   readonly changes: readonly Change[];
+  /** Other incarnations of which more is here than before, with the number up to which all is. */
+  readonly known: ReadonlyMap<Incarnation, number>;
 }
 
-/** What is kept of each incarnation of this replica that ever committed. */
+/** What is kept of each incarnation, of this replica or another, of whose commits any is here. */
 export interface IncarnationRecord {
   readonly incarnation: Incarnation;
+  /** All up to this one are here. */
   readonly commits: number;
+  /** The stamp of the commit that raised it. */
   readonly hlc: bigint;
 }
 
@@ -90,6 +95,27 @@ export interface ListedName {
 export interface Page {
   /** Begin after this one. */
   readonly after: string | undefined;
+  readonly limit: number;
+}
+
+/** All that a name holds, each as it would join in elsewhere; absent what it never held. */
+export interface NamedState {
+  readonly counter?: CounterState | undefined;
+  readonly set?: OrSetState | undefined;
+  readonly register?: RegisterState | undefined;
+  readonly ops?: OpMemory | undefined;
+}
+
+/** A value by its digest: equal ones are equal values, whatever replica or driver has them. */
+export interface ValueDigest extends Ref {
+  readonly type: CrdtType;
+  /** 32 hex digits. */
+  readonly digest: string;
+}
+
+export interface DigestPage {
+  /** Begin after this one. */
+  readonly after: (Ref & { readonly type: CrdtType }) | undefined;
   readonly limit: number;
 }
 
@@ -130,6 +156,15 @@ export interface CrdtStore {
   /** Names of one type in order, as of the call; those that hold nothing any more too. */
   list(tenant: string, type: CrdtType, page: Page): Promise<ListedName[]>;
   incarnations(): Promise<IncarnationRecord[]>;
+  /** The highest stamp of any commit: the floor of the next start's clock. */
+  lastStamp(): Promise<bigint>;
+  /**
+   * Digests of all values as they are stored, as of the call: by tenant, then by type in the order
+   * of {@link CRDT_TYPES}, then by name. Fewer than `limit` are the last.
+   */
+  digests(page: DigestPage): Promise<ValueDigest[]>;
+  /** All that a name holds, as of one moment. */
+  state(ref: Ref): Promise<NamedState>;
   /** Reads all values, as of the call, and computes their digests anew. */
   verify(): AsyncIterable<VerifiedValue>;
   close(): Promise<void>;

@@ -1,15 +1,18 @@
 import {
   type CounterState,
+  cloneContext,
   counterExists,
   counterSum,
   type Dot,
+  type ElementState,
+  elementLattice,
   emptyCounter,
   emptyRegister,
-  emptySet,
-  joinSetInto,
   type OpRecord,
   type OrSetState,
   type RegisterState,
+  type SetDelta,
+  setDeltaLattice,
 } from '@memplane/crdt';
 import type { Change, CrdtType, LoadedName, Ref, SetHeader } from './port.ts';
 
@@ -35,7 +38,7 @@ export class Slot {
   /** What the batch has changed, as deltas; undefined where nothing. */
   counterDelta: CounterState | undefined = undefined;
   registerDelta: RegisterState | undefined = undefined;
-  setDelta: OrSetState | undefined = undefined;
+  setDelta: SetDelta | undefined = undefined;
   setCleared = false;
   readonly ops: { opId: string; record: OpRecord }[] = [];
   /** Elements that the batch loaded or touched, with their dots now. */
@@ -76,9 +79,18 @@ export class Slot {
     return { elements, context: this.set.context };
   }
 
-  joinSetDelta(delta: OrSetState): void {
-    this.setDelta ??= emptySet();
-    joinSetInto(this.setDelta, delta);
+  /** Adds to the delta what became of an element. `part` is given away. */
+  patchSet(element: string, part: ElementState): void {
+    this.setDelta ??= setDeltaLattice.bottom();
+    const { patch } = this.setDelta;
+    const before = patch.get(element);
+    if (before === undefined) patch.set(element, part);
+    else elementLattice.joinInto(before, part);
+  }
+
+  /** The delta of a reset has seen all that the batch did before. */
+  clearSet(): void {
+    this.setDelta = { patch: new Map(), cleared: cloneContext(this.set.context) };
   }
 
   /** Roughly the bytes of memory that it takes to keep it. */
@@ -94,26 +106,19 @@ export class Slot {
   changes(): Change[] {
     const changes: Change[] = [];
     const { ref } = this;
-    if (this.counterDelta) {
-      const { counterDelta: delta } = this;
+    if (this.counterDelta || this.ops.length > 0) {
+      const { counterDelta: delta = emptyCounter() } = this;
       changes.push({ type: 'counter', ref, delta, state: this.counter, ops: this.ops });
     }
     if (this.registerDelta) {
       const { registerDelta: delta } = this;
       changes.push({ type: 'register', ref, delta, state: this.register });
     }
-    if (this.setDelta || this.setCleared) {
+    if (this.setDelta) {
       const touched = new Map<string, readonly Dot[]>();
       for (const element of this.touched) touched.set(element, this.elements.get(element) ?? []);
-      const delta = this.setDelta ?? emptySet();
-      changes.push({
-        type: 'set',
-        ref,
-        delta,
-        header: this.set,
-        cleared: this.setCleared,
-        touched,
-      });
+      const { setDelta: delta, setCleared: cleared, set: header } = this;
+      changes.push({ type: 'set', ref, delta, header, cleared, touched });
     }
     return changes;
   }

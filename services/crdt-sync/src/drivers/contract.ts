@@ -2,10 +2,14 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import {
   addElement,
+  contextOf,
+  counterDigest,
   counterValue,
+  DELTA_OPS_MAX,
   emptyCounter,
   emptyRegister,
   encodeElement,
+  formatDigest,
   increment,
   joinCounters,
   joinRegisters,
@@ -13,9 +17,19 @@ import {
   type OrSetState,
   readRegister,
   recordDigest,
+  registerDigest,
+  setDigest,
   writeRegister,
 } from '@memplane/crdt';
-import type { Change, CrdtStore, Ref, SetChange, SetHeader } from '../domain/port.ts';
+import type {
+  Change,
+  CrdtStore,
+  Ref,
+  RegisterChange,
+  SetChange,
+  SetHeader,
+  ValueDigest,
+} from '../domain/port.ts';
 
 /** A place for one store, which can be opened again after it was closed. */
 export interface StoreHarness {
@@ -35,37 +49,40 @@ function counterChange(name: string, by: bigint, tenant = 'default'): Change {
   return { type: 'counter', ref: ref(name, tenant), delta, state, ops: [] };
 }
 
-/** Adds elements, in place of all that a set `cleared` had. */
-function setChange(name: string, elements: readonly string[], cleared?: SetChange): SetChange {
-  let delta: OrSetState = { elements: new Map(), context: cleared?.header.context ?? new Map() };
-  for (const element of elements) delta = joinSets(delta, addElement(delta, INCARNATION, element));
+/** Adds elements, in place of all that a set `before` had. */
+function setChange(name: string, elements: readonly string[], before?: SetChange): SetChange {
+  const cleared = before?.header.context ?? new Map();
+  let state: OrSetState = { elements: new Map(), context: cleared };
+  for (const element of elements) state = joinSets(state, addElement(state, INCARNATION, element));
   let elementsDigest = 0n;
-  for (const [element, dots] of delta.elements) {
+  for (const [element, dots] of state.elements) {
     elementsDigest += recordDigest(encodeElement(element, dots));
   }
   const header: SetHeader = {
-    context: delta.context,
+    context: state.context,
     elements: elements.length,
     elementBytes: Buffer.byteLength(elements.join('')),
     elementsDigest: elementsDigest & ((1n << 128n) - 1n),
   };
-  const isCleared = cleared !== undefined;
-  const touched = delta.elements;
-  return { type: 'set', ref: ref(name), delta, header, cleared: isCleared, touched };
+  const touched = state.elements;
+  const patch = new Map(
+    [...touched].map(([element, dots]) => [element, { dots, context: contextOf(dots) }]),
+  );
+  const change = { type: 'set', ref: ref(name), delta: { patch, cleared }, header } as const;
+  return { ...change, cleared: before !== undefined, touched };
+}
+
+function registerChange(name: string): RegisterChange {
+  const write = { incarnation: INCARNATION, hlc: 7n, replica: 'r', value: { deep: [1, 'ü'] } };
+  const delta = writeRegister(emptyRegister(), write);
+  const state = joinRegisters(emptyRegister(), delta);
+  return { type: 'register', ref: ref(name), delta, state };
 }
 
 /** What every driver of {@link CrdtStore} must do. Each case gets a store of its own. */
 export function storeContract(newHarness: () => Promise<StoreHarness>): void {
-  const check = (
-    what: string,
-    work: (
-      store: CrdtStore,
-      reopen: () => Promise<CrdtStore>,
-      harness: StoreHarness,
-    ) => Promise<void>,
-    opIdsMax = 4,
-  ) =>
-    it(what, async () => {
+  const check: Check = (what, work, opIdsMax = 4) =>
+    void it(what, async () => {
       const harness = await newHarness();
       let store = await harness.open(opIdsMax);
       try {
@@ -80,25 +97,42 @@ export function storeContract(newHarness: () => Promise<StoreHarness>): void {
         await harness.cleanUp();
       }
     });
-  const commit = (store: CrdtStore, changes: readonly Change[], number = 1) =>
-    store.commit({ incarnation: INCARNATION, number, hlc: BigInt(number) << 20n, changes });
+  valueCases(check);
+  listCases(check);
+  commitCases(check);
+  stateCases(check);
+}
 
+type Case = (
+  store: CrdtStore,
+  reopen: () => Promise<CrdtStore>,
+  harness: StoreHarness,
+) => Promise<void>;
+type Check = (what: string, work: Case, opIdsMax?: number) => void;
+
+function commit(store: CrdtStore, changes: readonly Change[], number = 1): Promise<void> {
+  const hlc = BigInt(number) << 20n;
+  return store.commit({ incarnation: INCARNATION, number, hlc, changes, known: new Map() });
+}
+
+function valueCases(check: Check): void {
   check('gives nothing for names that hold nothing', async (store) => {
     const [nothing] = await store.load([ref('nobody')]);
     assert.deepEqual(nothing, { counter: undefined, set: undefined, register: undefined });
     assert.deepEqual(await store.elements(ref('nobody'), { after: undefined, limit: 9 }), []);
     assert.deepEqual(await store.incarnations(), []);
+    assert.equal(await store.lastStamp(), 0n);
+    assert.deepEqual(await store.digests({ after: undefined, limit: 9 }), []);
+    const nothingAtAll = { counter: undefined, set: undefined, register: undefined };
+    assert.deepEqual(await store.state(ref('nobody')), { ...nothingAtAll, ops: undefined });
   });
 
   check('keeps all types over a restart, under names that do not mix', async (first, reopen) => {
-    const write = { incarnation: INCARNATION, hlc: 7n, replica: 'r', value: { deep: [1, 'ü'] } };
-    const delta = writeRegister(emptyRegister(), write);
-    const state = joinRegisters(emptyRegister(), delta);
     await commit(first, [
       counterChange('a', 5n),
       counterChange('a', -7n, 'other'),
       setChange('a-set', ['x', 'y', '', 'ü\0ü']),
-      { type: 'register', ref: ref('a-register'), delta, state },
+      registerChange('a-register'),
     ]);
     const store = await reopen();
     const [a, other, set, register] = await store.load([
@@ -139,7 +173,9 @@ export function storeContract(newHarness: () => Promise<StoreHarness>): void {
     assert.deepEqual(await store.elements(ref('s'), { after: undefined, limit: 9 }), ['new']);
     assert.deepEqual(await store.elements(ref('s2'), { after: undefined, limit: 9 }), ['x']);
   });
+}
 
+function listCases(check: Check): void {
   check('lists one type of one tenant in order, paged', async (store) => {
     const names = ['b', 'a', 'a.b', 'c'];
     await commit(store, [...names.map((name) => counterChange(name, 1n)), setChange('d', ['x'])]);
@@ -185,5 +221,98 @@ export function storeContract(newHarness: () => Promise<StoreHarness>): void {
     await harness.damageSet(store, ref('s'));
     const set = (await Array.fromAsync(store.verify())).find(({ type }) => type === 'set');
     assert.equal(set?.stored === set?.computed, false);
+  });
+}
+
+function commitCases(check: Check): void {
+  check('keeps what is known of others, whoever made the changes', async (first, reopen) => {
+    const [other, third] = ['b'.repeat(32), 'd'.repeat(32)];
+    const own = { incarnation: INCARNATION, changes: [] };
+    const known = new Map([[other, 7]]);
+    await first.commit({ ...own, number: undefined, hlc: 5n << 20n, known });
+    await first.commit({ ...own, number: 1, hlc: 4n << 20n, known: new Map([[third, 2]]) });
+    const store = await reopen();
+    await store.commit({ ...own, number: undefined, hlc: 3n << 20n, known: new Map([[other, 9]]) });
+    const found = (await store.incarnations()).map((it) => [it.incarnation, it.commits]);
+    assert.deepEqual(
+      new Map(found as [string, number][]),
+      new Map([
+        [other, 9],
+        [INCARNATION, 1],
+        [third, 2],
+      ]),
+    );
+  });
+
+  check('keeps the highest stamp, of commits without a number too', async (first, reopen) => {
+    const own = { incarnation: INCARNATION, known: new Map() };
+    await first.commit({ ...own, number: 1, hlc: 4n << 20n, changes: [] });
+    await first.commit({
+      ...own,
+      number: undefined,
+      hlc: 9n << 20n,
+      changes: [counterChange('a', 1n)],
+    });
+    const store = await reopen();
+    assert.equal(await store.lastStamp(), 9n << 20n);
+    assert.deepEqual(
+      (await store.incarnations()).map(({ commits }) => commits),
+      [1],
+    );
+  });
+}
+
+/** What replicas compare and give each other. */
+function stateCases(check: Check): void {
+  check('gives digests of all values in one order, in pages of any size', async (store) => {
+    const [a, z, r] = [
+      counterChange('a', 5n, 'a-tenant'),
+      counterChange('z', 1n),
+      registerChange('b'),
+    ];
+    const s = setChange('b', ['x', 'y']);
+    await commit(store, [z, s, r, a, counterChange('b.1', 2n), counterChange('z', 1n, 'zz')]);
+    const all = await store.digests({ after: undefined, limit: 100 });
+    assert.deepEqual(
+      all.map(({ tenant, type, name }) => `${tenant} ${type} ${name}`),
+      [
+        'a-tenant counter a',
+        'default counter b.1',
+        'default counter z',
+        'default set b',
+        'default register b',
+        'zz counter z',
+      ],
+    );
+    const digestOf = (type: string, name: string) =>
+      all.find((value) => value.type === type && value.name === name)?.digest;
+    assert.ok(a.type === 'counter');
+    assert.equal(digestOf('counter', 'a'), formatDigest(counterDigest(a.state)));
+    assert.equal(digestOf('register', 'b'), formatDigest(registerDigest(r.state)));
+    const set = { elements: new Map(s.touched), context: s.header.context };
+    assert.equal(digestOf('set', 'b'), formatDigest(setDigest(set)));
+    for (const limit of [1, 2, 3]) {
+      const paged: ValueDigest[] = [];
+      for (;;) {
+        const page = await store.digests({ after: paged.at(-1), limit });
+        paged.push(...page);
+        if (page.length < limit) break;
+      }
+      assert.deepEqual(paged, all);
+    }
+  });
+
+  check('gives all that one name holds', async (store) => {
+    const record = { by: 3, hlc: 11n };
+    const counter = { ...counterChange('a', 5n), ops: [{ opId: 'ü/1', record }] } as Change;
+    const set = setChange('a', ['x', 'y', '', 'ü\0ü']);
+    await commit(store, [counter, set, registerChange('a'), setChange('a2', ['z'])]);
+    const state = await store.state(ref('a'));
+    assert.ok(counter.type === 'counter');
+    assert.deepEqual(state.counter, counter.state);
+    assert.deepEqual(state.register, registerChange('a').state);
+    assert.deepEqual(state.set, { elements: set.touched, context: set.header.context });
+    assert.deepEqual(state.ops, { capacity: DELTA_OPS_MAX, records: new Map([['ü/1', record]]) });
+    assert.deepEqual((await store.state(ref('a2'))).counter, undefined);
   });
 }

@@ -11,15 +11,14 @@ import { EmbeddedStore } from './embedded-store.ts';
 export async function openEmbeddedStorage(
   config: CrdtSyncConfig,
   options: { readonly dir: string; readonly now: () => number },
-): Promise<CrdtStorage> {
+): Promise<CrdtStorage & { readonly executor: LocalExecutor }> {
   const { op_ids_per_counter_max } = config;
   const store = await EmbeddedStore.open({
     dir: path.resolve(options.dir),
     op_ids_per_counter_max,
   });
-  let floor = 0n;
   const incarnations = await store.incarnations();
-  for (const { hlc } of incarnations) if (hlc > floor) floor = hlc;
+  const floor = await store.lastStamp();
   const executor = new LocalExecutor({
     ...config,
     store,

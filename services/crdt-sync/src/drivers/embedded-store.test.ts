@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe } from 'node:test';
-import { emptySet } from '@memplane/crdt';
+import { setDeltaLattice } from '@memplane/crdt';
 import { storeContract } from './contract.ts';
 import { EmbeddedStore } from './embedded-store.ts';
 
@@ -16,9 +16,10 @@ describe('embedded store', () => {
         const [loaded] = await store.load([ref]);
         assert.ok(loaded?.set);
         const header = { ...loaded.set, elementsDigest: 1n };
-        const change = { type: 'set', ref, delta: emptySet(), header } as const;
+        const change = { type: 'set', ref, delta: setDeltaLattice.bottom(), header } as const;
         const changes = [{ ...change, cleared: false, touched: new Map() }];
-        await store.commit({ incarnation: 'd'.repeat(32), number: 1, hlc: 1n, changes });
+        const incarnation = 'd'.repeat(32);
+        await store.commit({ incarnation, number: 1, hlc: 1n, changes, known: new Map() });
       },
       cleanUp: () => rm(dir, { recursive: true }),
     };

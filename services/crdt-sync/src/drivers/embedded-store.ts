@@ -23,14 +23,18 @@ import type {
   CounterChange,
   CrdtStore,
   CrdtType,
+  DigestPage,
   IncarnationRecord,
   ListedName,
   LoadedName,
+  NamedState,
   Page,
   Ref,
   SetChange,
+  ValueDigest,
   VerifiedValue,
 } from '../domain/port.ts';
+import { readDigests, readState } from './embedded-states.ts';
 import * as keys from './keys.ts';
 import * as records from './records.ts';
 
@@ -103,8 +107,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
         batch.put(keys.valueKey('register', change.ref), records.registerRecord(change.state));
       } else putSet(batch, change);
     }
-    const own = keys.incarnationKey(commit.incarnation);
-    batch.put(own, records.pairRecord(commit.number, commit.hlc));
+    putKnown(batch, commit);
     await this.#write(batch);
   }
 
@@ -142,6 +145,21 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       }
     }
     return found;
+  }
+
+  async lastStamp(): Promise<bigint> {
+    const record = await this.#rocks.get(keys.clockKey());
+    const stamps = (await this.incarnations()).map(({ hlc }) => hlc);
+    if (record) stamps.push(records.readOpRecord(record).hlc);
+    return stamps.reduce((last, stamp) => (stamp > last ? stamp : last), 0n);
+  }
+
+  digests(page: DigestPage): Promise<ValueDigest[]> {
+    return readDigests(this.#rocks, page);
+  }
+
+  state(ref: Ref): Promise<NamedState> {
+    return readState(this.#rocks, ref);
   }
 
   async loadAlerts(): Promise<KeptAlert[]> {
@@ -248,6 +266,14 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       batch.put(place, records.sealed(Buffer.from(opId)));
       batch.put(keys.opKey(ref, opId), records.opRecord(record));
     });
+  }
+}
+
+function putKnown(batch: WriteBatch, { incarnation, number, hlc, known }: Commit): void {
+  if (number === undefined) batch.put(keys.clockKey(), records.pairRecord(0, hlc));
+  else batch.put(keys.incarnationKey(incarnation), records.pairRecord(number, hlc));
+  for (const [other, upTo] of known) {
+    batch.put(keys.incarnationKey(other), records.pairRecord(upTo, hlc));
   }
 }
 

@@ -10,6 +10,7 @@ const OP_RING = 0x71;
 const OP_COUNT = 0x6e;
 const INCARNATION = 0x69;
 const ALERTS = 0x61;
+const CLOCK = 0x6b;
 
 const writer = new KeyWriter();
 
@@ -50,6 +51,12 @@ export function opKey(ref: Ref, opId: string): Buffer {
   return writer.begin(ref.tenant).u8(OP).text(ref.name).raw(Buffer.from(opId)).finish();
 }
 
+/** All operation ids of a counter, in order. */
+export function opRange(ref: Ref) {
+  const start = opKey(ref, '');
+  return { gte: start, lt: end_(start) };
+}
+
 /** The place in the ring of the counter's operation ids. */
 export function opRingKey(ref: Ref, place: number): Buffer {
   return writer.begin(ref.tenant).u8(OP_RING).text(ref.name).u64(place).finish();
@@ -65,6 +72,19 @@ export function incarnationKey(incarnation: string): Buffer {
 
 export function alertsKey(): Buffer {
   return writer.begin(REPLICA).u8(ALERTS).finish();
+}
+
+export function clockKey(): Buffer {
+  return writer.begin(REPLICA).u8(CLOCK).finish();
+}
+
+/** Behind all keys of a tenant. */
+export function behindTenant(tenant: string): Buffer {
+  return Buffer.from(`${tenant}\x01`, 'latin1');
+}
+
+export function tenantOf(key: Buffer): string {
+  return key.toString('latin1', 0, key.indexOf(0));
 }
 
 export function incarnationRange() {

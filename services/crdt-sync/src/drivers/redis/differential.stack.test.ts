@@ -20,6 +20,7 @@ import {
   recordDigest,
   registerDigest,
   setDigest,
+  setOfDelta,
 } from '@memplane/crdt';
 import { toMemplaneError } from '@memplane/runtime';
 import { scaled } from '@memplane/testkit';
@@ -27,8 +28,9 @@ import fc from 'fast-check';
 import { Command, type CommandType } from '../../domain/command.ts';
 import type { Executor } from '../../domain/executor.ts';
 import { LocalExecutor } from '../../domain/local-executor.ts';
-import type { Change, CrdtStore, LoadedName, Ref } from '../../domain/port.ts';
+import type { Change, Commit, CrdtStore, LoadedName, Ref } from '../../domain/port.ts';
 import { EmbeddedStore } from '../embedded-store.ts';
+import { CheckedStore } from '../test-checked-store.ts';
 import { RedisExecutor } from './redis-executor.ts';
 import { RedisStore } from './redis-store.ts';
 import { TestRedis } from './test-redis.ts';
@@ -246,9 +248,9 @@ describe('the functions in Redis against the TypeScript', () => {
           const mine = model.get(name) ?? emptyModel();
           model.set(name, mine);
           joinModel(mine, change);
-          const wide = change.type === 'set' ? { ...change, cleared: true } : change;
           const incarnation = 'e'.repeat(32);
-          await store.commit({ incarnation, number: ++commits, hlc: 1n, changes: [wide] });
+          const commit = { incarnation, hlc: 1n, changes: [change], known: new Map() };
+          await store.commit({ ...commit, number: ++commits });
           const [theirs] = await store.load([change.ref]);
           assert.deepEqual(digestsOf(theirs), digestsOfModel(mine));
         }
@@ -282,7 +284,7 @@ function emptyModel() {
 function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
   model.has.add(change.type);
   if (change.type === 'counter') joinCounterInto(model.counter, change.delta);
-  else if (change.type === 'set') joinSetInto(model.set, change.delta);
+  else if (change.type === 'set') joinSetInto(model.set, setOfDelta(change.delta));
   else joinRegisterInto(model.register, change.delta);
 }
 
@@ -299,41 +301,16 @@ function digestsOfModel({ counter, set, register, has }: ReturnType<typeof empty
 }
 
 /** A replica in memory that keeps the deltas of its commits. */
-class Recorder implements CrdtStore {
-  readonly opIdsMax = OP_IDS_MAX;
+class Recorder extends CheckedStore {
   readonly #deltas: Change[];
-  readonly #models = new Map<string, ReturnType<typeof emptyModel>>();
 
   constructor(deltas: Change[]) {
+    super(OP_IDS_MAX);
     this.#deltas = deltas;
   }
 
-  async load(refs: readonly Ref[]): Promise<LoadedName[]> {
-    return refs.map(({ name }) => {
-      const copy = structuredClone(this.#models.get(name) ?? emptyModel());
-      const elementBytes = digestsOfModel({ ...copy, has: new Set(['set']) }).elements?.[1] ?? 0;
-      const header = { context: copy.set.context, elements: copy.set.elements.size };
-      const set = { ...header, elementBytes, elementsDigest: 0n };
-      return { counter: copy.counter, set, register: copy.register };
-    });
+  override async commit(commit: Commit): Promise<void> {
+    this.#deltas.push(...commit.changes.map((change) => structuredClone(change)));
+    await super.commit(commit);
   }
-
-  async commit({ changes }: { readonly changes: readonly Change[] }): Promise<void> {
-    for (const change of changes) {
-      const copy = structuredClone(change);
-      this.#deltas.push(copy);
-      const model = this.#models.get(change.ref.name) ?? emptyModel();
-      this.#models.set(change.ref.name, model);
-      joinModel(model, structuredClone(copy));
-    }
-  }
-
-  loadElements = async (wants: readonly { readonly ref: Ref; readonly element: string }[]) =>
-    wants.map(({ ref, element }) => this.#models.get(ref.name)?.set.elements.get(element));
-  loadOps = async (wants: readonly unknown[]) => wants.map(() => undefined);
-  elements = async () => [];
-  list = async () => [];
-  incarnations = async () => [];
-  async *verify() {}
-  close = async () => {};
 }

@@ -6,9 +6,17 @@ import { readdirSync, readFileSync } from 'node:fs';
  * takes the place of a lower one and is never replaced by it.
  */
 const LIBRARY = 'memplane_crdt_v1';
-export const LIBRARY_REVISION = 1;
+export const LIBRARY_REVISION = 2;
 
-export type FunctionName = 'execute' | 'read' | 'join' | 'fields' | 'list' | 'set' | 'revision';
+export type FunctionName =
+  | 'execute'
+  | 'read'
+  | 'join'
+  | 'fields'
+  | 'list'
+  | 'set'
+  | 'state'
+  | 'revision';
 
 export function functionName(name: FunctionName): string {
   return `${LIBRARY}_${name}`;
@@ -44,6 +52,7 @@ register('read', { 'no-writes' })
 register('fields', { 'no-writes' })
 register('list', { 'no-writes' })
 register('set', { 'no-writes' })
+register('state', { 'no-writes' })
 redis.register_function({
   function_name = '${LIBRARY}_revision',
   callback = function() return ${LIBRARY_REVISION} end,

@@ -65,6 +65,12 @@ export function stampText(hlc: bigint): string {
   return hlc.toString(16).padStart(16, '0');
 }
 
+/** What {@link stampText} wrote. */
+export function readStamp(text: string): bigint {
+  if (!/^[0-9a-f]{16}$/.test(text)) throw damaged('a stamp');
+  return BigInt(`0x${text}`);
+}
+
 function readPair(record: Buffer): [number, bigint] {
   const match = /^(-?\d{1,16}) ([0-9a-f]{16})$/.exec(openBare(record).toString('latin1'));
   if (match === null) throw damaged('a pair of numbers');

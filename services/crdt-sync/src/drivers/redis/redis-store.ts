@@ -1,5 +1,6 @@
 import {
   addDigests,
+  DELTA_OPS_MAX,
   type Dot,
   decodeCounter,
   decodeElement,
@@ -10,7 +11,9 @@ import {
   encodeSet,
   formatDigest,
   type OpRecord,
+  type OrSetState,
   recordDigest,
+  setOfDelta,
 } from '@memplane/crdt';
 import {
   type Change,
@@ -18,12 +21,15 @@ import {
   CRDT_TYPES,
   type CrdtStore,
   type CrdtType,
+  type DigestPage,
   type IncarnationRecord,
   type ListedName,
   type LoadedName,
+  type NamedState,
   type Page,
   type Ref,
   type SetHeader,
+  type ValueDigest,
   type VerifiedValue,
 } from '../../domain/port.ts';
 import { CallNames, headerWords } from './call-codec.ts';
@@ -31,6 +37,7 @@ import type { RedisConnection, Reply } from './connection.ts';
 import * as records from './redis-records.ts';
 
 const INCARNATIONS = '_replica:incarnations';
+const CLOCK = '_replica:clock';
 const TENANTS = '_replica:tenants';
 const VERIFY_PAGE_NAMES = 64;
 
@@ -104,7 +111,10 @@ export class RedisStore implements CrdtStore {
       },
       names,
     );
-    const counts = [String(commit.number), stamp, String(commit.changes.length)];
+    const known = new Map(commit.known);
+    if (commit.number !== undefined) known.set(commit.incarnation, commit.number);
+    const commits = [...known].flatMap(([incarnation, upTo]) => [incarnation, String(upTo)]);
+    const counts = [stamp, String(known.size), ...commits, String(commit.changes.length)];
     await this.#redis.call('join', [...header, ...counts, ...changes]);
   }
 
@@ -133,25 +143,40 @@ export class RedisStore implements CrdtStore {
     );
   }
 
+  async lastStamp(): Promise<bigint> {
+    const stamp = await this.#redis.command(['GET', CLOCK]);
+    return stamp === null ? 0n : records.readStamp(bytes(stamp).toString());
+  }
+
+  /** Computed from the values, since what is stored beside them is a checksum of another kind. */
+  async digests({ after, limit }: DigestPage): Promise<ValueDigest[]> {
+    const found: ValueDigest[] = [];
+    for await (const { value, record } of this.#values(after, Math.min(limit, VERIFY_PAGE_NAMES))) {
+      if (found.length >= limit) break;
+      found.push({ ...value, digest: (await this.#digests(value, record)).computed });
+    }
+    return found;
+  }
+
+  async state(ref: Ref): Promise<NamedState> {
+    const [counter, set, elements, register, used] = list(
+      await this.#redis.call('state', [ref.tenant, ref.name]),
+    );
+    const ops = pairs(list(used)).map(
+      ([opId, record]) => [opId.toString(), records.readOp(record)] as const,
+    );
+    return {
+      counter: counter ? decodeCounter(body(counter)) : undefined,
+      set: set ? setOf(body(set), pairs(list(elements))) : undefined,
+      register: register ? decodeRegister(body(register)) : undefined,
+      ops: ops.length > 0 ? { capacity: DELTA_OPS_MAX, records: new Map(ops) } : undefined,
+    };
+  }
+
   /** Each value as of one moment; there is no one moment for all. */
   async *verify(): AsyncGenerator<VerifiedValue> {
-    const tenants = list(await this.#redis.command(['SMEMBERS', TENANTS]))
-      .map(String)
-      .sort();
-    for (const tenant of tenants) {
-      for (const type of CRDT_TYPES) {
-        let page: Page = { after: undefined, limit: VERIFY_PAGE_NAMES };
-        for (;;) {
-          const rows = await this.#rows(tenant, type, page);
-          for (const { name, record } of rows) {
-            const value = { tenant, type, name };
-            yield { ...value, ...(await this.#digests(value, record)) };
-          }
-          const last = rows.at(-1)?.name;
-          if (rows.length < VERIFY_PAGE_NAMES) break;
-          page = { ...page, after: last };
-        }
-      }
+    for await (const { value, record } of this.#values(undefined, VERIFY_PAGE_NAMES)) {
+      yield { ...value, ...(await this.#digests(value, record)) };
     }
   }
 
@@ -167,6 +192,27 @@ export class RedisStore implements CrdtStore {
 
   close(): Promise<void> {
     return this.#redis.close();
+  }
+
+  /** All values by tenant, type and name, in pages. */
+  async *#values(after: DigestPage['after'], limit: number) {
+    const tenants = list(await this.#redis.command(['SMEMBERS', TENANTS]))
+      .map(String)
+      .filter((tenant) => after === undefined || tenant >= after.tenant)
+      .sort();
+    for (const tenant of tenants) {
+      const first = tenant === after?.tenant ? CRDT_TYPES.indexOf(after.type) : 0;
+      for (const type of CRDT_TYPES.slice(first)) {
+        const isFirst = tenant === after?.tenant && type === after.type;
+        let page: Page = { after: isFirst ? after.name : undefined, limit };
+        for (;;) {
+          const rows = await this.#rows(tenant, type, page);
+          for (const { name, record } of rows) yield { value: { tenant, type, name }, record };
+          if (rows.length < limit) break;
+          page = { ...page, after: rows.at(-1)?.name };
+        }
+      }
+    }
   }
 
   async #rows(
@@ -262,11 +308,21 @@ function deltaWords(change: Change): Word[] {
     case 'register':
       return [Buffer.from(encodeRegister(change.delta))];
     case 'set': {
-      const touched = [...change.touched.keys()];
-      const all = change.cleared ? '1' : '0';
-      return [Buffer.from(encodeSet(change.delta)), all, String(touched.length), ...touched];
+      // What is cleared may stand anywhere; all else is of the elements that the patch names.
+      const { patch, cleared } = change.delta;
+      const all = cleared.size > 0 ? '1' : '0';
+      const state = Buffer.from(encodeSet(setOfDelta(change.delta)));
+      return [state, all, String(patch.size), ...patch.keys()];
     }
   }
+}
+
+function setOf(header: Buffer, elements: readonly (readonly [Buffer, Buffer])[]): OrSetState {
+  const decoded = elements.map(([, record]) => decodeElement(records.openBare(record)));
+  return {
+    elements: new Map(decoded.map(({ element, dots }) => [element, dots])),
+    context: records.readHeader(header).context,
+  };
 }
 
 function body(record: Reply | undefined): Buffer {

@@ -14,7 +14,12 @@ local function call_of(args)
   return call
 end
 
--- Writes the names, and what is kept of the incarnation: its commits and the clock's last stamp.
+local function count_commits(incarnation, commits, clock)
+  local value = record.seal_bare(string.format('%.0f', commits) .. ' ' .. clock)
+  redis.call('HSET', REPLICA .. 'incarnations', incarnation, value)
+end
+
+-- Writes the names, and what is kept of incarnations: their commits and the clock's last stamp.
 local function finish(call, must_write)
   local written = must_write
   for _, slot in ipairs(call.slots) do
@@ -24,10 +29,11 @@ local function finish(call, must_write)
   if not written then return 0 end
   if call.ticked then redis.call('SET', REPLICA .. 'clock', call.clock) end
   local clock = call.clock or redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
-  local key = REPLICA .. 'incarnations'
-  local before = redis.call('HGET', key, call.incarnation_hex)
-  local commits = call.number or (before and tonumber(before:match('^..(%d+) ')) or 0) + 1
-  redis.call('HSET', key, call.incarnation_hex, record.seal_bare(string.format('%.0f', commits) .. ' ' .. clock))
+  if not call.known then
+    local before = redis.call('HGET', REPLICA .. 'incarnations', call.incarnation_hex)
+    call.known = { { call.incarnation_hex, (before and tonumber(before:match('^..(%d+) ')) or 0) + 1 } }
+  end
+  for _, known in ipairs(call.known) do count_commits(known[1], known[2], clock) end
   return 1
 end
 
@@ -66,7 +72,8 @@ end
 
 local function join(_, args)
   local call = call_of(args)
-  call.number, call.clock = number_of(call), next_of(call)
+  call.clock, call.known = next_of(call), {}
+  for i = 1, number_of(call) do call.known[i] = { next_of(call), number_of(call) } end
   call.ticked = less(redis.call('GET', REPLICA .. 'clock') or '', call.clock)
   for _ = 1, number_of(call) do
     local type, slot = next_of(call), call.slots[number_of(call)]
@@ -105,6 +112,18 @@ local function whole_set(_, args)
   }
 end
 
+-- All that a name holds, at one moment.
+local function state(_, args)
+  local tenant, name = args[1], args[2]
+  return {
+    redis.call('GET', names.key(tenant, 'counter', name)),
+    redis.call('GET', names.key(tenant, 'set', name)),
+    redis.call('HGETALL', names.key(tenant, 'elements', name)),
+    redis.call('GET', names.key(tenant, 'register', name)),
+    redis.call('HGETALL', names.key(tenant, 'ops', name)),
+  }
+end
+
 return {
   execute = function(_, args) return run(args, false) end,
   read = function(_, args) return run(args, true) end,
@@ -112,4 +131,5 @@ return {
   fields = fields,
   list = list,
   set = whole_set,
+  state = state,
 }

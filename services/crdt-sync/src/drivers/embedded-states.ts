@@ -1,0 +1,100 @@
+import {
+  DELTA_OPS_MAX,
+  type Dot,
+  decodeElement,
+  type OpRecord,
+  type OrSetState,
+} from '@memplane/crdt';
+import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
+import {
+  CRDT_TYPES,
+  type DigestPage,
+  type NamedState,
+  type Ref,
+  type ValueDigest,
+} from '../domain/port.ts';
+import * as keys from './keys.ts';
+import * as records from './records.ts';
+
+// What replicas compare and give each other as a whole, as of one snapshot.
+
+/** Only the records of values are read: their ranges are gone to, tenant by tenant. */
+export async function readDigests(
+  rocks: RocksStore,
+  { after, limit }: DigestPage,
+): Promise<ValueDigest[]> {
+  using snapshot = rocks.snapshot();
+  const found: ValueDigest[] = [];
+  let tenant = after?.tenant ?? (await tenantBehind(undefined, rocks, snapshot));
+  let types = after === undefined ? CRDT_TYPES : CRDT_TYPES.slice(CRDT_TYPES.indexOf(after.type));
+  let name = after?.name;
+  while (tenant !== undefined && found.length < limit) {
+    for (const type of types) {
+      const range = keys.valueRange(tenant, type, name);
+      name = undefined;
+      const rows = await rocks.scanAll({ ...range, limit: limit - found.length, snapshot });
+      for (const { key, value } of rows) {
+        const named = keys.nameOfValueKey(key);
+        if (named !== undefined) found.push({ ...named, digest: records.storedDigest(value) });
+      }
+    }
+    types = CRDT_TYPES;
+    tenant = await tenantBehind(tenant, rocks, snapshot);
+  }
+  return found;
+}
+
+export async function readState(rocks: RocksStore, ref: Ref): Promise<NamedState> {
+  using snapshot = rocks.snapshot();
+  const values = CRDT_TYPES.map((type) => keys.valueKey(type, ref));
+  const [counter, set, register] = await rocks.getMany(values, snapshot);
+  const ops = await readOps(ref, rocks, snapshot);
+  return {
+    counter: counter ? records.readCounterRecord(counter) : undefined,
+    set: set ? await readSet(ref, set, rocks, snapshot) : undefined,
+    register: register ? records.readRegisterRecord(register) : undefined,
+    ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: ops } : undefined,
+  };
+}
+
+async function readSet(
+  ref: Ref,
+  header: Buffer,
+  rocks: RocksStore,
+  snapshot: RocksSnapshot,
+): Promise<OrSetState> {
+  const elements = new Map<string, readonly Dot[]>();
+  for await (const rows of rocks.scan({ ...keys.elementRange(ref), snapshot })) {
+    for (const { value } of rows) {
+      const { element, dots } = decodeElement(records.opened(value));
+      elements.set(element, dots);
+    }
+  }
+  return { elements, context: records.readSetRecord(header).context };
+}
+
+async function readOps(
+  ref: Ref,
+  rocks: RocksStore,
+  snapshot: RocksSnapshot,
+): Promise<Map<string, OpRecord>> {
+  const ops = new Map<string, OpRecord>();
+  const range = keys.opRange(ref);
+  for await (const rows of rocks.scan({ ...range, snapshot })) {
+    for (const { key, value } of rows) {
+      ops.set(key.toString('utf8', range.gte.length), records.readOpRecord(value));
+    }
+  }
+  return ops;
+}
+
+/** The next tenant that has any record. */
+async function tenantBehind(
+  tenant: string | undefined,
+  rocks: RocksStore,
+  snapshot: RocksSnapshot,
+): Promise<string | undefined> {
+  const from = tenant === undefined ? {} : { gte: keys.behindTenant(tenant) };
+  const [first] = await rocks.scanAll({ ...from, limit: 1, values: false, snapshot });
+  return first && keys.tenantOf(first.key);
+}

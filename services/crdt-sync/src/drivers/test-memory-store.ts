@@ -1,0 +1,181 @@
+import {
+  addDigests,
+  cloneContext,
+  cloneCounter,
+  cloneRegister,
+  cloneSet,
+  counterDigest,
+  DELTA_OPS_MAX,
+  encodeContext,
+  formatDigest,
+  type Incarnation,
+  type OpRecord,
+  type OrSetState,
+  recordDigest,
+  registerDigest,
+  setDigest,
+} from '@memplane/crdt';
+import * as port from '../domain/port.ts';
+
+/** What a name holds, and of a set what its header said. */
+interface Held {
+  readonly ref: port.Ref;
+  readonly values: port.NamedState;
+  readonly header: port.SetHeader | undefined;
+  /** Newest last. */
+  readonly ops: Map<string, OpRecord>;
+}
+
+/** A store that outlasts its users in memory only: as quick as property tests need it. */
+export class MemoryStore implements port.CrdtStore {
+  readonly opIdsMax: number;
+  readonly #names = new Map<string, Held>();
+  readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
+  #lastStamp = 0n;
+
+  constructor(opIdsMax: number) {
+    this.opIdsMax = opIdsMax;
+  }
+
+  async load(refs: readonly port.Ref[]): Promise<port.LoadedName[]> {
+    return refs.map((ref) => {
+      const { header, values } = this.#held(ref);
+      return {
+        counter: values.counter && cloneCounter(values.counter),
+        set: header && { ...header, context: cloneContext(header.context) },
+        register: values.register && cloneRegister(values.register),
+      };
+    });
+  }
+
+  async loadElements(wants: readonly { readonly ref: port.Ref; readonly element: string }[]) {
+    return wants.map(({ ref, element }) => this.#held(ref).values.set?.elements.get(element));
+  }
+
+  async loadOps(wants: readonly { readonly ref: port.Ref; readonly opId: string }[]) {
+    return wants.map(({ ref, opId }) => this.#held(ref).ops.get(opId));
+  }
+
+  async commit({ incarnation, number, hlc, changes, known }: port.Commit): Promise<void> {
+    for (const change of changes) {
+      const held = this.#held(change.ref);
+      this.#names.set(keyOf(change.ref), changed(held, change, this.opIdsMax));
+    }
+    const commits = number === undefined ? known : new Map([...known, [incarnation, number]]);
+    for (const [raised, upTo] of commits) {
+      this.#incarnations.set(raised, { incarnation: raised, commits: upTo, hlc });
+    }
+    if (hlc > this.#lastStamp) this.#lastStamp = hlc;
+  }
+
+  async elements(ref: port.Ref, page: port.Page): Promise<string[]> {
+    const elements = [...(this.#held(ref).values.set?.elements.keys() ?? [])].sort(byBytes);
+    return elements
+      .filter((element) => page.after === undefined || byBytes(element, page.after) > 0)
+      .slice(0, page.limit);
+  }
+
+  async list(tenant: string, type: port.CrdtType, page: port.Page): Promise<port.ListedName[]> {
+    const after = { tenant, type, name: page.after ?? '' };
+    const rows = (await this.digests({ after, limit: this.#names.size * 3 })).filter(
+      (row) => row.tenant === tenant && row.type === type,
+    );
+    const refs = rows.slice(0, page.limit);
+    const loaded = await this.load(refs);
+    return refs.map(({ name }, index) => ({ name, [type]: loaded[index]?.[type] }));
+  }
+
+  async incarnations(): Promise<port.IncarnationRecord[]> {
+    return [...this.#incarnations.values()];
+  }
+
+  async lastStamp(): Promise<bigint> {
+    return this.#lastStamp;
+  }
+
+  async digests({ after, limit }: port.DigestPage): Promise<port.ValueDigest[]> {
+    const values: port.ValueDigest[] = [];
+    for await (const { stored, computed: _, ...value } of this.verify()) {
+      values.push({ ...value, digest: stored });
+    }
+    const behind = values.filter((value) => after === undefined || byPlace(value, after) > 0);
+    return behind.slice(0, limit);
+  }
+
+  async state(ref: port.Ref): Promise<port.NamedState> {
+    const { values, ops } = this.#held(ref);
+    return {
+      counter: values.counter && cloneCounter(values.counter),
+      set: values.set && cloneSet(values.set),
+      register: values.register && cloneRegister(values.register),
+      ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: new Map(ops) } : undefined,
+    };
+  }
+
+  async *verify(): AsyncGenerator<port.VerifiedValue> {
+    const held = [...this.#names.values()].flatMap((each) =>
+      port.CRDT_TYPES.map((type) => ({ ...each.ref, type, held: each })),
+    );
+    for (const { held: one, ...value } of held.sort(byPlace)) {
+      const digests = digestsOf(one, value.type);
+      if (digests) yield { ...value, ...digests };
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #held(ref: port.Ref): Held {
+    const nothing = { ref, values: {}, header: undefined, ops: new Map() };
+    return this.#names.get(keyOf(ref)) ?? nothing;
+  }
+}
+
+function changed(held: Held, change: port.Change, opIdsMax: number): Held {
+  const { values } = held;
+  if (change.type === 'register') {
+    return { ...held, values: { ...values, register: cloneRegister(change.state) } };
+  }
+  if (change.type === 'set') {
+    const { header } = change;
+    const context = cloneContext(header.context);
+    const set: OrSetState = { elements: new Map(values.set?.elements), context };
+    if (change.cleared) set.elements.clear();
+    for (const [element, dots] of change.touched) {
+      if (dots.length > 0) set.elements.set(element, dots);
+      else set.elements.delete(element);
+    }
+    return { ...held, values: { ...values, set }, header: { ...header, context } };
+  }
+  const ops = [...held.ops, ...change.ops.map(({ opId, record }) => [opId, record] as const)];
+  const counter = cloneCounter(change.state);
+  return { ...held, values: { ...values, counter }, ops: new Map(ops.slice(-opIdsMax)) };
+}
+
+function digestsOf({ values, header }: Held, type: port.CrdtType) {
+  const { counter, set, register } = values;
+  const same = (digest: bigint) => ({
+    stored: formatDigest(digest),
+    computed: formatDigest(digest),
+  });
+  if (type === 'counter') return counter && same(counterDigest(counter));
+  if (type === 'register') return register && same(registerDigest(register));
+  if (set === undefined || header === undefined) return undefined;
+  const stored = addDigests(recordDigest(encodeContext(header.context)), header.elementsDigest);
+  return { stored: formatDigest(stored), computed: formatDigest(setDigest(set)) };
+}
+
+function keyOf({ tenant, name }: port.Ref): string {
+  return `${tenant}\0${name}`;
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+type Place = port.Ref & { readonly type: port.CrdtType };
+
+function byPlace(a: Place, b: Place): number {
+  const types = port.CRDT_TYPES;
+  const order = byBytes(a.tenant, b.tenant) || types.indexOf(a.type) - types.indexOf(b.type);
+  return order || byBytes(a.name, b.name);
+}
