@@ -226,6 +226,9 @@ class CrdtSyncService implements CrdtSync {
     await Promise.all([this.#server.stop(), this.#resp.stop()]);
     const { alerts, logger, storage } = this.#parts;
     await alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
+    await this.#parts.engine
+      .flush()
+      .catch((error: unknown) => logger.warn({ error }, 'the vector is not saved'));
     await storage.store.close();
     await this.#parts.telemetry.stop();
   }

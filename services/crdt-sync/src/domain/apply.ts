@@ -15,6 +15,7 @@ import {
   resetRegister,
   writeRegister,
 } from '@memplane/crdt';
+import { applyJoin } from './apply-join.ts';
 import type { Command, PartUpdate } from './command.ts';
 import type { CrdtType } from './port.ts';
 import * as refusals from './refusals.ts';
@@ -95,6 +96,9 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
       outcome.number = resets.includes(true) ? 1 : 0;
       return;
     }
+    case 'join':
+      applyJoin(command, slot, replica);
+      return;
     case 'scan':
       return;
   }

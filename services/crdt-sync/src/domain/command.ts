@@ -1,5 +1,13 @@
 import type { MemplaneError } from '@memplane/contracts';
-import type { CounterKind, Json, LogPart } from '@memplane/crdt';
+import type {
+  CounterKind,
+  CounterState,
+  Json,
+  LogPart,
+  OpMemory,
+  RegisterState,
+  SetDelta,
+} from '@memplane/crdt';
 import type { Slot } from './slot.ts';
 
 /** What a command does; the handlers are in `apply.ts`. */
@@ -17,6 +25,8 @@ export type CommandType =
   | 'register-get'
   | 'register-reset'
   | 'reset-any'
+  /** Takes in what another replica has changed; see `named-delta.ts`. */
+  | 'join'
   /** Writes, if the last commit failed, so that a replica without traffic recovers too. */
   | 'probe'
   | 'scan';
@@ -29,11 +39,19 @@ export interface PartUpdate extends LogPart {
   readonly replaceLog: boolean;
 }
 
+/** What another replica changed under one name. */
+export interface Join {
+  readonly counter: CounterState | undefined;
+  readonly set: SetDelta | undefined;
+  readonly register: RegisterState | undefined;
+  readonly ops: OpMemory | undefined;
+}
+
 /** What was done, once durable. `number` and `flag` mean what the command type says. */
 export interface Outcome {
   /** The counter's value; for sets how many elements were added, removed or found; for a reset 1 or 0. */
   number: number;
-  /** An increment that was counted before; a part that was newer; a counter that exists. */
+  /** An increment that was counted before; a part that was newer; a counter that exists; a join that brought news. */
   flag: boolean;
   value: unknown;
 }
@@ -52,6 +70,7 @@ export class Command {
   elements: readonly string[] = [];
   value: Json = null;
   part: PartUpdate | undefined = undefined;
+  join: Join | undefined = undefined;
   /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
   scan: (() => Promise<unknown>) | undefined = undefined;
 

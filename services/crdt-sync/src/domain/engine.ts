@@ -48,6 +48,16 @@ export class Engine {
     return this.#options.executor.commitVector();
   }
 
+  /** Tells when what is known of other replicas has grown. @returns how to end it */
+  onAdvance(listener: (known: CommitVector) => void): () => void {
+    return this.#options.executor.onAdvance(listener);
+  }
+
+  /** Makes durable what may lag behind; to be called once all is drained. @throws MemplaneError */
+  flush(): Promise<void> {
+    return this.#options.executor.flush();
+  }
+
   /** Why the storage can't be written; undefined when, as far as is known, it can. */
   get storageFailure(): MemplaneError | undefined {
     return this.#options.executor.failure ?? this.#storageFailure;
@@ -93,12 +103,21 @@ export class Engine {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** A batch ends with a scan, since what comes behind a scan must not show in it. */
+  /**
+   * A batch ends with a scan, since what comes behind a scan must not show in it. Joins have batches
+   * of their own, so that a commit is either of this replica's making or of others'.
+   */
   #take(): Command[] {
     const queue = this.#queue;
     const max = Math.min(queue.length, this.#options.executor.batch_commands_max);
+    const areJoins = queue[0]?.type === 'join';
     let end = 0;
-    while (end < max) if (queue[end++]?.type === 'scan') break;
+    while (end < max) {
+      const type = queue[end]?.type;
+      if ((type === 'join') !== areJoins) break;
+      end++;
+      if (type === 'scan') break;
+    }
     if (end === queue.length) {
       this.#queue = [];
       return queue;

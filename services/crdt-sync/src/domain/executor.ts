@@ -27,6 +27,10 @@ export interface Executor {
   run(batch: readonly Command[], mustWrite: boolean): Promise<boolean>;
   /** All that is durable here; what it reads in memory it reads before it first waits. */
   commitVector(): Promise<CommitVector>;
+  /** Tells when what is known of other replicas has grown. @returns how to end it */
+  onAdvance(listener: (known: CommitVector) => void): () => void;
+  /** Makes durable what may lag behind, while no batch is under way. */
+  flush(): Promise<void>;
 }
 
 /** Mutations that may be durable or not. Nothing is known until it is read again. */

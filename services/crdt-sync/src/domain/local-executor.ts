@@ -1,9 +1,12 @@
 import type { HybridClock } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
-import type { Incarnation } from '@memplane/crdt';
+import type { CommitRange, Incarnation } from '@memplane/crdt';
 import { type ApplyLimits, apply, type Replica } from './apply.ts';
 import type { Command } from './command.ts';
 import { CommitFailure, type Executor } from './executor.ts';
+import { KnownVector } from './known-vector.ts';
+import { loadCleared, loadElements, loadOps } from './loading.ts';
+import { deltaOfChanges, type LocalCommit } from './local-commit.ts';
 import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
 import type { CommitVector } from './session-token.ts';
 import { Slot } from './slot.ts';
@@ -28,18 +31,24 @@ export interface LocalExecutorOptions extends ApplyLimits {
 export class LocalExecutor implements Executor {
   readonly batch_commands_max: number;
   readonly failure = undefined;
+  /**
+   * Told of each commit of this replica's own making, once that is durable and before its commands
+   * are settled. Must not throw. Replaced where somebody wants to know.
+   */
+  onCommit: ((commit: LocalCommit) => void) | undefined = undefined;
   readonly #options: LocalExecutorOptions;
   readonly #slots: SlotCache;
+  readonly #vector: KnownVector;
   #incarnation: Incarnation;
   #commits = 0;
-  readonly #past: Map<Incarnation, number>;
 
   constructor(options: LocalExecutorOptions) {
     this.#options = options;
     this.batch_commands_max = options.batch_commands_max;
     this.#slots = new SlotCache(options.hot_bytes_max);
     this.#incarnation = options.newIncarnation();
-    this.#past = new Map(options.incarnations.map((it) => [it.incarnation, it.commits]));
+    const past = options.incarnations.map((it) => [it.incarnation, it.commits] as const);
+    this.#vector = new KnownVector([...past, [this.#incarnation, 0]]);
   }
 
   get incarnation(): Incarnation {
@@ -50,8 +59,32 @@ export class LocalExecutor implements Executor {
     return this.#slots.size;
   }
 
+  /** Up to which commit of each incarnation all is durable here; no copy, so it changes. */
+  get known(): CommitVector {
+    return this.#vector.all;
+  }
+
+  /** The current incarnation comes last: a token that is too long keeps the end. */
   async commitVector(): Promise<CommitVector> {
-    return new Map([...this.#past, [this.#incarnation, this.#commits]]);
+    const vector = new Map(this.known);
+    vector.delete(this.#incarnation);
+    return vector.set(this.#incarnation, this.#commits);
+  }
+
+  /**
+   * Takes note that commits of others are durable here, from `after` to `upTo` of each range. It
+   * becomes durable itself with the next commit.
+   */
+  advance(ranges: readonly CommitRange[]): void {
+    this.#vector.advance(ranges.filter(({ incarnation }) => incarnation !== this.#incarnation));
+  }
+
+  onAdvance(listener: (known: CommitVector) => void): () => void {
+    return this.#vector.listen(listener);
+  }
+
+  async flush(): Promise<void> {
+    if (!this.#vector.isDurable) await this.#write(undefined, []);
   }
 
   async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
@@ -66,7 +99,7 @@ export class LocalExecutor implements Executor {
     try {
       const changes = this.#apply(batch, slots);
       const isWritten = changes.length > 0 || mustWrite;
-      if (isWritten) await this.#commit(changes);
+      if (isWritten) await this.#commit(changes, batch[0]?.type !== 'join');
       if (changes.length > 0) {
         for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
       }
@@ -110,7 +143,11 @@ export class LocalExecutor implements Executor {
       }
       for (const command of batch) command.slot ??= slots.get(keyOf(command));
     }
-    await Promise.all([loadElements(store, batch), loadOps(store, batch)]);
+    await Promise.all([
+      loadElements(store, batch),
+      loadCleared(store, batch),
+      loadOps(store, batch),
+    ]);
     return slots;
   }
 
@@ -135,57 +172,38 @@ export class LocalExecutor implements Executor {
     return changes;
   }
 
-  async #commit(changes: readonly Change[]): Promise<void> {
-    const { store, clock } = this.#options;
+  /** Only what this replica has changed by itself has a number: one that others will ask for. */
+  async #commit(changes: readonly Change[], isOwn: boolean): Promise<void> {
+    if (!isOwn || changes.length === 0) return this.#write(undefined, changes);
+    const { incarnation } = this;
     const number = this.#commits + 1;
-    const own = { incarnation: this.#incarnation, number, known: new Map() };
-    await store.commit({ ...own, hlc: clock.last, changes });
+    const hlc = this.#options.clock.last;
+    await this.#write(number, changes);
     this.#commits = number;
+    this.#vector.set(incarnation, number);
+    this.onCommit?.({ incarnation, number, hlc, delta: deltaOfChanges(changes) });
+  }
+
+  #write(number: number | undefined, changes: readonly Change[]): Promise<void> {
+    const { store, clock } = this.#options;
+    const { incarnation } = this;
+    return this.#vector.write((known) =>
+      store.commit({ incarnation, number, hlc: clock.last, changes, known }),
+    );
   }
 
   /** Nothing in memory counts any more, and no dot of this incarnation may be given again. */
   #begin(): void {
     this.#slots.clear();
     // One without a commit that is known to be there is in no token: failures must not add up.
-    if (this.#commits > 0) this.#past.set(this.#incarnation, this.#commits);
+    if (this.#commits === 0) this.#vector.forget(this.#incarnation);
     this.#incarnation = this.#options.newIncarnation();
     this.#commits = 0;
+    this.#vector.set(this.#incarnation, 0);
   }
 }
 
 /** Neither a tenant nor a name has a zero byte. */
 function keyOf(command: Command): string {
   return `${command.tenant}\0${command.name}`;
-}
-
-async function loadElements(store: CrdtStore, batch: readonly Command[]): Promise<void> {
-  const wants: { ref: Ref; element: string; slot: Slot }[] = [];
-  for (const command of batch) {
-    if (command.elements.length === 0) continue;
-    const { slot } = command;
-    // An empty set has no elements to find.
-    if (slot === undefined || slot.set.elements === 0) continue;
-    for (const element of command.elements) wants.push({ ref: slot.ref, element, slot });
-  }
-  if (wants.length === 0) return;
-  const found = await store.loadElements(wants);
-  wants.forEach(({ slot, element }, index) => {
-    const dots = found[index];
-    if (dots !== undefined) slot.elements.set(element, dots);
-  });
-}
-
-async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
-  const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
-  for (const command of batch) {
-    if (command.opId === undefined) continue;
-    const { slot } = command;
-    if (slot !== undefined) wants.push({ ref: slot.ref, opId: command.opId, slot });
-  }
-  if (wants.length === 0) return;
-  const found = await store.loadOps(wants);
-  wants.forEach(({ slot, opId }, index) => {
-    const record = found[index];
-    if (record !== undefined) slot.opRecords.set(opId, record);
-  });
 }

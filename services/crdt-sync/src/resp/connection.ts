@@ -6,10 +6,10 @@ import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
 import {
   type CommitVector,
-  covers,
   decodeSessionToken,
   encodeSessionToken,
 } from '../domain/session-token.ts';
+import { waitUntilCovered } from '../domain/vector-wait.ts';
 import { errorReply, NAME_FAILURE, planCommand } from './commands.ts';
 import { RespParser, RespProtocolError } from './parser.ts';
 import { RespCommand } from './resp-command.ts';
@@ -213,19 +213,18 @@ export class RespConnection {
   /** The answer to CRDT.AFTER. */
   async #waitFor(needs: CommitVector): Promise<string> {
     const { engine, wait_ms_max } = this.#options;
+    const end = new AbortController();
+    const abort = () => end.abort();
+    const timer = setTimeout(abort, wait_ms_max);
+    this.#socket.once('close', abort);
     try {
-      if (covers(await engine.commitVector(), needs)) return write.simple('OK');
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, wait_ms_max);
-        this.#socket.once('close', () => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-      if (covers(await engine.commitVector(), needs)) return write.simple('OK');
+      if (await waitUntilCovered(engine, needs, end.signal)) return write.simple('OK');
       return write.failure('ERR not_yet_visible This replica does not have it yet.');
     } catch (error) {
       return errorReply(toMemplaneError(error));
+    } finally {
+      clearTimeout(timer);
+      this.#socket.off('close', abort);
     }
   }
 

@@ -73,6 +73,13 @@ export class RedisExecutor implements Executor {
     return new Map(known.map(({ incarnation, commits }) => [incarnation, commits]));
   }
 
+  /** All replicas that write here are one. */
+  onAdvance(): () => void {
+    return () => {};
+  }
+
+  async flush(): Promise<void> {}
+
   /**
    * Another connection may have reached another server, or the same one with a tail of it lost: so
    * each has an incarnation of its own, and no dot can be given twice.

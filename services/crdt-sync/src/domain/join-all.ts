@@ -1,0 +1,64 @@
+import type { MemplaneError } from '@memplane/contracts';
+import type { ReplicaDelta } from '@memplane/crdt';
+import type { Command } from './command.ts';
+import { refOfDeltaKey } from './delta-key.ts';
+import type { Engine } from './engine.ts';
+import { joinCommand, type NamedDelta } from './named-delta.ts';
+import type { Ref } from './port.ts';
+
+/** Names that wait at once for one delta, so that it leaves room in the queue for others. */
+const NAMES_AT_ONCE_MAX = 4_096;
+
+/**
+ * Joins what other replicas changed. Durable, all of it, when it resolves.
+ * @throws MemplaneError the first that a name met; the others are joined or not.
+ */
+export async function joinAll(engine: Engine, delta: ReplicaDelta): Promise<void> {
+  const named = splitByName(delta);
+  for (let at = 0; at < named.length; at += NAMES_AT_ONCE_MAX) {
+    await joinSome(engine, named.slice(at, at + NAMES_AT_ONCE_MAX));
+  }
+}
+
+/** Joins what another replica says of one name. Resolves, once durable, to whether anything grew. */
+export function joinNamed(engine: Engine, ref: Ref, delta: NamedDelta): Promise<boolean> {
+  return joinSome(engine, [[ref, delta]]);
+}
+
+/** Settles when nothing of it is under way any more. */
+async function joinSome(
+  engine: Engine,
+  named: readonly (readonly [Ref, NamedDelta])[],
+): Promise<boolean> {
+  let grew = false;
+  let failure: MemplaneError | undefined;
+  const joins = named.map(([ref, delta]) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const settled = ({ error, outcome }: Command) => {
+      failure ??= error;
+      grew ||= outcome.flag;
+      resolve();
+    };
+    return { promise, command: joinCommand(ref, delta, settled) };
+  });
+  const taken: Promise<void>[] = [];
+  try {
+    for (const { promise, command } of joins) {
+      engine.submit(command);
+      taken.push(promise);
+    }
+  } finally {
+    await Promise.all(taken);
+  }
+  if (failure !== undefined) throw failure;
+  return grew;
+}
+
+/** @throws MemplaneError `invalid_request` for a key that is no tenant and name */
+function splitByName({ counters, sets, registers, ops }: ReplicaDelta): [Ref, NamedDelta][] {
+  const keys = new Set([counters, sets, registers, ops].flatMap((values) => [...values.keys()]));
+  return [...keys].map((key) => {
+    const [counter, set] = [counters.get(key), sets.get(key)];
+    return [refOfDeltaKey(key), { counter, set, register: registers.get(key), ops: ops.get(key) }];
+  });
+}

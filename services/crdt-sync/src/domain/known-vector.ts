@@ -1,0 +1,66 @@
+import type { CommitRange, Incarnation } from '@memplane/crdt';
+import type { CommitVector } from './session-token.ts';
+
+/**
+ * Up to which commit of each incarnation, of this replica and of others, all is durable here. What
+ * is known of others becomes durable later than the commits themselves: after a crash it may lag,
+ * and what is then received again changes nothing.
+ */
+export class KnownVector {
+  readonly #known: Map<Incarnation, number>;
+  /** What is not durable yet. */
+  #raised = new Map<Incarnation, number>();
+  readonly #listeners = new Set<(known: CommitVector) => void>();
+
+  constructor(known: Iterable<readonly [Incarnation, number]>) {
+    this.#known = new Map(known);
+  }
+
+  get all(): CommitVector {
+    return this.#known;
+  }
+
+  /** What is in the store already. */
+  set(incarnation: Incarnation, commits: number): void {
+    this.#known.set(incarnation, commits);
+  }
+
+  forget(incarnation: Incarnation): void {
+    this.#known.delete(incarnation);
+  }
+
+  /** Takes ranges whose commits are durable here. One that would leave a gap, or is old, is ignored. */
+  advance(ranges: readonly CommitRange[]): void {
+    let grew = false;
+    for (const { incarnation, after, upTo } of ranges) {
+      const known = this.#known.get(incarnation) ?? 0;
+      if (upTo <= known || after > known) continue;
+      this.#known.set(incarnation, upTo);
+      this.#raised.set(incarnation, upTo);
+      grew = true;
+    }
+    if (grew) for (const listener of this.#listeners) listener(this.#known);
+  }
+
+  /** @returns how to end it */
+  listen(listener: (known: CommitVector) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Has `write` make durable what is not yet; where it fails, the next one is given it again. */
+  async write(write: (raised: CommitVector) => Promise<void>): Promise<void> {
+    const raised = this.#raised;
+    this.#raised = new Map();
+    try {
+      await write(raised);
+    } catch (cause) {
+      this.#raised = new Map([...raised, ...this.#raised]);
+      throw cause;
+    }
+  }
+
+  get isDurable(): boolean {
+    return this.#raised.size === 0;
+  }
+}

@@ -1,0 +1,65 @@
+import { containsDot } from '@memplane/crdt';
+import type { Command } from './command.ts';
+import type { CrdtStore, Ref } from './port.ts';
+import type { Slot } from './slot.ts';
+
+// Finds what a batch's commands need beyond what names have in memory: one read for all of a kind.
+
+const CLEARED_PAGE_ELEMENTS = 1_024;
+
+export async function loadElements(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+  const wants: { ref: Ref; element: string; slot: Slot }[] = [];
+  for (const command of batch) {
+    if (command.elements.length === 0) continue;
+    const { slot } = command;
+    // An empty set has no elements to find.
+    if (slot === undefined || slot.set.elements === 0) continue;
+    for (const element of command.elements) wants.push({ ref: slot.ref, element, slot });
+  }
+  if (wants.length === 0) return;
+  const found = await store.loadElements(wants);
+  wants.forEach(({ slot, element }, index) => {
+    const dots = found[index];
+    if (dots !== undefined) slot.elements.set(element, dots);
+  });
+}
+
+export async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+  const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
+  for (const { opId, join, slot } of batch) {
+    if ((opId === undefined && join === undefined) || slot === undefined) continue;
+    if (opId !== undefined) wants.push({ ref: slot.ref, opId, slot });
+    if (join?.ops === undefined) continue;
+    for (const joined of join.ops.records.keys()) {
+      wants.push({ ref: slot.ref, opId: joined, slot });
+    }
+  }
+  if (wants.length === 0) return;
+  const found = await store.loadOps(wants);
+  wants.forEach(({ slot, opId }, index) => {
+    const record = found[index];
+    if (record !== undefined) slot.opRecords.set(opId, record);
+  });
+}
+
+/** What a reset of another replica has seen may stand on any element: all are looked at. */
+export async function loadCleared(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+  if (batch[0]?.type !== 'join') return;
+  for (const { join, slot } of batch) {
+    const cleared = join?.set?.cleared;
+    if (cleared === undefined || cleared.size === 0) continue;
+    if (slot === undefined || slot.set.elements === 0) continue;
+    const { ref } = slot;
+    let after: string | undefined;
+    for (;;) {
+      const page = await store.elements(ref, { after, limit: CLEARED_PAGE_ELEMENTS });
+      const found = await store.loadElements(page.map((element) => ({ ref, element })));
+      page.forEach((element, index) => {
+        const dots = found[index];
+        if (dots?.some((dot) => containsDot(cleared, dot))) slot.elements.set(element, dots);
+      });
+      if (page.length < CLEARED_PAGE_ELEMENTS) break;
+      after = page.at(-1);
+    }
+  }
+}

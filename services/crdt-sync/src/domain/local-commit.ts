@@ -1,0 +1,37 @@
+import { DELTA_OPS_MAX, type Incarnation, type OpRecord, type ReplicaDelta } from '@memplane/crdt';
+import { deltaKeyOf } from './delta-key.ts';
+import type { Change } from './port.ts';
+
+/** What a replica has changed by itself in one commit, and what it takes to tell the others. */
+export interface LocalCommit {
+  readonly incarnation: Incarnation;
+  /** Counts up from 1 within the incarnation, without gaps. */
+  readonly number: number;
+  /** The clock's last stamp. */
+  readonly hlc: bigint;
+  readonly delta: ReplicaDelta;
+}
+
+/** Shares its parts with the changes. */
+export function deltaOfChanges(changes: readonly Change[]): ReplicaDelta {
+  const delta: ReplicaDelta = {
+    counters: new Map(),
+    sets: new Map(),
+    registers: new Map(),
+    flags: new Map(),
+    ops: new Map(),
+  };
+  for (const change of changes) {
+    const key = deltaKeyOf(change.ref);
+    if (change.type === 'set') delta.sets.set(key, change.delta);
+    else if (change.type === 'register') delta.registers.set(key, change.delta);
+    else {
+      delta.counters.set(key, change.delta);
+      if (change.ops.length === 0) continue;
+      const records = new Map<string, OpRecord>();
+      for (const { opId, record } of change.ops) records.set(opId, record);
+      delta.ops.set(key, { capacity: DELTA_OPS_MAX, records });
+    }
+  }
+  return delta;
+}

@@ -1,0 +1,32 @@
+import {
+  type CounterState,
+  deltaOfSet,
+  type OpMemory,
+  type OrSetState,
+  type RegisterState,
+  type SetDelta,
+} from '@memplane/crdt';
+import { Command } from './command.ts';
+import type { Ref } from './port.ts';
+
+/** What another replica says of one name: what changed, or all that it has. */
+export interface NamedDelta {
+  readonly counter?: CounterState | undefined;
+  readonly set?: SetDelta | { readonly whole: OrSetState } | undefined;
+  readonly register?: RegisterState | undefined;
+  readonly ops?: OpMemory | undefined;
+}
+
+/** Joins what another replica says. Its `outcome.flag` tells whether anything here grew. */
+export function joinCommand(
+  ref: Ref,
+  delta: NamedDelta,
+  settled: (command: Command) => void,
+): Command {
+  const { counter, register, ops } = delta;
+  const set = delta.set && 'whole' in delta.set ? deltaOfSet(delta.set.whole) : delta.set;
+  const command = new Command('join', ref.tenant, ref.name, settled);
+  command.join = { counter, set, register, ops };
+  if (set !== undefined) command.elements = [...set.patch.keys()];
+  return command;
+}
