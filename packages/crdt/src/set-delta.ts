@@ -15,7 +15,7 @@ export function contextOfDelta({ patch, cleared }: SetDelta): CausalContext {
   return uniteContexts([...[...patch.values()].map(({ context }) => context), cleared]);
 }
 
-/** The same delta as a state: of a whole set it is as much, but it does not say what was removed where. */
+/** The same delta as a state, which does not say from where something was removed. */
 export function setOfDelta(delta: SetDelta): OrSetState {
   const elements = new Map<string, readonly Dot[]>();
   for (const [element, { dots }] of delta.patch) {

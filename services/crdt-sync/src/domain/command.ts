@@ -51,7 +51,10 @@ export interface Join {
 export interface Outcome {
   /** The counter's value; for sets how many elements were added, removed or found; for a reset 1 or 0. */
   number: number;
-  /** An increment that was counted before; a part that was newer; a counter that exists; a join that brought news. */
+  /**
+   * An increment that was counted before; a part that was newer; a counter that exists; a join that
+   * brought news.
+   */
   flag: boolean;
   value: unknown;
 }

@@ -120,7 +120,7 @@ class World {
     return { type, name, by, opId, elements, value: random.int(0, 9) };
   }
 
-  /** Ranges of some incarnations, which may begin before what is known; sometimes no more comes of it. */
+  /** Ranges that may begin before what is known; a crash may come before the vector is raised. */
   async #receive(replica: TestReplica): Promise<void> {
     const { random } = this;
     const incarnations = random.shuffle([...this.told.keys()]).slice(0, random.int(1, 3));

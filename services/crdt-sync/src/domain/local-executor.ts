@@ -111,7 +111,7 @@ export class LocalExecutor implements Executor {
     }
   }
 
-  /** Finds all that the batch's commands need: three reads of the store at most, however many. */
+  /** Finds all that the batch's commands need: a read of a kind, but for resets that are joined. */
   async #load(batch: readonly Command[]): Promise<Map<string, Slot>> {
     const { store } = this.#options;
     const slots = new Map<string, Slot>();
