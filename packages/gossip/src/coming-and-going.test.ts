@@ -118,6 +118,20 @@ test('a forgotten member is refused ever after', async () => {
   assert.throws(() => gossip.forget('third'), { code: 'overloaded' });
 });
 
+test('a forgotten member that runs is told so, by whom it asks over a stream', () => {
+  const cluster = new SimulatedCluster(seed);
+  const told: string[] = [];
+  const members = cluster.grow(2);
+  const gone = cluster.start('gone', { hooks: { onForgotten: (by) => told.push(by) } });
+  cluster.join(gone, members[0]);
+  cluster.time.runUntil(() => cluster.agrees(3), 60_000);
+  assert.deepEqual(told, []);
+  for (const { gossip } of members) gossip.forget('gone');
+  const tookMs = cluster.time.runUntil(() => new Set(told).size === 2, 60_000);
+  figure('a running member that was forgotten knows by both others', tookMs, 'ms');
+  assert.deepEqual(members[0]!.gossip.members().length, 2);
+});
+
 test('ids that the caller forgot before are refused too', () => {
   const cluster = new SimulatedCluster(seed);
   const first = cluster.start('first', { forgotten: ['a'], isForgotten: (id) => id === 'b' });

@@ -25,6 +25,8 @@ export interface GossipHooks {
    * own length; all together may cost `limitBytes`. How often one is offered is up to the caller.
    */
   offer?(overheadBytes: number, limitBytes: number): readonly Uint8Array[];
+  /** Another member has forgotten this one, and refuses it for good. Told again and again. */
+  onForgotten?(by: string): void;
   /** Opaque state for the other side of a push-pull; `join` when one of the two is joining. */
   localState?(join: boolean): Uint8Array;
   /** The state of the other side of a push-pull. */

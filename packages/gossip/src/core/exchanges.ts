@@ -1,10 +1,9 @@
 import { MemplaneError } from '@memplane/contracts';
 import { commonVersion, type MemberState } from '../member.ts';
-import type { Header } from '../wire/header.ts';
 import type { Message } from '../wire/message.ts';
 import type { Claims } from './claims.ts';
 import { type Core, deliver, drop, guarded, Ticker } from './core.ts';
-import type { Inbox, Received } from './inbox.ts';
+import type { Inbox, Received, Refusal } from './inbox.ts';
 import type { Peer, Post } from './post.ts';
 
 /** Room in a stream for its header, its list's frame and its seal. */
@@ -92,16 +91,17 @@ export class Exchanges {
   /** The answer to a request that came in. */
   answer(bytes: Uint8Array): Uint8Array | undefined {
     if (this.#stopped) return undefined;
-    let refused: Header | undefined;
-    const received = this.#inbox.stream(bytes, (header) => {
-      refused = header;
+    let refusal: Refusal | undefined;
+    const received = this.#inbox.stream(bytes, (reason) => {
+      refusal = reason;
       return true;
     });
     if (received === undefined) return undefined;
     const { sender, version } = received.header;
     const peer = { id: sender, address: '' };
     const answers: Message[] = [];
-    if (refused !== undefined) {
+    if (refusal === 'forgotten') answers.push({ type: 'forgotten' });
+    if (refusal === 'version') {
       answers.push({ type: 'refused', protocol: this.#core.table.self.protocol });
     }
     // One alone: a request of a million small ones would be answered with as many whole lists.
@@ -140,6 +140,12 @@ export class Exchanges {
         return;
       }
       const received = this.#inbox.stream(outcome.reply);
+      if (received?.messages.some((message) => message.type === 'forgotten')) {
+        const by = received.header.sender;
+        guarded(this.#core, () => this.#core.hooks.onForgotten?.(by));
+        done(undefined, forgottenBy(by));
+        return;
+      }
       const refused = received?.messages.find((message) => message.type === 'refused');
       if (refused?.type !== 'refused') {
         done(received, undefined);
@@ -202,6 +208,10 @@ function noAnswer(peer: Peer): MemplaneError {
 
 function noCommonVersion(peer: Peer): MemplaneError {
   return new MemplaneError('invalid_request', `${peer.address} speaks no version in common`);
+}
+
+function forgottenBy(id: string): MemplaneError {
+  return new MemplaneError('forbidden', `${id} has forgotten this member`);
 }
 
 function stopped(): MemplaneError {

@@ -14,6 +14,9 @@ export interface Received {
   readonly messages: readonly Message[];
 }
 
+/** Why a request is not served although its sender is told so. */
+export type Refusal = 'version' | 'forgotten';
+
 /** Judges what comes in. Whatever the bytes are, it counts why it let them go and never throws. */
 export class Inbox {
   readonly #core: Core;
@@ -36,30 +39,31 @@ export class Inbox {
 
   /**
    * The messages of a request or an answer over a stream, or nothing.
-   * @param otherVersion whether one in a version that is not spoken here is taken nevertheless:
-   * given its header, without its messages
+   * @param isTold whether one in a version that is not spoken here, or of a forgotten member, is
+   * given nevertheless, without its messages
    */
   stream(
     bytes: Uint8Array,
-    otherVersion: (header: Header) => boolean = () => false,
+    isTold: (refusal: Refusal) => boolean = () => false,
   ): Received | undefined {
     this.#core.metrics.streamsReceived += 1;
     this.#core.metrics.streamBytesReceived += bytes.length;
     if (bytes.length > this.#core.settings.streamBytesMax) return this.#dropped('too_large');
-    return this.#open(bytes, otherVersion);
+    return this.#open(bytes, isTold);
   }
 
-  #open(bytes: Uint8Array, otherVersion: (header: Header) => boolean): Received | undefined {
+  #open(bytes: Uint8Array, isTold: (refusal: Refusal) => boolean): Received | undefined {
     const opened = this.#sealer.open(bytes);
     if (!opened.ok) return this.#dropped(opened.reason);
     try {
       const reader = new ByteReader(opened.bytes);
       const header = decodeHeader(reader);
       const reason = this.#refusal(header);
-      if (reason !== undefined) return this.#dropped(reason);
-      if (!this.#speaks(header.version)) {
-        drop(this.#core, 'version');
-        return otherVersion(header) ? { header, messages: [] } : undefined;
+      const refusal = reason ?? (this.#speaks(header.version) ? undefined : 'version');
+      if (refusal !== undefined) {
+        drop(this.#core, refusal);
+        const isTellable = refusal === 'version' || refusal === 'forgotten';
+        return isTellable && isTold(refusal) ? { header, messages: [] } : undefined;
       }
       const messages = decodeMessages(reader, this.#core.settings.membersMax);
       return { header, messages: messages.filter((message) => this.#known(message)) };

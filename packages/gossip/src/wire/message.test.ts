@@ -36,6 +36,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   }),
   fc.record({ type: fc.constant('user'), payload: fc.uint8Array({ maxLength: 300 }) }),
   fc.record({ type: fc.constant('refused'), protocol: range }),
+  fc.constant({ type: 'forgotten' as const }),
   fc.record({
     type: fc.constant('state'),
     join: fc.boolean(),

@@ -35,6 +35,8 @@ export type Message =
     }
   /** The answer to a request in a version that the other does not speak. Frozen in all versions. */
   | { readonly type: 'refused'; readonly protocol: ProtocolRange }
+  /** The answer to a request of a member that was forgotten. Frozen in all versions. */
+  | { readonly type: 'forgotten' }
   | { readonly type: 'unknown' };
 
 const TYPES = [
@@ -47,6 +49,7 @@ const TYPES = [
   'user',
   'state',
   'refused',
+  'forgotten',
 ] as const;
 const STATUSES: readonly MemberStatus[] = ['alive', 'suspect', 'dead', 'left'];
 
@@ -111,6 +114,8 @@ function encodeBody(message: Exclude<Message, { type: 'unknown' }>): Uint8Array 
       return writer.sized(message.user).done();
     case 'refused':
       return writer.byte(message.protocol.min).byte(message.protocol.max).done();
+    case 'forgotten':
+      return writer.done();
   }
 }
 
@@ -143,6 +148,8 @@ function decodeBody(
       return readState(reader, membersMax);
     case 'refused':
       return { type, protocol: readRange(reader) };
+    case 'forgotten':
+      return { type };
   }
 }
 
