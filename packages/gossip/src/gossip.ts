@@ -18,6 +18,13 @@ import { ReplayWindows } from './security/replay-windows.ts';
 import { Sealer } from './security/sealer.ts';
 import { gossipSettings } from './settings.ts';
 
+export interface SendOptions {
+  /** Over a stream although it would fit into a datagram. */
+  readonly stream?: boolean;
+  /** To one that is held for dead too: it may be this member alone that does not hear it. */
+  readonly evenIfDead?: boolean;
+}
+
 /**
  * One member of a cluster: SWIM with Lifeguard's extensions as a state machine that does nothing
  * of its own accord. Time, randomness and the network are passed in, so that one seed repeats a
@@ -188,10 +195,11 @@ export class Gossip {
    * @throws MemplaneError `not_found` for a member that is unknown or not alive, `body_too_large`,
    * and what a stream fails with.
    */
-  async send(id: string, payload: Uint8Array, options: { stream?: boolean } = {}): Promise<void> {
+  async send(id: string, payload: Uint8Array, options: SendOptions = {}): Promise<void> {
     this.#mustRun();
     const peer = this.#core.table.get(id);
-    if (peer === undefined || !isLive(peer) || peer === this.#core.table.self) {
+    const isReached = peer && (isLive(peer) || (options.evenIfDead && peer.status === 'dead'));
+    if (!isReached || peer === this.#core.table.self) {
       throw new MemplaneError('not_found', `There is no other live member ${id}`);
     }
     if (payload.length + 1_024 > this.#core.settings.streamBytesMax) {

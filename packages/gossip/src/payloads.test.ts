@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { testSeed } from '@memplane/testkit';
 import { BroadcastQueue } from './core/broadcast-queue.ts';
 import { META_BYTES_MAX } from './member.ts';
-import { SimulatedCluster } from './testing/simulated-cluster.ts';
+import { SimulatedCluster, statusOf } from './testing/simulated-cluster.ts';
 
 const { seed } = testSeed('payloads');
 
@@ -84,6 +84,21 @@ test('a payload for one goes in a packet if it fits, else over a stream', async 
   lost.catch(() => {});
   cluster.time.run(100);
   await assert.rejects(lost, { code: 'dependency_unavailable' });
+});
+
+test('one that is held for dead is sent to where that is wished', async () => {
+  const cluster = new SimulatedCluster(seed);
+  const got: string[] = [];
+  const [one] = cluster.grow(2);
+  const mute = cluster.start('mute', { hooks: { onMessage: (_, from) => got.push(from) } });
+  cluster.join(mute, one);
+  cluster.time.runUntil(() => cluster.agrees(3), 5_000);
+  for (const { host } of cluster.live) cluster.network.cut(mute.host.address, host.address);
+  cluster.time.runUntil(() => statusOf(one!.gossip, 'mute') === 'dead', 60_000);
+  await assert.rejects(one!.gossip.send('mute', new Uint8Array(3)), { code: 'not_found' });
+  await one!.gossip.send('mute', new Uint8Array(3), { evenIfDead: true });
+  cluster.time.run(100);
+  assert.deepEqual(got, ['m00']);
 });
 
 test('a push-pull carries state both ways, and says who joins', () => {

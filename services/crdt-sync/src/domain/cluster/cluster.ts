@@ -7,6 +7,7 @@ import {
   type KeyRing,
   type Member,
   type Random,
+  type SendOptions,
   type Timers,
   type Transport,
 } from '@memplane/gossip';
@@ -121,9 +122,9 @@ export class Cluster {
 
   /**
    * Sends to a live member, over a stream where it is too large for a datagram or `stream` says so.
-   * It may get lost on the way; nothing is thrown.
+   * It may get lost on the way, and nothing is thrown; what is known not to have left is counted.
    */
-  send(to: string, channel: Channel, bytes: Uint8Array, options: { stream?: boolean } = {}): void {
+  send(to: string, channel: Channel, bytes: Uint8Array, options: SendOptions = {}): void {
     this.#post(to, channel, bytes, options).catch(() => {});
   }
 
@@ -240,7 +241,7 @@ export class Cluster {
     to: string,
     channel: Channel,
     bytes: Uint8Array,
-    options: { stream?: boolean } = {},
+    options: SendOptions = {},
   ): Promise<void> {
     try {
       await this.#gossip.send(to, onChannel(channel, bytes), options);
