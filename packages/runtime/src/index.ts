@@ -6,6 +6,7 @@ export * from './invoker.ts';
 export * from './json-body.ts';
 export * from './lifecycle.ts';
 export * from './logger.ts';
+export * from './loopback.ts';
 export * from './openapi.ts';
 export * from './pause.ts';
 export * from './problem.ts';

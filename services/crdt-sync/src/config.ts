@@ -9,6 +9,8 @@ import {
   text,
 } from '@memplane/runtime';
 
+import { CLUSTER_SETTINGS, type ClusterConfig, clusterConfigOf } from './cluster-config.ts';
+
 const MIB = 1024 * 1024;
 
 /** Every setting of the service, with its unit in its name. */
@@ -88,6 +90,7 @@ export const SETTINGS = {
     { min: 10, unit: 'ms' },
   ),
   replicaId: text('MEMPLANE_REPLICA_ID', 'replica-0', 'id of this replica, kept over restarts'),
+  ...CLUSTER_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent'),
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans go; none without'),
   drainTimeoutMs: integer('MEMPLANE_DRAIN_TIMEOUT_MS', 5_000, 'longest draining', { unit: 'ms' }),
@@ -173,9 +176,10 @@ export const SETTINGS = {
   wait_ms_max: integer('MEMPLANE_WAIT_MS', 2_000, 'how long CRDT.AFTER waits', { unit: 'ms' }),
 } as const;
 
-export type CrdtSyncConfig = Config<typeof SETTINGS>;
+export type CrdtSyncConfig = Omit<Config<typeof SETTINGS>, keyof ClusterConfig> & ClusterConfig;
 
 /** @throws ConfigError that names every wrong setting. */
 export function readCrdtSyncConfig(env: Env): CrdtSyncConfig {
-  return readConfig(SETTINGS, env);
+  const config = readConfig(SETTINGS, env);
+  return { ...config, ...clusterConfigOf(config, env) };
 }

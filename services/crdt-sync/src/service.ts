@@ -8,6 +8,8 @@ import {
   type Telemetry,
   toMemplaneError,
 } from '@memplane/runtime';
+import { createClusterMetrics } from './cluster-metrics.ts';
+import { ClusterParts } from './cluster-parts.ts';
 import type { CrdtSyncConfig } from './config.ts';
 import { AlertPublishing, type AlertSink } from './domain/alert-publishing.ts';
 import { type AlertStore, Alerts } from './domain/alerts.ts';
@@ -68,7 +70,17 @@ export async function createCrdtSyncOn(
     arePublished: alertSink !== undefined,
   });
   const publishing = alertSink && new AlertPublishing(alerts, alertSink);
-  const parts = { storage, telemetry, engine, logger, alerts, publishing };
+  const cluster = await ClusterParts.open(config, {
+    store: storage.membership,
+    alerts,
+    logger,
+    now,
+    incarnation: () => engine.incarnation,
+  }).catch(async (error: unknown) => {
+    await Promise.allSettled([storage.store.close(), telemetry.stop()]);
+    throw error;
+  });
+  const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster };
   return new CrdtSyncService(config, parts);
 }
 
@@ -99,6 +111,8 @@ interface Parts {
   readonly logger: Logger;
   readonly alerts: Alerts;
   readonly publishing: AlertPublishing | undefined;
+  /** Undefined where this replica is alone. */
+  readonly cluster: ClusterParts | undefined;
 }
 
 class CrdtSyncService implements CrdtSync {
@@ -119,11 +133,12 @@ class CrdtSyncService implements CrdtSync {
     this.#parts = parts;
     this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
     this.#alertPublishIntervalMs = config.alertPublishIntervalMs;
-    const { engine, storage, telemetry, logger } = parts;
+    const { cluster, engine, storage, telemetry, logger } = parts;
     const { store } = storage;
     const appendfsync = () => storage.appendfsync;
     this.#resp = new RespServer({ ...config, engine, store, logger, appendfsync });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
+    createClusterMetrics(telemetry.meter, cluster);
     this.#server = new HttpServer({
       ...config,
       name: this.name,
@@ -135,6 +150,7 @@ class CrdtSyncService implements CrdtSync {
         ...parts,
         ...config,
         store,
+        members: cluster?.members,
         hasSidecar: config.appToken !== undefined,
       }),
       readiness: () => ({
@@ -145,6 +161,7 @@ class CrdtSyncService implements CrdtSync {
         failedCommits: engine.stats.failedCommits,
         unpublishedAlerts: parts.alerts.unpublished().length,
         ...storage.describe(),
+        ...cluster?.describe(),
       }),
     });
   }
@@ -165,6 +182,7 @@ class CrdtSyncService implements CrdtSync {
       await this.#server.stop();
       throw error;
     }
+    this.#parts.cluster?.start();
     this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
     if (this.#parts.publishing) {
       this.#publishTimer = setInterval(() => void this.#publish(), this.#alertPublishIntervalMs);
@@ -218,12 +236,13 @@ class CrdtSyncService implements CrdtSync {
     clearInterval(this.#publishTimer);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);
     await this.#parts.engine.drain();
+    await this.#parts.cluster?.drain();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     clearInterval(this.#publishTimer);
-    await Promise.all([this.#server.stop(), this.#resp.stop()]);
+    await Promise.all([this.#server.stop(), this.#resp.stop(), this.#parts.cluster?.stop()]);
     const { alerts, logger, storage } = this.#parts;
     await alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
     await this.#parts.engine

@@ -330,9 +330,16 @@ export const getMembers = operation({
               replica: z.string(),
               self: z.boolean(),
               state: z.enum(['alive', 'suspect', 'dead', 'left']),
-              /** Under which dots of its mutations are given out. */
+              /** Under which dots of its mutations are given out; empty until it was heard. */
               incarnation: z.string(),
+              /** Of its own view; 0 until it was heard. */
               viewVersion: natural,
+              /** Where it is reached, in a cluster. */
+              address: z.string().optional(),
+              /** Whether it counts for quorums, in a cluster. */
+              replicaSet: z.boolean().optional(),
+              /** Milliseconds since its last heartbeat, of another one that was heard. */
+              heardMs: natural.optional(),
             }),
           ),
         })
@@ -340,6 +347,33 @@ export const getMembers = operation({
     },
   },
   errors: [],
+});
+
+export const replicaIdSchema = z
+  .string()
+  .regex(NAME_PATTERN)
+  .meta({ examples: ['replica-2'] });
+
+export const forgetMember = operation({
+  id: 'forgetMember',
+  method: 'post',
+  path: '/v1/members/{replica}/forget',
+  summary:
+    "Forget a replica for good: all others refuse it; needs the operator's token in `memplane-operator-token`",
+  tags: ['operations'],
+  params: z.strictObject({ replica: replicaIdSchema }),
+  responses: {
+    200: {
+      description: 'It is forgotten here, durably, and by each other replica as it hears of it.',
+      schema: z
+        .strictObject({
+          /** All that are forgotten. */
+          forgotten: z.array(z.string()),
+        })
+        .meta({ id: 'Forgotten' }),
+    },
+  },
+  errors: ['forbidden', 'not_found', 'overloaded', 'storage_full', 'storage_unavailable'],
 });
 
 export const crdtAlertSchema = z

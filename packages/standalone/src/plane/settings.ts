@@ -1,6 +1,14 @@
 import { isIP } from 'node:net';
 import { SERVICES, type ServiceName } from '@memplane/contracts';
-import { type Config, ConfigError, type Env, integer, readConfig, text } from '@memplane/runtime';
+import {
+  type Config,
+  ConfigError,
+  type Env,
+  integer,
+  isLoopback,
+  readConfig,
+  text,
+} from '@memplane/runtime';
 import { dataDirOf } from './data-dir.ts';
 
 /** What the composition root itself is set by; each service reads its own settings beside these. */
@@ -68,11 +76,6 @@ const DEFAULT_PORTS: Record<ServiceName, number> = {
 function portOf(env: Env, variable: string, fallback: number): number {
   const setting = integer(variable, fallback, 'A port.', { min: 1, max: 65_535 });
   return readConfig({ port: setting }, env).port;
-}
-
-export function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
 }
 
 /** How this machine calls a service that listens on all addresses. */

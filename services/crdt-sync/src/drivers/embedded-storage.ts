@@ -5,6 +5,7 @@ import { toMemplaneError } from '@memplane/runtime';
 import type { CrdtSyncConfig } from '../config.ts';
 import { LocalExecutor } from '../domain/local-executor.ts';
 import type { CrdtStorage } from '../domain/storage.ts';
+import { EmbeddedMembership } from './embedded-membership.ts';
 import { EmbeddedStore } from './embedded-store.ts';
 
 /** A folder of this process's own. @throws MemplaneError what opening the store throws */
@@ -27,5 +28,7 @@ export async function openEmbeddedStorage(
     newIncarnation: () => randomBytes(16).toString('hex'),
     toError: toMemplaneError,
   });
-  return { store, alerts: store, executor, appendfsync: 'always', describe: () => ({}) };
+  const membership = new EmbeddedMembership(store);
+  const describe = () => ({});
+  return { store, alerts: store, membership, executor, appendfsync: 'always', describe };
 }

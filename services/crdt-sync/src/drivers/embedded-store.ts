@@ -178,6 +178,18 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     await this.#rocks.write(batch, { sync: true });
   }
 
+  /** A record of the replica's own that another driver seals. */
+  async loadOwnRecord(key: Buffer): Promise<Buffer | undefined> {
+    const [record] = await this.#rocks.getMany([key]);
+    return record ?? undefined;
+  }
+
+  async saveOwnRecord(key: Buffer, record: Buffer): Promise<void> {
+    const batch = this.#rocks.batch();
+    batch.put(key, record);
+    await this.#rocks.write(batch, { sync: true });
+  }
+
   async *verify(): AsyncGenerator<VerifiedValue> {
     const snapshot = this.#rocks.snapshot();
     try {

@@ -11,6 +11,7 @@ const OP_COUNT = 0x6e;
 const INCARNATION = 0x69;
 const ALERTS = 0x61;
 const CLOCK = 0x6b;
+const MEMBERSHIP = 0x6d;
 
 const writer = new KeyWriter();
 
@@ -85,6 +86,8 @@ export function behindTenant(tenant: string): Buffer {
 
 export function tenantOf(key: Buffer): string {
   return key.toString('latin1', 0, key.indexOf(0));
+export function membershipKey(): Buffer {
+  return writer.begin(REPLICA).u8(MEMBERSHIP).finish();
 }
 
 export function incarnationRange() {

@@ -1,8 +1,10 @@
 import type { Route } from '@memplane/runtime';
 import type { Alerts } from '../domain/alerts.ts';
+import type { Members } from '../domain/cluster/members.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
 import { addToSetRoute } from './add-to-set.ts';
+import { forgetMemberRoute } from './forget-member.ts';
 import { getAlertsRoute } from './get-alerts.ts';
 import { getCounterRoute } from './get-counter.ts';
 import { getMembersRoute } from './get-members.ts';
@@ -10,6 +12,7 @@ import { getRegisterRoute } from './get-register.ts';
 import { getSetRoute } from './get-set.ts';
 import { incrementCounterRoute } from './increment-counter.ts';
 import { listCountersRoute } from './list-counters.ts';
+import { OperatorCheck } from './operator-check.ts';
 import { putCounterPartRoute } from './put-counter-part.ts';
 import { putRegisterRoute } from './put-register.ts';
 import { reconcileRoute, reconcileTimerRoute } from './reconcile.ts';
@@ -23,19 +26,23 @@ export interface RouteParts {
   readonly store: CrdtStore;
   readonly alerts: Alerts;
   readonly replicaId: string;
+  readonly replicaSet: readonly string[];
+  /** Undefined where this replica is alone. */
+  readonly members: Members | undefined;
   readonly operatorToken: string | undefined;
   /** Whether a sidecar calls, and proves itself. */
   readonly hasSidecar: boolean;
 }
 
 export function crdtSyncRoutes(parts: RouteParts): Route[] {
-  const { engine, store, alerts, replicaId, operatorToken } = parts;
+  const { engine, store, alerts, members, replicaId } = parts;
+  const operator = new OperatorCheck(parts.operatorToken);
   return [
     incrementCounterRoute(engine),
     getCounterRoute(engine),
     listCountersRoute(engine, store),
     resetCounterRoute(engine),
-    putCounterPartRoute(engine, operatorToken),
+    putCounterPartRoute(engine, operator),
     addToSetRoute(engine),
     removeFromSetRoute(engine),
     getSetRoute(engine, store),
@@ -43,7 +50,8 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     putRegisterRoute(engine),
     getRegisterRoute(engine),
     resetRegisterRoute(engine),
-    getMembersRoute(engine, replicaId),
+    getMembersRoute(parts),
+    forgetMemberRoute(members, replicaId, operator),
     getAlertsRoute(alerts),
     reconcileRoute(engine, store, alerts),
     ...(parts.hasSidecar ? [reconcileTimerRoute(engine, store, alerts)] : []),

@@ -1,23 +1,14 @@
-import { MemplaneError, putCounterPart } from '@memplane/contracts';
-import { ok, route, TokenCheck } from '@memplane/runtime';
+import { putCounterPart } from '@memplane/contracts';
+import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
 import { dispatch } from './dispatch.ts';
+import type { OperatorCheck } from './operator-check.ts';
 
-/** @param operatorToken without it nobody may move a counter to another log */
-export function putCounterPartRoute(engine: Engine, operatorToken: string | undefined) {
-  const check = operatorToken === undefined ? undefined : new TokenCheck(operatorToken);
+export function putCounterPartRoute(engine: Engine, operator: OperatorCheck) {
   return route(putCounterPart, async ({ tenant, params, query, body, headers }) => {
     if (query.replaceLog) {
-      const given = headers['memplane-operator-token'];
-      if (check === undefined || typeof given !== 'string' || !check.matches(given)) {
-        throw new MemplaneError(
-          'forbidden',
-          'Only an operator may move a counter to another log.',
-          {
-            field: 'query.replaceLog',
-          },
-        );
-      }
+      const words = 'Only an operator may move a counter to another log.';
+      operator.require(headers, words, 'query.replaceLog');
     }
     const ref = { tenant, name: params.name };
     const { outcome } = await dispatch(engine, 'part-put', ref, (command) => {

@@ -5,6 +5,7 @@ import type { CrdtStorage } from '../../domain/storage.ts';
 import { RedisConnection } from './connection.ts';
 import { RedisAlerts } from './redis-alerts.ts';
 import { RedisExecutor } from './redis-executor.ts';
+import { RedisMembership } from './redis-membership.ts';
 import { RedisStore } from './redis-store.ts';
 
 /**
@@ -43,6 +44,7 @@ export async function openRedisStorage(
   return {
     store,
     alerts: new RedisAlerts(store, config.instance),
+    membership: new RedisMembership(connection, config.replicaId),
     executor,
     describe,
     get appendfsync() {

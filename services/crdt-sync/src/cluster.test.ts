@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { eventually, figure } from '@memplane/testkit';
+import { freePorts } from '@memplane/testkit/ports';
+import { TestInstance } from './test-instance.ts';
+
+const IDS = ['a', 'b', 'c'] as const;
+type Id = (typeof IDS)[number];
+const INTERVAL_MS = 200;
+const LIMIT_MS = 3 * INTERVAL_MS + 1_000;
+/** More than a cut needs to be told. */
+const QUIET_MS = 2 * LIMIT_MS;
+const OPERATOR = { 'memplane-operator-token': 'an-operator' };
+
+interface Alert {
+  readonly code: string;
+  readonly subject: string;
+  readonly detail: string;
+  readonly count: number;
+  readonly clearedAt?: string;
+}
+
+interface Member {
+  readonly replica: string;
+  readonly state: string;
+  readonly self: boolean;
+  readonly incarnation: string;
+  readonly viewVersion: number;
+  readonly replicaSet: boolean;
+  readonly heardMs?: number;
+}
+
+describe('three replicas in processes of their own', () => {
+  const running = new Map<string, TestInstance>();
+  const ports = new Map<string, number>();
+  const key = randomBytes(32).toString('base64');
+  let dir: string;
+
+  before(async () => {
+    dir = await mkdtemp(path.join(tmpdir(), 'memplane-cluster-'));
+    const free = await freePorts(IDS.length + 2);
+    for (const [i, id] of [...IDS, 'other-key', 'other-name'].entries()) {
+      ports.set(id, free[i] ?? 0);
+    }
+    await Promise.all(IDS.map((id) => start(id)));
+    await eventually('all know all', 20_000, async () => {
+      const lists = await Promise.all(IDS.map(heardBy));
+      return lists.every((list) => list.length === 2) || undefined;
+    });
+  });
+  after(async () => {
+    await Promise.all([...running.values()].map((instance) => instance.kill()));
+    await rm(dir, { recursive: true, force: true });
+  });
+  afterEach(async () => {
+    for (const id of IDS) {
+      if (!running.has(id)) continue;
+      for (const { code } of await alertsAt(id)) assert.notEqual(code, 'internal');
+    }
+  });
+
+  const at = (id: string) => running.get(id) ?? assert.fail(`${id} does not run`);
+  const addressOf = (id: string) => `127.0.0.1:${ports.get(id)}`;
+
+  async function start(id: string, env: Record<string, string> = {}): Promise<void> {
+    const instance = await TestInstance.start({
+      MEMPLANE_DATA_DIR: path.join(dir, id),
+      MEMPLANE_REPLICA_ID: id,
+      MEMPLANE_REPLICA_SET: [...new Set([...IDS, id])].join(','),
+      MEMPLANE_GOSSIP_JOIN: IDS.map(addressOf).join(','),
+      MEMPLANE_GOSSIP_PORT: String(ports.get(id)),
+      MEMPLANE_GOSSIP_KEYS: key,
+      MEMPLANE_GOSSIP_JOIN_INTERVAL_MS: '500',
+      MEMPLANE_HEARTBEAT_INTERVAL_MS: String(INTERVAL_MS),
+      MEMPLANE_OPERATOR_TOKEN: OPERATOR['memplane-operator-token'],
+      MEMPLANE_LOG_LEVEL: 'info',
+      ...env,
+    });
+    running.set(id, instance);
+  }
+
+  async function end(id: Id, signal: NodeJS.Signals): Promise<void> {
+    await at(id).kill(signal);
+    running.delete(id);
+  }
+
+  async function membersAt(id: string): Promise<Member[]> {
+    return (await at(id).ask('GET', '/v1/members')).body['members'] as Member[];
+  }
+
+  /** The others that live as one sees it, and whose heartbeats it hears. */
+  async function heardBy(id: string): Promise<string[]> {
+    const members = await membersAt(id);
+    return members
+      .filter(({ self, state, heardMs }) => !self && state === 'alive' && heardMs !== undefined)
+      .map(({ replica }) => replica);
+  }
+
+  async function alertsAt(id: string): Promise<Alert[]> {
+    return (await at(id).ask('GET', '/v1/alerts')).body['alerts'] as Alert[];
+  }
+
+  async function until(id: Id, holds: (alert: Alert) => boolean, limitMs: number): Promise<number> {
+    const startMs = performance.now();
+    await eventually(`alert at ${id}`, limitMs, async () => {
+      return (await alertsAt(id)).some(holds) || undefined;
+    });
+    return performance.now() - startMs;
+  }
+
+  it('see each other, with what each says of itself', async () => {
+    for (const id of IDS) {
+      const { body } = await at(id).ask('GET', '/v1/members');
+      assert.equal(body['quorum'], 2);
+      const members = body['members'] as Member[];
+      assert.deepEqual(
+        members.map(({ replica }) => replica),
+        [...IDS],
+      );
+      for (const member of members) {
+        assert.match(member.incarnation, /^[0-9a-f]{32}$/);
+        assert.ok(member.viewVersion > 0 && member.replicaSet);
+        assert.equal(member.heardMs === undefined, member.self);
+      }
+      const ready = (await at(id).readyz()).body;
+      assert.deepEqual(ready['members'], { a: 'alive', b: 'alive', c: 'alive' });
+      assert.equal(ready['partition'], null);
+      assert.deepEqual(await alertsAt(id), []);
+    }
+    assert.ok(
+      ![...running.values()].some(({ output }) => output.includes(key)),
+      'no key is logged',
+    );
+  });
+
+  it('miss one that was killed, in time, until it is back', async () => {
+    await end('c', 'SIGKILL');
+    const killedMs = performance.now();
+    const isAboutC = ({ code, subject, clearedAt }: Alert) =>
+      code === 'partition' && subject === 'c' && clearedAt === undefined;
+    await Promise.all((['a', 'b'] as const).map((id) => until(id, isAboutC, LIMIT_MS)));
+    const tookMs = Math.round(performance.now() - killedMs);
+    figure('a process killed, heartbeats of 200 ms: both others have an alert', tookMs, 'ms');
+    assert.ok(tookMs <= LIMIT_MS, `${tookMs} ms`);
+    const [alert] = await alertsAt('a');
+    assert.match(alert?.detail ?? '', /^replica c is not heard: it is down or cut off;/);
+    assert.deepEqual((await at('a').readyz()).body['partition'], ['c']);
+    const metrics = await (await fetch(`http://127.0.0.1:${at('a').port}/metrics`)).text();
+    assert.match(metrics, /^memplane_crdt_partitions(\{[^}]*\})? 1$/m);
+    assert.match(metrics, /memplane_crdt_gossip_dropped_total\{[^}]*reason="unauthentic"[^}]*\} 0/);
+    assert.match(metrics, /memplane_crdt_members\{[^}]*state="alive"[^}]*\} [123]$/m);
+    await start('c');
+    const isOver = ({ subject, clearedAt }: Alert) => subject === 'c' && clearedAt !== undefined;
+    await Promise.all((['a', 'b'] as const).map((id) => until(id, isOver, 10_000)));
+    for (const id of ['a', 'b']) {
+      assert.deepEqual(
+        (await alertsAt(id)).map(({ code, subject, count }) => [code, subject, count]),
+        [['partition', 'c', 1]],
+      );
+    }
+    assert.deepEqual(await alertsAt('c'), []);
+  });
+
+  it('miss nobody that ends in order', async () => {
+    const before = await Promise.all((['a', 'b'] as const).map(alertsAt));
+    await end('c', 'SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    assert.deepEqual(await Promise.all((['a', 'b'] as const).map(alertsAt)), before);
+    const state = (await membersAt('a')).find(({ replica }) => replica === 'c')?.state;
+    assert.equal(state, 'left');
+    await start('c');
+    await eventually('c is back', 20_000, async () => {
+      return (await heardBy('a')).includes('c') || undefined;
+    });
+    assert.deepEqual(await Promise.all((['a', 'b'] as const).map(alertsAt)), before);
+  });
+
+  it('never hear of strangers', async () => {
+    await Promise.all([
+      start('other-key', { MEMPLANE_GOSSIP_KEYS: randomBytes(32).toString('base64') }),
+      start('other-name', { MEMPLANE_CLUSTER: 'another' }),
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    for (const id of [...IDS, 'other-key', 'other-name']) {
+      const seen = (await membersAt(id)).map(({ replica }) => replica);
+      assert.deepEqual(seen, id.startsWith('other') ? [id] : [...IDS]);
+    }
+  });
+
+  it('forget one when an operator says so, for good', async () => {
+    const forget = (id: Id, replica: string, headers = {}) =>
+      at(id).ask('POST', `/v1/members/${replica}/forget`, undefined, headers);
+    assert.equal((await forget('a', 'c')).body['code'], 'forbidden');
+    const wrong = { 'memplane-operator-token': 'wrong' };
+    assert.equal((await forget('a', 'c', wrong)).status, 403);
+    assert.equal((await forget('a', 'nobody', OPERATOR)).status, 404);
+    assert.equal((await forget('a', 'a', OPERATOR)).body['code'], 'invalid_request');
+    assert.deepEqual((await forget('a', 'c', OPERATOR)).body, { forgotten: ['c'] });
+    assert.deepEqual((await forget('a', 'c', OPERATOR)).body, { forgotten: ['c'] });
+    await until('c', ({ code, subject }) => code === 'replica_forgotten' && subject === 'c', 5_000);
+    await eventually('b knows', 5_000, async () => {
+      return !(await membersAt('b')).some(({ replica }) => replica === 'c') || undefined;
+    });
+    assert.equal((await at('c').readyz()).body['forgotten'], true);
+    // Who forgot it is started anew, and so is the forgotten one, with nothing of its own left.
+    await end('c', 'SIGKILL');
+    await end('a', 'SIGTERM');
+    await rm(path.join(dir, 'c'), { recursive: true });
+    await start('a');
+    await start('c');
+    await until('c', ({ code }) => code === 'replica_forgotten', 10_000);
+    await eventually('a and b hear each other', 10_000, async () => {
+      const heard = await Promise.all([heardBy('a'), heardBy('b')]);
+      return heard.join() === 'b,a' || undefined;
+    });
+    for (const id of ['a', 'b'] as const) {
+      assert.ok(!(await membersAt(id)).some(({ replica }) => replica === 'c'));
+      assert.ok((await alertsAt(id)).every(({ clearedAt }) => clearedAt !== undefined));
+    }
+  });
+});
