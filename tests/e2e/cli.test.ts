@@ -73,6 +73,9 @@ const COMMANDS = [
   ['counters', 'list'],
   ['counters', 'get'],
   ['counters', 'incr'],
+  ['counters', 'watch'],
+  ['members'],
+  ['alerts'],
 ];
 
 test('every command explains itself with an example, without a plane', async () => {
@@ -97,6 +100,7 @@ test('wrong command lines, an absent plane and absent files have their own exit 
     [2, /missing required argument/, ['get']],
     [2, /must be a JSON object/, ['query', '{']],
     [2, /whole number/, ['history', 'user/1', '--limit', '1.5']],
+    [2, /--interval must be/, ['counters', 'watch', '--interval', '0']],
     [4, /No plane answers.*make run/, ['get', 'user/1', '--timeout', '2']],
     [3, /no-such-file/, ['import', '/tmp/no-such-file.jsonl']],
   ];
@@ -157,6 +161,11 @@ test('a script reads what it imported: JSON in lines or one document, tables wit
   assert.equal((await document('counters', 'get', 'tasks')).value, 2);
   assert.ok((await document('counters', 'list')).length >= 1);
   assert.equal((await lines('tail', '--no-follow')).length, 501);
+  const { members, quorum } = await document('members');
+  assert.deepEqual([members.length, members[0].state, quorum], [1, 'alive', 1]);
+  assert.deepEqual(await document('alerts'), []);
+  assert.match((await run('members')).stdout, /^replica\tstate\t/);
+  assert.match((await run('alerts')).stdout, /^since\tcleared\t/);
 
   const table = await run('get', 'user/3');
   assert.equal(table.code, 0);
@@ -203,4 +212,53 @@ test('an import that is cut by Ctrl-C goes on where it was', async () => {
   assert.equal(lines, count);
   const again = await memplane(plane.ingest, ['import', file, '--restart', '--json'], folder.path);
   assert.equal(JSON.parse(again.stdout).duplicates, count);
+});
+
+test('counters are watched until Ctrl-C: what they are, then what changes', async () => {
+  using folder = new ScratchFolder('cli');
+  await using plane = await startPlane(folder);
+  const run = (...args: string[]) => memplane(plane.ingest, args, folder.path);
+  await run('counters', 'incr', 'tasks', '5');
+  const watch = (...args: string[]) => {
+    const env = { MEMPLANE_URL: plane.ingest, MEMPLANE_TOKEN: TOKEN, HOME: folder.path };
+    const all = [planeEntry(), 'counters', 'watch', ...args, '--interval', '0.05'];
+    const child = spawn(process.execPath, all, {
+      cwd: folder.path,
+      env: { PATH: process.env['PATH'], ...env },
+    });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    let printed = '';
+    child.stdout.on('data', (chunk) => {
+      printed += String(chunk);
+    });
+    const until = (count: number) =>
+      eventually(`${count} lines`, 20_000, async () => {
+        const found = printed.split('\n').slice(0, -1);
+        return found.length >= count ? found : undefined;
+      });
+    return { child, ended, until };
+  };
+  const one = watch('tasks', '--json');
+  const every = watch();
+  await Promise.all([one.until(1), every.until(1)]);
+  await run('counters', 'incr', 'other', '1');
+  await run('counters', 'incr', 'tasks', '-2');
+  const seen = (await one.until(2)).map((text) => JSON.parse(text));
+  assert.deepEqual(
+    seen.map(({ name, value, change }) => [name, value, change]),
+    [
+      ['tasks', 5, undefined],
+      ['tasks', 3, -2],
+    ],
+  );
+  const listed = (await every.until(3)).map((text) => text.split('\t').slice(1));
+  assert.deepEqual(listed, [
+    ['tasks', '5', ''],
+    ['other', '1', ''],
+    ['tasks', '3', '-2'],
+  ]);
+  for (const { child, ended } of [one, every]) {
+    child.kill('SIGINT');
+    assert.equal(await ended, 0);
+  }
 });

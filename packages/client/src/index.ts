@@ -18,6 +18,7 @@ export type { CallOptions } from './http.ts';
 export { Memplane } from './memplane.ts';
 export { isNewerView, type ViewPosition } from './newer-view.ts';
 export type { DaprOptions, MemplaneOptions, ServiceName } from './options.ts';
+export type { ReplicaAlert, ReplicaMember, ReplicaMembers } from './replicas.ts';
 export { entityOf, escapeId, type Scope, unescapeId } from './scope.ts';
 export type * from './types.ts';
 export { uuidV7 } from './uuid.ts';

@@ -6,6 +6,7 @@ import { type FeedOptions, type FeedRecord, readFeed } from './feed.ts';
 import type { CallOptions } from './http.ts';
 import { Memories } from './memories.ts';
 import { type MemplaneOptions, resolveOptions } from './options.ts';
+import { listAlerts, listMembers, type ReplicaAlert, type ReplicaMembers } from './replicas.ts';
 import type { Scope } from './scope.ts';
 import type {
   AddOptions,
@@ -192,6 +193,16 @@ export class Memplane {
   /** All counters with their values, by name. */
   counters(options: CallOptions = {}): AsyncGenerator<ListedCounter> {
     return listCounters(this.#core, options);
+  }
+
+  /** The replicas of counters, sets and registers, as the one that answers sees them. */
+  members(options: CallOptions = {}): Promise<ReplicaMembers> {
+    return listMembers(this.#core, options);
+  }
+
+  /** What an operator of counters, sets and registers should look at, newest first. */
+  alerts(options: CallOptions = {}): Promise<ReplicaAlert[]> {
+    return listAlerts(this.#core, options);
   }
 
   set(name: string): ReplicatedSet {

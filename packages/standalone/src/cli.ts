@@ -6,6 +6,7 @@ import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
+import { addReplicaCommands } from './commands/replica-commands.ts';
 import { EXIT, exitCodeOf, wordsOf } from './output/exit-codes.ts';
 
 const EXIT_CODES = `
@@ -39,6 +40,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addDataCommands(program);
   addReadCommands(program);
   addDeadLetterCommands(program);
+  addReplicaCommands(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { importFile } from '../import/import-file.ts';
 import { brief } from '../output/text.ts';
 import { connect, wholeOption } from './connection.ts';
+import { addCountersWatch } from './counters-watch.ts';
 
 /** The commands that write. */
 export function addDataCommands(program: Command): void {
@@ -74,4 +75,5 @@ function addCounters(program: Command): void {
       const value = await client.counter(name).increment(wholeOption('by', by ?? '1', -max, max));
       output.document({ name, value }, () => output.line(brief(value)));
     });
+  addCountersWatch(counters);
 }
