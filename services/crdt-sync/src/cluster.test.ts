@@ -179,6 +179,19 @@ describe('three replicas in processes of their own', () => {
     assert.deepEqual(await Promise.all((['a', 'b'] as const).map(alertsAt)), before);
   });
 
+  it('are not accused by one that stood still', async () => {
+    const ofA = await alertsAt('a');
+    at('a').child.kill('SIGSTOP');
+    const isAboutA = ({ subject, clearedAt }: Alert) => subject === 'a' && clearedAt === undefined;
+    await Promise.all((['b', 'c'] as const).map((id) => until(id, isAboutA, LIMIT_MS + 500)));
+    await new Promise((resolve) => setTimeout(resolve, LIMIT_MS));
+    at('a').child.kill('SIGCONT');
+    const isOver = ({ subject, clearedAt }: Alert) => subject === 'a' && clearedAt !== undefined;
+    await Promise.all((['b', 'c'] as const).map((id) => until(id, isOver, 10_000)));
+    await new Promise((resolve) => setTimeout(resolve, LIMIT_MS));
+    assert.deepEqual(await alertsAt('a'), ofA);
+  });
+
   it('never hear of strangers', async () => {
     await Promise.all([
       start('other-key', { MEMPLANE_GOSSIP_KEYS: randomBytes(32).toString('base64') }),
@@ -218,6 +231,7 @@ describe('three replicas in processes of their own', () => {
       return heard.join() === 'b,a' || undefined;
     });
     for (const id of ['a', 'b'] as const) {
+      assert.ok((await alertsAt(id)).every(({ subject }) => subject === 'c' || subject === 'a'));
       assert.ok(!(await membersAt(id)).some(({ replica }) => replica === 'c'));
       assert.ok((await alertsAt(id)).every(({ clearedAt }) => clearedAt !== undefined));
     }

@@ -31,6 +31,8 @@ export interface Heard {
 
 /** A process that stands still again and again accuses nevertheless, at some time. */
 const STALLS_EXCUSED_MAX = 5;
+/** What surely fits into a datagram of gossip, beside its header. */
+const DATAGRAM_BYTES_MAX = 900;
 
 /**
  * Tells the other replicas of this one at each interval, and raises an alert when they are not
@@ -173,9 +175,11 @@ export class Heartbeats {
     const { cluster } = this.#options;
     this.#sequence++;
     const bytes = encodeHeartbeat(heartbeat);
+    // Streams to the dead would hang, and leave none for the living.
+    const evenIfDead = !stream && bytes.length <= DATAGRAM_BYTES_MAX;
     for (const { id, status } of cluster.members()) {
-      if (id === cluster.self || status === 'left') continue;
-      cluster.send(id, 'heartbeat', bytes, { stream, evenIfDead: true });
+      if (id === cluster.self || status === 'left' || (status === 'dead' && !evenIfDead)) continue;
+      cluster.send(id, 'heartbeat', bytes, { stream, evenIfDead });
     }
   }
 
