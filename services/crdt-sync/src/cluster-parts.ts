@@ -41,6 +41,7 @@ export class ClusterParts {
   readonly #config: CrdtSyncConfig;
   #saving: NodeJS.Timeout | undefined;
   #isStarted = false;
+  #isFailureTold = false;
 
   /**
    * Takes the port, and says nothing yet. Undefined where this replica is alone.
@@ -161,10 +162,14 @@ export class ClusterParts {
 
   /** What the others said, which they say again: nothing is lost where it can not be kept now. */
   async #save(): Promise<void> {
-    const { logger } = this.#context;
-    await this.#membership
-      .save()
-      .catch((error: unknown) => logger.warn({ error }, 'the membership is not saved'));
+    try {
+      await this.#membership.save();
+      this.#isFailureTold = false;
+    } catch (error) {
+      if (this.#isFailureTold) return;
+      this.#isFailureTold = true;
+      this.#context.logger.warn({ error }, 'the membership is not saved');
+    }
   }
 
   #tell(event: GossipEvent): void {

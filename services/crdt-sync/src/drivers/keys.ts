@@ -75,6 +75,10 @@ export function alertsKey(): Buffer {
   return writer.begin(REPLICA).u8(ALERTS).finish();
 }
 
+export function membershipKey(): Buffer {
+  return writer.begin(REPLICA).u8(MEMBERSHIP).finish();
+}
+
 export function clockKey(): Buffer {
   return writer.begin(REPLICA).u8(CLOCK).finish();
 }
@@ -86,8 +90,6 @@ export function behindTenant(tenant: string): Buffer {
 
 export function tenantOf(key: Buffer): string {
   return key.toString('latin1', 0, key.indexOf(0));
-export function membershipKey(): Buffer {
-  return writer.begin(REPLICA).u8(MEMBERSHIP).finish();
 }
 
 export function incarnationRange() {

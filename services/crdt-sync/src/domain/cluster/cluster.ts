@@ -97,6 +97,11 @@ export class Cluster {
     return this.#options.transport.address;
   }
 
+  /** Higher at each start of this replica. */
+  get startEpoch(): number {
+    return this.#options.membership.startEpoch;
+  }
+
   /** Raised whenever this replica sees the membership change: who there is, and how they are. */
   get viewVersion(): number {
     return this.#changes + this.#gossip.metrics.reaped;
