@@ -54,6 +54,24 @@ export const CLUSTER_SETTINGS = {
     'heartbeats that must fail to come in a row, until an alert says that replicas are cut off',
     { min: 2, max: 100 },
   ),
+  syncIntervalMs: integer(
+    'MEMPLANE_SYNC_INTERVAL_MS',
+    100,
+    'how often what was committed is sent to the other replicas',
+    { min: 10, max: 60_000, unit: 'ms' },
+  ),
+  replicaCallTimeoutMs: integer(
+    'MEMPLANE_REPLICA_CALL_TIMEOUT_MS',
+    2_000,
+    'longest wait for an answer of another replica, for a quorum above all',
+    { min: 10, unit: 'ms' },
+  ),
+  handOverTimeoutMs: integer(
+    'MEMPLANE_HAND_OVER_TIMEOUT_MS',
+    2_000,
+    'how long a replica that ends waits until the others have what was committed here',
+    { unit: 'ms' },
+  ),
   replicaSet: list(
     'MEMPLANE_REPLICA_SET',
     'ids of all replicas, comma-separated, of which quorums are majorities; this one alone without',

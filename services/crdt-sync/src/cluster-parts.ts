@@ -34,6 +34,8 @@ const FORGOTTEN = 'replica_forgotten';
 export class ClusterParts {
   readonly cluster: Cluster;
   readonly members: Members;
+  /** Told of each member that can be reached from now on. */
+  onReached: (id: string) => void = () => {};
   readonly #heartbeats: Heartbeats;
   readonly #membership: Membership;
   readonly #transport: UdpTcpTransport;
@@ -117,6 +119,19 @@ export class ClusterParts {
     this.members = new Members({ cluster, heartbeats, membership, replicaSet, incarnation });
   }
 
+  /** Higher at each start of this replica. */
+  get startEpoch(): number {
+    return this.#membership.startEpoch;
+  }
+
+  /** The other replicas that are there, or may come back as they were. */
+  expected(): string[] {
+    const { cluster } = this;
+    const known = cluster.members().filter(({ status }) => status !== 'left');
+    const ids = new Set([...known.map(({ id }) => id), ...this.#config.replicaSet]);
+    return [...ids].filter((id) => id !== cluster.self && !this.#membership.isForgotten(id));
+  }
+
   /** Those that are cut off from here, while an alert says so. */
   get cutOff(): readonly string[] {
     return this.#heartbeats.cutOff;
@@ -176,6 +191,7 @@ export class ClusterParts {
     const { id, address, status } = event.member;
     const what = { replica: id, address, state: status, event: event.type };
     this.#context.logger.info(what, 'the membership has changed');
+    if (event.type === 'joined' || event.type === 'alive-again') this.onReached(id);
   }
 
   #isForgotten(): void {

@@ -18,6 +18,7 @@ import { Engine } from './domain/engine.ts';
 import type { CrdtStorage } from './domain/storage.ts';
 import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 import { createCrdtMetrics } from './metrics.ts';
+import { ReplicationParts } from './replication-parts.ts';
 import { RespServer } from './resp/server.ts';
 import { crdtSyncRoutes } from './routes/index.ts';
 
@@ -80,7 +81,12 @@ export async function createCrdtSyncOn(
     await Promise.allSettled([storage.store.close(), telemetry.stop()]);
     throw error;
   });
-  const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster };
+  const { replicated, store } = storage;
+  const replication =
+    cluster && replicated
+      ? new ReplicationParts(config, { cluster, engine, executor: replicated, store, logger })
+      : undefined;
+  const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster, replication };
   return new CrdtSyncService(config, parts);
 }
 
@@ -113,6 +119,7 @@ interface Parts {
   readonly publishing: AlertPublishing | undefined;
   /** Undefined where this replica is alone. */
   readonly cluster: ClusterParts | undefined;
+  readonly replication: ReplicationParts | undefined;
 }
 
 class CrdtSyncService implements CrdtSync {
@@ -162,6 +169,7 @@ class CrdtSyncService implements CrdtSync {
         unpublishedAlerts: parts.alerts.unpublished().length,
         ...storage.describe(),
         ...cluster?.describe(),
+        ...parts.replication?.describe(),
       }),
     });
   }
@@ -183,6 +191,7 @@ class CrdtSyncService implements CrdtSync {
       throw error;
     }
     this.#parts.cluster?.start();
+    this.#parts.replication?.start();
     this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
     if (this.#parts.publishing) {
       this.#publishTimer = setInterval(() => void this.#publish(), this.#alertPublishIntervalMs);
@@ -236,12 +245,14 @@ class CrdtSyncService implements CrdtSync {
     clearInterval(this.#publishTimer);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);
     await this.#parts.engine.drain();
+    await this.#parts.replication?.drain();
     await this.#parts.cluster?.drain();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     clearInterval(this.#publishTimer);
+    this.#parts.replication?.stop();
     await Promise.all([this.#server.stop(), this.#resp.stop(), this.#parts.cluster?.stop()]);
     const { alerts, logger, storage } = this.#parts;
     await alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));

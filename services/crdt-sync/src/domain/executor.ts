@@ -1,6 +1,7 @@
 import type { MemplaneError } from '@memplane/contracts';
-import type { Incarnation } from '@memplane/crdt';
+import type { CommitRange, Incarnation } from '@memplane/crdt';
 import type { Command } from './command.ts';
+import type { LocalCommit } from './local-commit.ts';
 import type { CommitVector } from './session-token.ts';
 
 /**
@@ -31,6 +32,18 @@ export interface Executor {
   onAdvance(listener: (known: CommitVector) => void): () => void;
   /** Makes durable what may lag behind, while no batch is under way. */
   flush(): Promise<void>;
+}
+
+/** What an executor tells the replication of it, and takes from it. */
+export interface ReplicatedExecutor {
+  /** Up to which commit of each incarnation all is durable here; no copy, so it changes. */
+  readonly known: CommitVector;
+  /** Takes note that commits of others are durable here. */
+  advance(ranges: readonly CommitRange[]): void;
+  /** Told of each commit of this replica's own making, once it is durable. Must not throw. */
+  onCommit: ((commit: LocalCommit) => void) | undefined;
+  /** Told of commits that are durable here though nobody was told of them. Must not throw. */
+  onFound: ((ranges: readonly CommitRange[]) => void) | undefined;
 }
 
 /** Mutations that may be durable or not. Nothing is known until it is read again. */

@@ -36,6 +36,10 @@ export class LocalExecutor implements Executor {
    * are settled. Must not throw. Replaced where somebody wants to know.
    */
   onCommit: ((commit: LocalCommit) => void) | undefined = undefined;
+  /** Told of commits that were found durable though writing them had failed. */
+  onFound: ((ranges: readonly CommitRange[]) => void) | undefined = undefined;
+  /** The incarnation of a commit that failed: it may be there all the same. */
+  #doubtful: Incarnation | undefined = undefined;
   readonly #options: LocalExecutorOptions;
   readonly #slots: SlotCache;
   readonly #vector: KnownVector;
@@ -88,6 +92,7 @@ export class LocalExecutor implements Executor {
   }
 
   async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
+    if (this.#doubtful !== undefined) await this.#settleDoubt(this.#doubtful);
     let slots: Map<string, Slot>;
     try {
       slots = await this.#load(batch);
@@ -192,11 +197,23 @@ export class LocalExecutor implements Executor {
     );
   }
 
+  /** Others would never ask for a commit that the vector does not have. */
+  async #settleDoubt(incarnation: Incarnation): Promise<void> {
+    const stored = await this.#options.store.incarnations();
+    this.#doubtful = undefined;
+    const upTo = stored.find((it) => it.incarnation === incarnation)?.commits ?? 0;
+    const after = this.known.get(incarnation) ?? 0;
+    if (upTo <= after) return;
+    this.#vector.set(incarnation, upTo);
+    this.onFound?.([{ incarnation, after, upTo }]);
+  }
+
   /** Nothing in memory counts any more, and no dot of this incarnation may be given again. */
   #begin(): void {
     this.#slots.clear();
     // One without a commit that is known to be there is in no token: failures must not add up.
     if (this.#commits === 0) this.#vector.forget(this.#incarnation);
+    this.#doubtful = this.#incarnation;
     this.#incarnation = this.#options.newIncarnation();
     this.#commits = 0;
     this.#vector.set(this.#incarnation, 0);

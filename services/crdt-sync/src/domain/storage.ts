@@ -1,5 +1,5 @@
 import type { AlertStore } from './alerts.ts';
-import type { Executor } from './executor.ts';
+import type { Executor, ReplicatedExecutor } from './executor.ts';
 import type { MembershipStore } from './membership-store.ts';
 import type { CrdtStore } from './port.ts';
 
@@ -9,6 +9,8 @@ export interface CrdtStorage {
   readonly alerts: AlertStore;
   readonly membership: MembershipStore;
   readonly executor: Executor;
+  /** The same, where other replicas can be told of what it does. */
+  readonly replicated: ReplicatedExecutor | undefined;
   /** How soon what is acknowledged is on disk, in Redis's words. */
   readonly appendfsync: string;
   /** What `/readyz` says of it. */

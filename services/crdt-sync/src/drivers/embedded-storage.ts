@@ -30,5 +30,6 @@ export async function openEmbeddedStorage(
   });
   const membership = new EmbeddedMembership(store);
   const describe = () => ({});
-  return { store, alerts: store, membership, executor, appendfsync: 'always', describe };
+  const shared = { store, alerts: store, membership, executor, replicated: executor };
+  return { ...shared, appendfsync: 'always', describe };
 }

@@ -1,0 +1,13 @@
+/** What replicas ask each other, as {@link LargeCalls} number it; 0 is its own. */
+export const METHODS = {
+  /** The sums of digests in buckets, with the vector of before. */
+  summary: 1,
+  /** The digests in some buckets. */
+  digests: 2,
+  /** The states of some names. */
+  values: 3,
+  /** The state of one name, for a quorum. */
+  read: 4,
+  /** Joins the state of one name in, for a quorum. */
+  write: 5,
+} as const;

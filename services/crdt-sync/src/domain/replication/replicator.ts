@@ -1,0 +1,181 @@
+import {
+  type CommitRange,
+  decodeReplicaDelta,
+  encodeReplicaDelta,
+  type Incarnation,
+  type ReplicaDelta,
+  Replication,
+  type ReplicationSettings,
+  type ReplicationStats,
+  replicaDeltaLattice,
+} from '@memplane/crdt';
+import type { Cancel, Timers } from '@memplane/gossip';
+import type { ReplicatedExecutor } from '../executor.ts';
+import type { Comparing } from './comparing.ts';
+
+/** The other replicas. */
+export interface Peers {
+  live(): readonly string[];
+  /** All that may come back. */
+  expected(): readonly string[];
+  send(to: string, bytes: Uint8Array): void;
+}
+
+export interface ReplicatorOptions {
+  readonly executor: ReplicatedExecutor;
+  readonly peers: Peers;
+  readonly comparing: Comparing;
+  readonly timers: Timers;
+  /** Higher at each start. */
+  readonly life: number;
+  readonly syncIntervalMs: number;
+  readonly settings: ReplicationSettings;
+  /** Durable when it resolves. */
+  readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
+  readonly onFailure: (what: string, cause: unknown) => void;
+}
+
+interface Waiting {
+  readonly replicas: readonly string[];
+  readonly incarnation: Incarnation;
+  readonly number: number;
+  readonly count: number;
+  readonly resolve: () => void;
+}
+
+/** Runs the replication of one replica: its rounds, its joins and its comparisons. */
+export class Replicator {
+  readonly #options: ReplicatorOptions;
+  readonly #replication: Replication<ReplicaDelta>;
+  readonly #stopping = new AbortController();
+  #waiting: Waiting[] = [];
+  #cancel: Cancel | undefined;
+
+  constructor(options: ReplicatorOptions) {
+    this.#options = options;
+    const { executor, peers, timers, settings, life } = options;
+    this.#replication = new Replication<ReplicaDelta>({
+      lattice: replicaDeltaLattice,
+      encode: encodeReplicaDelta,
+      decode: decodeReplicaDelta,
+      life,
+      settings,
+      ports: {
+        now: () => timers.now(),
+        peers: () => peers.expected(),
+        live: () => peers.live(),
+        send: (to, bytes) => peers.send(to, bytes),
+        known: executor.known,
+        join: (delta, ranges, done) => void this.#join(delta, ranges).then(done),
+        compare: (peer, done) => void this.#compare(peer).then(done),
+        heard: () => this.#settleWaiting(),
+      },
+    });
+    executor.onCommit = ({ incarnation, number, delta }) =>
+      this.#replication.committed(incarnation, number, delta);
+    executor.onFound = (ranges) => this.#replication.tookOver(ranges);
+  }
+
+  get stats(): Readonly<ReplicationStats> {
+    return this.#replication.stats;
+  }
+
+  /** Commits that others may still lack. */
+  get log(): { readonly entries: number; readonly bytes: number } {
+    return this.#replication.log;
+  }
+
+  start(): void {
+    const { timers, syncIntervalMs } = this.#options;
+    this.#cancel = timers.after(syncIntervalMs, () => {
+      this.#replication.tick();
+      if (!this.#stopping.signal.aborted) this.start();
+    });
+  }
+
+  /**
+   * Waits until each replica that lives has what was committed here, so that one that leaves takes
+   * nothing with it. @returns whether they have; false once the signal aborts
+   */
+  async handOver(signal: AbortSignal): Promise<boolean> {
+    const { executor, peers } = this.#options;
+    const live = peers.live();
+    const all = [...executor.known].map(([incarnation, number]) =>
+      this.confirmed({ incarnation, number }, live, live.length, signal),
+    );
+    return (await Promise.all(all)).every(Boolean);
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#stopping.abort();
+    this.#options.executor.onCommit = undefined;
+    this.#options.executor.onFound = undefined;
+  }
+
+  receive(from: string, bytes: Uint8Array): void {
+    if (!this.#stopping.signal.aborted) this.#replication.receive(from, bytes);
+  }
+
+  /** A peer is reached again. */
+  reachable(id: string): void {
+    this.#replication.reachable(id);
+  }
+
+  /** A whole state was taken over, outside of the replication's own comparisons. */
+  tookOver(ranges: readonly CommitRange[]): void {
+    this.#replication.tookOver(ranges);
+  }
+
+  /**
+   * Waits until `count` of these replicas, this one not among them, have a commit durably.
+   * @returns whether they have; false once the signal aborts
+   */
+  async confirmed(
+    commit: { readonly incarnation: Incarnation; readonly number: number },
+    replicas: readonly string[],
+    count: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { incarnation, number } = commit;
+    const isThere = () => this.#replication.countWith(replicas, incarnation, number) >= count;
+    if (isThere()) return true;
+    this.#replication.sendNow();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = { replicas, incarnation, number, count, resolve };
+    this.#waiting.push(waiting);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+    await promise;
+    this.#waiting = this.#waiting.filter((it) => it !== waiting);
+    return isThere();
+  }
+
+  #settleWaiting(): void {
+    for (const { replicas, incarnation, number, count, resolve } of this.#waiting) {
+      if (this.#replication.countWith(replicas, incarnation, number) >= count) resolve();
+    }
+  }
+
+  async #join(delta: ReplicaDelta, ranges: readonly CommitRange[]): Promise<boolean> {
+    try {
+      await this.#options.joinAll(delta);
+    } catch (cause) {
+      this.#options.onFailure('what another replica has committed is not joined in', cause);
+      return false;
+    }
+    if (this.#stopping.signal.aborted) return false;
+    this.#options.executor.advance(ranges);
+    return true;
+  }
+
+  async #compare(peer: string): Promise<void> {
+    const { comparing, onFailure } = this.#options;
+    try {
+      const { ranges } = await comparing.catchUp(peer, this.#stopping.signal);
+      this.#replication.tookOver(ranges);
+    } catch (cause) {
+      if (!this.#stopping.signal.aborted) onFailure(`comparing with ${peer} failed`, cause);
+    }
+  }
+}

@@ -1,0 +1,157 @@
+import { MemoryStore } from '../../drivers/test-memory-store.ts';
+import { SimulatedReplicas } from '../cluster/simulated-replicas.ts';
+import { joinAll } from '../join-all.ts';
+import type { CrdtStore } from '../port.ts';
+import { TestReplica } from '../test-replica.ts';
+import { Comparing } from './comparing.ts';
+import { LargeCalls } from './large-calls.ts';
+import { Quorum } from './quorum.ts';
+import { Replicator } from './replicator.ts';
+import { replicationSettings } from './settings.ts';
+
+export interface SimulatedPlaneReplica {
+  readonly id: string;
+  readonly replica: TestReplica;
+  readonly replicator: Replicator;
+  readonly comparing: Comparing;
+  readonly quorum: Quorum;
+}
+
+const SYNC_INTERVAL_MS = 100;
+const EPOCH_MS = 1_700_000_000_000;
+
+/** Whole replicas, but for their HTTP and their disks, on a simulated network. */
+export class SimulatedPlane {
+  readonly net: SimulatedReplicas;
+  readonly ids: readonly string[];
+  readonly stores = new Map<string, CrdtStore>();
+  readonly replicas = new Map<string, SimulatedPlaneReplica>();
+  readonly failures: string[] = [];
+
+  constructor(seed: number, ids: readonly string[]) {
+    this.net = new SimulatedReplicas(seed);
+    this.ids = ids;
+  }
+
+  async start(id: string): Promise<SimulatedPlaneReplica> {
+    const { net, ids } = this;
+    const { cluster, host, membership } = await net.start(id, ids, {
+      onEvent: ({ type, member }) => {
+        if (type === 'joined' || type === 'alive-again') {
+          this.replicas.get(id)?.replicator.reachable(member.id);
+        }
+      },
+    });
+    const store = this.stores.get(id) ?? new MemoryStore(100);
+    this.stores.set(id, store);
+    const random = net.random.fork(7 + Math.trunc(net.time.nowMs) + id.charCodeAt(0));
+    const replica = await TestReplica.start({
+      id,
+      store,
+      now: () => EPOCH_MS + net.time.nowMs,
+      newIncarnation: () =>
+        Array.from({ length: 16 }, () => random.int(0, 255).toString(16).padStart(2, '0')).join(''),
+      told: () => {},
+    });
+    const { engine, executor } = replica;
+    const calls = new LargeCalls({
+      caller: cluster,
+      life: () => membership.startEpoch,
+      now: () => host.now(),
+      callTimeoutMs: 1_000,
+      chunk_bytes_max: 1_000,
+      answer_bytes_max: 10_000_000,
+      keptMs: 10_000,
+    });
+    const comparing = new Comparing({
+      store,
+      calls,
+      known: () => executor.known,
+      joinAll: (delta) => joinAll(engine, delta),
+      advance: (ranges) => executor.advance(ranges),
+      values_names_max: 8,
+      values_bytes_max: 2_000,
+    });
+    const replicator = new Replicator({
+      executor,
+      comparing,
+      timers: host,
+      life: membership.startEpoch,
+      syncIntervalMs: SYNC_INTERVAL_MS,
+      settings: replicationSettings(SYNC_INTERVAL_MS),
+      joinAll: (delta) => joinAll(engine, delta),
+      onFailure: (what, cause) => this.failures.push(`${id}: ${what}: ${String(cause)}`),
+      peers: {
+        live: () => cluster.live(),
+        expected: () => ids.filter((other) => other !== id),
+        send: (to, bytes) => cluster.send(to, 'replication', bytes),
+      },
+    });
+    cluster.on('replication', (from, bytes) => replicator.receive(from, bytes));
+    const quorum = new Quorum({
+      self: id,
+      replicaSet: () => ids,
+      store,
+      calls,
+      joinAll: (delta) => joinAll(engine, delta),
+    });
+    replicator.start();
+    const made = { id, replica, replicator, comparing, quorum };
+    this.replicas.set(id, made);
+    return made;
+  }
+
+  async startAll(): Promise<void> {
+    for (const id of this.ids) await this.start(id);
+    await this.net.until(
+      () => this.ids.every((id) => this.net.get(id).cluster.live().length === this.ids.length - 1),
+      30_000,
+    );
+  }
+
+  /** Ends a replica at once; its store keeps what was durable. */
+  kill(id: string): void {
+    this.get(id).replicator.stop();
+    this.net.kill(id);
+    this.replicas.delete(id);
+  }
+
+  get(id: string): SimulatedPlaneReplica {
+    const found = this.replicas.get(id);
+    if (found === undefined) throw new Error(`there is no replica ${id}`);
+    return found;
+  }
+
+  /** Whether all that run have the same. */
+  async isConverged(): Promise<boolean> {
+    const digests = await Promise.all(
+      [...this.replicas.values()].map(({ replica }) => replica.digests()),
+    );
+    return digests.every((other) => JSON.stringify(other) === JSON.stringify(digests[0]));
+  }
+
+  /** @returns milliseconds until all have the same */
+  async untilConverged(limitMs: number): Promise<number> {
+    const startMs = this.net.time.nowMs;
+    while (!(await this.isConverged())) {
+      if (this.net.time.nowMs - startMs >= limitMs) throw new Error(`differ after ${limitMs} ms`);
+      await this.net.run(50);
+    }
+    return this.net.time.nowMs - startMs;
+  }
+
+  /** Lets time pass until something is settled. */
+  async settled<T>(promise: Promise<T>, limitMs = 10_000): Promise<T> {
+    let isSettled = false;
+    const end = () => {
+      isSettled = true;
+    };
+    promise.then(end, end);
+    await this.net.until(() => isSettled, limitMs);
+    return promise;
+  }
+
+  stop(): void {
+    for (const id of [...this.replicas.keys()]) this.kill(id);
+  }
+}

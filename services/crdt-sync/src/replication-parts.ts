@@ -1,0 +1,115 @@
+import type { ReplicaDelta } from '@memplane/crdt';
+import { systemTimers } from '@memplane/gossip';
+import type { Logger } from '@memplane/runtime';
+import type { ClusterParts } from './cluster-parts.ts';
+import type { CrdtSyncConfig } from './config.ts';
+import type { Engine } from './domain/engine.ts';
+import type { ReplicatedExecutor } from './domain/executor.ts';
+import { joinAll } from './domain/join-all.ts';
+import type { CrdtStore } from './domain/port.ts';
+import { Comparing } from './domain/replication/comparing.ts';
+import { LargeCalls } from './domain/replication/large-calls.ts';
+import { Quorum } from './domain/replication/quorum.ts';
+import { Replicator } from './domain/replication/replicator.ts';
+import { replicationSettings } from './domain/replication/settings.ts';
+
+export interface ReplicationPartsContext {
+  readonly cluster: ClusterParts;
+  readonly engine: Engine;
+  readonly executor: ReplicatedExecutor;
+  readonly store: CrdtStore;
+  readonly logger: Logger;
+}
+
+const MIB = 1024 * 1024;
+/** Below what gossip sends over one stream. */
+const CHUNK_BYTES_MAX = 2 * MIB;
+const ANSWER_BYTES_MAX = 256 * MIB;
+const ANSWER_KEPT_MS = 30_000;
+const VALUES_NAMES_MAX = 1_024;
+const VALUES_BYTES_MAX = MIB;
+/** Failures of one kind are told once in this time. */
+const TOLD_AGAIN_MS = 60_000;
+
+/** A replica whose values are those of the others too. */
+export class ReplicationParts {
+  readonly replicator: Replicator;
+  readonly comparing: Comparing;
+  readonly quorum: Quorum;
+  readonly #config: CrdtSyncConfig;
+  readonly #logger: Logger;
+  readonly #toldAtMs = new Map<string, number>();
+
+  constructor(config: CrdtSyncConfig, context: ReplicationPartsContext) {
+    const { cluster: parts, engine, executor, store, logger } = context;
+    const { cluster, startEpoch } = parts;
+    this.#config = config;
+    this.#logger = logger;
+    const join = (delta: ReplicaDelta) => joinAll(engine, delta);
+    const calls = new LargeCalls({
+      caller: cluster,
+      life: () => startEpoch,
+      now: () => performance.now(),
+      callTimeoutMs: config.replicaCallTimeoutMs,
+      chunk_bytes_max: CHUNK_BYTES_MAX,
+      answer_bytes_max: ANSWER_BYTES_MAX,
+      keptMs: ANSWER_KEPT_MS,
+    });
+    this.comparing = new Comparing({
+      store,
+      calls,
+      known: () => executor.known,
+      joinAll: join,
+      advance: (ranges) => executor.advance(ranges),
+      values_names_max: VALUES_NAMES_MAX,
+      values_bytes_max: VALUES_BYTES_MAX,
+    });
+    this.replicator = new Replicator({
+      executor,
+      comparing: this.comparing,
+      timers: systemTimers,
+      life: startEpoch,
+      syncIntervalMs: config.syncIntervalMs,
+      settings: replicationSettings(config.syncIntervalMs),
+      joinAll: join,
+      onFailure: (what, cause) => this.#warn(what, cause),
+      peers: {
+        live: () => cluster.live(),
+        expected: () => parts.expected(),
+        send: (to, bytes) => cluster.send(to, 'replication', bytes),
+      },
+    });
+    cluster.on('replication', (from, bytes) => this.replicator.receive(from, bytes));
+    parts.onReached = (id) => this.replicator.reachable(id);
+    const { replicaSet, replicaId: self } = config;
+    this.quorum = new Quorum({ self, replicaSet: () => replicaSet, store, calls, joinAll: join });
+  }
+
+  start(): void {
+    this.replicator.start();
+  }
+
+  /** Before this replica leaves the others. */
+  async drain(): Promise<void> {
+    const signal = AbortSignal.timeout(this.#config.handOverTimeoutMs);
+    if (await this.replicator.handOver(signal)) return;
+    this.#logger.warn('some replicas do not have all that was committed here yet');
+  }
+
+  stop(): void {
+    this.replicator.stop();
+  }
+
+  /** What `/readyz` says of it. */
+  describe(): Readonly<Record<string, unknown>> {
+    const { entries, bytes } = this.replicator.log;
+    return { replication: { logEntries: entries, logBytes: bytes, ...this.replicator.stats } };
+  }
+
+  #warn(what: string, error: unknown): void {
+    const nowMs = performance.now();
+    if (nowMs - (this.#toldAtMs.get(what) ?? Number.NEGATIVE_INFINITY) < TOLD_AGAIN_MS) return;
+    this.#toldAtMs.set(what, nowMs);
+    this.#logger.warn({ error }, what);
+  }
+}
