@@ -45,6 +45,8 @@ export interface ReplicationOptions<S> {
 export interface ReplicationSettings {
   /** A vector is told at least so often, so that whatever was lost on the way mends. */
   readonly vectorIntervalMs: number;
+  /** The same while a peer, as far as is known, does not have the same. */
+  readonly apartIntervalMs: number;
   /** Commits of others are passed on after this; their own replicas send them at once. */
   readonly passOnDelayMs: number;
   /** What was sent and not acknowledged is sent again after this. */

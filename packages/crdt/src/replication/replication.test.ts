@@ -10,6 +10,7 @@ import { coversVector, type Vector } from './vector.ts';
 const ROUND_MS = 100;
 const SETTINGS = {
   vectorIntervalMs: 1_000,
+  apartIntervalMs: 2 * ROUND_MS,
   passOnDelayMs: 2 * ROUND_MS,
   resendMs: 2 * ROUND_MS,
   compareDelayMs: 10 * ROUND_MS,

@@ -10,7 +10,7 @@ import {
 } from './messages.ts';
 import { Peer } from './peer.ts';
 import { newStats, type ReplicationOptions, type ReplicationStats } from './ports.ts';
-import { coversVector, type Vector, vectorDigest } from './vector.ts';
+import { coversVector, isSameVector, type Vector, vectorDigest } from './vector.ts';
 
 interface Parked {
   readonly from: string;
@@ -249,7 +249,10 @@ export class Replication<S> {
   #tellIfDue(id: string, peer: Peer): void {
     const { ports, settings } = this.#options;
     const isNews = peer.toldChange < this.#lastChange || peer.wantsWhole || !peer.isWhole;
-    const isDue = ports.now() - peer.toldAtMs >= settings.vectorIntervalMs;
+    const sinceMs = ports.now() - peer.toldAtMs;
+    const isDue =
+      sinceMs >= settings.vectorIntervalMs ||
+      (sinceMs >= settings.apartIntervalMs && !isSameVector(peer.vector, ports.known));
     if (isNews || isDue) this.#tell(id, peer);
   }
 

@@ -31,6 +31,10 @@ export function coversVector(vector: ReadonlyVector, other: ReadonlyVector): boo
   return true;
 }
 
+export function isSameVector(a: ReadonlyVector, b: ReadonlyVector): boolean {
+  return coversVector(a, b) && coversVector(b, a);
+}
+
 /** What `vector` has and `known` lacks. */
 export function rangesTo(vector: ReadonlyVector, known: ReadonlyVector): CommitRange[] {
   const ranges: CommitRange[] = [];

@@ -1,7 +1,7 @@
 import { type Seeded, seeded } from '@memplane/testkit';
 import { keyedDigest } from '../keyed.ts';
 import type { ReplicationSettings } from '../replication/ports.ts';
-import { coversVector } from '../replication/vector.ts';
+import { isSameVector } from '../replication/vector.ts';
 import { Network } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { type PlantedBug, Violation } from './planted-bugs.ts';
@@ -38,6 +38,7 @@ export function simulate(seed: number, bug?: PlantedBug): Run {
 function randomSettings(random: Seeded): ReplicationSettings {
   return {
     vectorIntervalMs: random.int(ROUND_MS, 5 * ROUND_MS),
+    apartIntervalMs: 2 * ROUND_MS,
     passOnDelayMs: 1.5 * ROUND_MS,
     resendMs: 2 * ROUND_MS,
     compareDelayMs: 3 * ROUND_MS,
@@ -160,9 +161,7 @@ class Simulation {
   #isConverged(): boolean {
     const [first, ...others] = this.replicas;
     if (first === undefined) return true;
-    return others.every(
-      ({ known }) => coversVector(known, first.known) && coversVector(first.known, known),
-    );
+    return others.every(({ known }) => isSameVector(known, first.known));
   }
 
   /** Delivers what is on its way, and what comes of it. */

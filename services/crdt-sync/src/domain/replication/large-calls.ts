@@ -12,7 +12,7 @@ export interface LargeCallsOptions {
   readonly life: () => number;
   /** Milliseconds on a monotonic clock. */
   readonly now: () => number;
-  /** Of one message. */
+  /** Of one message and its answer, however often it is asked for again. */
   readonly callTimeoutMs: number;
   readonly chunk_bytes_max: number;
   readonly answer_bytes_max: number;
@@ -21,6 +21,7 @@ export interface LargeCallsOptions {
 }
 
 interface Kept {
+  readonly from: string;
   readonly id: number;
   readonly bytes: Uint8Array;
   readonly untilMs: number;
@@ -40,14 +41,20 @@ const ID_BYTES = 8;
 const REST_BYTES = 12;
 /** The rest of an answer; other methods begin above it. */
 const REST = 0;
+/** The first attempt waits for this part of the whole time, each further one twice as long. */
+const FIRST_ATTEMPT = 0.1;
 
 /**
  * Calls whose answers may be larger than a message: the rest is asked for chunk by chunk. One rest is
- * kept for each replica that asks, for a while, so memory is bounded by their number.
+ * kept for each replica and method, for a while, so memory is bounded by their number.
+ *
+ * What is not answered soon is asked again, as one of a cut that has just ended; so a question must
+ * do no harm when it comes twice. The same question that is being answered is not begun anew.
  */
 export class LargeCalls {
   readonly #options: LargeCallsOptions;
   readonly #kept = new Map<string, Kept>();
+  readonly #answering = new Map<string, Promise<Uint8Array>>();
   #lastId = 0;
 
   constructor(options: LargeCallsOptions) {
@@ -57,8 +64,8 @@ export class LargeCalls {
 
   /** @throws MemplaneError as `Cluster.call`, `body_too_large` */
   async call(to: string, method: number, question: Uint8Array): Promise<Answer> {
-    const { caller, callTimeoutMs, answer_bytes_max } = this.#options;
-    const first = Buffer.from(await caller.call(to, method, question, callTimeoutMs));
+    const { answer_bytes_max } = this.#options;
+    const first = Buffer.from(await this.#ask(to, method, question));
     if (first.length < HEAD_BYTES) throw malformed(to);
     const total = first.readUInt32BE(0);
     if (total > answer_bytes_max) throw tooLarge(answer_bytes_max);
@@ -68,7 +75,7 @@ export class LargeCalls {
       const ask = Buffer.alloc(REST_BYTES);
       first.copy(ask, 0, ID_AT, HEAD_BYTES);
       ask.writeUInt32BE(length, ID_BYTES);
-      const chunk = await caller.call(to, REST, ask, callTimeoutMs);
+      const chunk = await this.#ask(to, REST, ask);
       if (chunk.length === 0 || length + chunk.length > total) throw malformed(to);
       chunks.push(chunk);
       length += chunk.length;
@@ -78,37 +85,70 @@ export class LargeCalls {
 
   /** @param method 1 to 255 */
   onCall(method: number, handler: (from: string, bytes: Uint8Array) => Promise<Uint8Array>): void {
-    const { caller, life, now, chunk_bytes_max, answer_bytes_max, keptMs } = this.#options;
-    caller.onCall(method, async (from, question) => {
-      const bytes = await handler(from, question);
-      if (bytes.length > answer_bytes_max) throw tooLarge(answer_bytes_max);
-      for (const [id, { untilMs }] of this.#kept) if (untilMs < now()) this.#kept.delete(id);
-      const id = ++this.#lastId;
-      if (bytes.length > chunk_bytes_max) {
-        this.#kept.set(from, { id, bytes, untilMs: now() + keptMs });
-      }
-      const head = Buffer.alloc(HEAD_BYTES);
-      head.writeUInt32BE(bytes.length, 0);
-      head.writeBigUInt64BE(BigInt(life()), LIFE_AT);
-      head.writeBigUInt64BE(BigInt(id), ID_AT);
-      return Buffer.concat([head, bytes.subarray(0, chunk_bytes_max)]);
+    this.#options.caller.onCall(method, (from, question) => {
+      const key = `${from} ${method} ${Buffer.from(question).toString('base64')}`;
+      const answering = this.#answering.get(key) ?? this.#answer(from, method, question, handler);
+      this.#answering.set(key, answering);
+      const end = () => this.#answering.delete(key);
+      answering.then(end, end);
+      return answering;
     });
+  }
+
+  async #ask(to: string, method: number, question: Uint8Array): Promise<Uint8Array> {
+    const { caller, callTimeoutMs, now } = this.#options;
+    const untilMs = now() + callTimeoutMs;
+    for (let waitMs = callTimeoutMs * FIRST_ATTEMPT; ; waitMs *= 2) {
+      const attemptMs = Math.min(waitMs, untilMs - now());
+      const startMs = now();
+      try {
+        return await caller.call(to, method, question, attemptMs);
+      } catch (error) {
+        // One that can't be reached is told at once: then there is nothing to wait for.
+        const isLate = now() - startMs >= attemptMs;
+        if (!isLate || now() >= untilMs) throw error;
+      }
+    }
+  }
+
+  async #answer(
+    from: string,
+    method: number,
+    question: Uint8Array,
+    handler: (from: string, bytes: Uint8Array) => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
+    const { life, now, chunk_bytes_max, answer_bytes_max, keptMs } = this.#options;
+    const lifeBefore = life();
+    const bytes = await handler(from, question);
+    if (life() !== lifeBefore) {
+      throw new MemplaneError('dependency_unavailable', 'This replica has started anew.');
+    }
+    if (bytes.length > answer_bytes_max) throw tooLarge(answer_bytes_max);
+    for (const [key, { untilMs }] of this.#kept) if (untilMs < now()) this.#kept.delete(key);
+    const id = ++this.#lastId;
+    if (bytes.length > chunk_bytes_max) {
+      this.#kept.set(`${from} ${method}`, { from, id, bytes, untilMs: now() + keptMs });
+    }
+    const head = Buffer.alloc(HEAD_BYTES);
+    head.writeUInt32BE(bytes.length, 0);
+    head.writeBigUInt64BE(BigInt(lifeBefore), LIFE_AT);
+    head.writeBigUInt64BE(BigInt(id), ID_AT);
+    return Buffer.concat([head, bytes.subarray(0, chunk_bytes_max)]);
   }
 
   #rest(from: string, ask: Uint8Array): Uint8Array {
     const { now, chunk_bytes_max, keptMs } = this.#options;
-    const kept = this.#kept.get(from);
     const words = Buffer.from(ask);
     if (words.length !== REST_BYTES) throw malformed(from);
-    if (kept === undefined || BigInt(kept.id) !== words.readBigUInt64BE(0)) {
+    const id = Number(words.readBigUInt64BE(0));
+    const found = [...this.#kept].find(([, kept]) => kept.from === from && kept.id === id);
+    if (found === undefined) {
       throw new MemplaneError('not_found', 'The rest of that answer is not kept any more.');
     }
+    const [key, kept] = found;
+    this.#kept.set(key, { ...kept, untilMs: now() + keptMs });
     const at = words.readUInt32BE(ID_BYTES);
-    const chunk = kept.bytes.subarray(at, at + chunk_bytes_max);
-    const isLast = at + chunk.length >= kept.bytes.length;
-    if (isLast) this.#kept.delete(from);
-    else this.#kept.set(from, { ...kept, untilMs: now() + keptMs });
-    return chunk;
+    return kept.bytes.subarray(at, at + chunk_bytes_max);
   }
 }
 

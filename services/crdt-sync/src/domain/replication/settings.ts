@@ -6,8 +6,9 @@ const MIB = 1024 * 1024;
 export function replicationSettings(syncIntervalMs: number): ReplicationSettings {
   return {
     vectorIntervalMs: 10 * syncIntervalMs,
-    passOnDelayMs: 2 * syncIntervalMs,
-    resendMs: 3 * syncIntervalMs,
+    apartIntervalMs: syncIntervalMs,
+    passOnDelayMs: 1.5 * syncIntervalMs,
+    resendMs: 2 * syncIntervalMs,
     compareDelayMs: 20 * syncIntervalMs,
     message_bytes_max: MIB / 2,
     delta_bytes_max: 2 * MIB,
