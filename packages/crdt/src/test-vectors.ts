@@ -85,7 +85,7 @@ export function makeVectors(): Record<string, string> {
   const pieced = cutSet(set, 1);
   const [field = ''] = ormap.root.children.keys();
   const patch = new Map([...addToPieces(pieced, B, 'x'), ...removeFromPieces(pieced, 'é')]);
-  const told = { life: 3, sequence: 7, digest: 2 ** 40, isWhole: true, refuses: false };
+  const told = { life: 3, sequence: 7, own: A, digest: 2 ** 40, isWhole: true, refuses: false };
   const entries = new Map([
     [B, 23],
     [A, 70_000],

@@ -17,7 +17,11 @@ function newLog(known = new Map<string, number>(), bounds = {}) {
   return new CommitLog({ lattice: counterLattice, weigh: () => 10, ...options }, known);
 }
 
-const ALL = { passOnBeforeMs: Number.POSITIVE_INFINITY, bytes_max: 1_000 };
+const ALL = {
+  senders: new Set([A, B]),
+  passOnBeforeMs: Number.POSITIVE_INFINITY,
+  bytes_max: 1_000,
+};
 const received = (incarnation: string, after: number, upTo: number) => [
   { incarnation, after, upTo },
 ];
@@ -58,12 +62,15 @@ describe('the log of commits', () => {
     assert.deepEqual(early.ranges, received(A, 0, 2));
     assert.deepEqual([...early.causes], [[B, 1]]);
     assert.equal(early.isBehind, false);
+    const gone = log.read(new Map(), { ...ALL, senders: new Set(), passOnBeforeMs: 40 });
+    assert.deepEqual(gone.ranges, [...received(A, 0, 2), ...received(B, 0, 1)]);
     const known = log.read(new Map([[B, 1]]), { ...ALL, passOnBeforeMs: 40 });
     assert.deepEqual(known.ranges, received(A, 0, 2));
     log.appendReceived(received(B, 1, 2), delta(B, 2), 10, 70);
     const later = log.read(new Map(), { ...ALL, passOnBeforeMs: 50 });
     assert.deepEqual(later.ranges, [...received(A, 0, 2), ...received(B, 0, 1)]);
-    assert.deepEqual([...later.causes], [[B, 2]]);
+    // What is left out stands behind all of it.
+    assert.deepEqual([...later.causes], []);
   });
 
   it('knows who is behind: below its floor, its bounds, or commits that came with a state', () => {

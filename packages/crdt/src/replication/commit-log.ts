@@ -41,6 +41,12 @@ export interface Reading<S> {
   readonly isBehind: boolean;
 }
 
+export interface ReadLimits {
+  readonly senders: ReadonlySet<Incarnation>;
+  readonly passOnBeforeMs: number;
+  readonly bytes_max: number;
+}
+
 /**
  * The commits that others may still lack, of all incarnations, in the order in which they were
  * joined in here: whatever a commit depends on stands before it, or was there before the log began.
@@ -112,15 +118,15 @@ export class CommitLog<S> {
 
   /**
    * What to send to a reader that has `theirs`.
-   * @param passOnBeforeMs commits of others that came later are left to their own replicas as yet
+   * @param limits.senders incarnations whose replicas are there to send their commits themselves
+   * @param limits.passOnBeforeMs those of their commits that came later are left to them as yet
    */
-  read(
-    theirs: ReadonlyVector,
-    limits: { readonly passOnBeforeMs: number; readonly bytes_max: number },
-  ): Reading<S> {
+  read(theirs: ReadonlyVector, limits: ReadLimits): Reading<S> {
     const has = new Map(theirs);
     const ranges = new Map<Incarnation, CommitRange>();
     const causes: Vector = new Map();
+    /** Causes of what comes next, if anything does. */
+    let skipped: CommitRange[] = [];
     const taken: Entry<S>[] = [];
     let bytes = 0;
     let hasMore = false;
@@ -130,12 +136,9 @@ export class CommitLog<S> {
         (range) => range.upTo > (has.get(range.incarnation) ?? 0),
       );
       if (lacking.length === 0) continue;
-      const isPassedOn = entry.delta !== undefined && !entry.isOwn;
-      if (isPassedOn && entry.atMs > limits.passOnBeforeMs) {
-        for (const { incarnation, upTo } of lacking) {
-          causes.set(incarnation, upTo);
-          has.set(incarnation, upTo);
-        }
+      if (isLeftToOthers(entry, limits)) {
+        for (const { incarnation, upTo } of lacking) has.set(incarnation, upTo);
+        skipped.push(...lacking);
         continue;
       }
       // What follows may depend on what is missing here.
@@ -147,6 +150,8 @@ export class CommitLog<S> {
       if (hasMore) break;
       taken.push(entry);
       bytes += entry.bytes;
+      for (const { incarnation, upTo } of skipped) causes.set(incarnation, upTo);
+      skipped = [];
       for (const { incarnation, upTo } of lacking) {
         const after = ranges.get(incarnation)?.after ?? has.get(incarnation) ?? 0;
         ranges.set(incarnation, { incarnation, after, upTo });
@@ -216,4 +221,9 @@ export class CommitLog<S> {
     this.#entries = kept;
     this.#bytes = bytes;
   }
+}
+
+function isLeftToOthers<S>(entry: Entry<S>, { senders, passOnBeforeMs }: ReadLimits): boolean {
+  if (entry.isOwn || entry.delta === undefined || entry.atMs <= passOnBeforeMs) return false;
+  return entry.ranges.some(({ incarnation }) => senders.has(incarnation));
 }

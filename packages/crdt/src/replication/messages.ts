@@ -1,6 +1,6 @@
 import { encode } from 'cborg';
 import { type DecodeLimits, expectSameBytes, openBounded } from '../bounded-cbor.ts';
-import { compareText } from '../dot.ts';
+import { compareText, type Incarnation } from '../dot.ts';
 import * as form from '../forms.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import type { ReadonlyVector, Vector } from './vector.ts';
@@ -19,6 +19,8 @@ export interface VectorMessage {
   readonly life: number;
   /** Counts up within a life. */
   readonly sequence: number;
+  /** The incarnation that the sender commits under now, which it sends to all by itself. */
+  readonly own: Incarnation;
   /** Of the whole vector. */
   readonly digest: number;
   /** Whether `entries` are all there are, or those that have changed since the last message. */
@@ -52,11 +54,21 @@ export function encodeMessage(message: ReplicationMessage): Uint8Array {
   switch (message.kind) {
     case 'vector': {
       const { life, sequence, digest } = message;
+      const own = form.incarnationBytes(message.own);
       let flags = message.isWhole ? IS_WHOLE : 0;
       if (message.wantsWhole) flags |= WANTS_WHOLE;
       if (message.refuses) flags |= REFUSES;
       const entries = vectorForm(message.entries);
-      return encode([form.CRDT_FORMAT_VERSION, VECTOR, life, sequence, digest, flags, entries]);
+      return encode([
+        form.CRDT_FORMAT_VERSION,
+        VECTOR,
+        life,
+        sequence,
+        own,
+        digest,
+        flags,
+        entries,
+      ]);
     }
     case 'deltas': {
       const ranges = message.ranges.map(({ incarnation, after, upTo }) => [
@@ -95,12 +107,13 @@ function messageOf(bytes: Uint8Array, limits: DecodeLimits | undefined): Replica
 }
 
 function vectorOf(parts: readonly unknown[]): VectorMessage {
-  const [life, sequence, digest, flagsForm, entriesForm] = parts;
+  const [life, sequence, own, digest, flagsForm, entriesForm] = parts;
   const flags = natural(flagsForm);
   return {
     kind: 'vector',
     life: natural(life),
     sequence: natural(sequence),
+    own: form.incarnationText(own),
     digest: natural(digest),
     isWhole: (flags & IS_WHOLE) !== 0,
     wantsWhole: (flags & WANTS_WHOLE) !== 0,

@@ -1,3 +1,4 @@
+import type { Incarnation } from '../dot.ts';
 import type { VectorMessage } from './messages.ts';
 import { type Vector, vectorDigest } from './vector.ts';
 
@@ -7,6 +8,8 @@ export class Peer {
   life = 0;
   /** What it has told that it has; within a life it has at least this. */
   vector: Vector = new Map();
+  /** The incarnation that it commits under. */
+  own: Incarnation | undefined;
   /** What it says of its whole vector is what is known here. */
   isWhole = false;
   /** It was asked for its whole vector, which has not come yet. */
@@ -19,6 +22,8 @@ export class Peer {
   /** What it will have once it has got what is on its way, and until when that is believed. */
   sent: Vector | undefined;
   sentUntilMs = 0;
+  /** There was more to send than one message may have. */
+  wasCutShort = false;
   /** When it was last sent something at once because it had refused. */
   resentAtMs = Number.NEGATIVE_INFINITY;
   /** What it had and this replica lacked, and since when. */
@@ -27,7 +32,7 @@ export class Peer {
 
   /** Takes over what it tells of itself. @returns whether that was news */
   hear(message: VectorMessage): boolean {
-    const { life, sequence, digest, isWhole, wantsWhole, refuses, entries } = message;
+    const { life, sequence, own, digest, isWhole, wantsWhole, refuses, entries } = message;
     if (life < this.life || (life === this.life && sequence <= this.#sequence)) return false;
     if (life > this.life) {
       this.vector = new Map();
@@ -36,6 +41,7 @@ export class Peer {
       this.life = life;
     }
     this.#sequence = sequence;
+    this.own = own;
     if (isWhole) this.vector = new Map(entries);
     else for (const [incarnation, commits] of entries) this.vector.set(incarnation, commits);
     this.isWhole = isWhole || vectorDigest(this.vector) === digest;

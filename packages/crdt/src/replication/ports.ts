@@ -1,4 +1,5 @@
 import type { DecodeLimits } from '../bounded-cbor.ts';
+import type { Incarnation } from '../dot.ts';
 import type { Lattice } from '../lattice.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import type { ReadonlyVector } from './vector.ts';
@@ -11,6 +12,8 @@ export interface ReplicationPorts<S> {
   peers(): readonly string[];
   /** Those of them that can be reached as far as is known. */
   live(): readonly string[];
+  /** The incarnation that is committed under here. */
+  own(): Incarnation;
   /** May lose it. */
   send(to: string, message: Uint8Array): void;
   /** All that is joined in here; never ahead of the state. */

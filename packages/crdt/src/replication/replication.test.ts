@@ -43,6 +43,7 @@ class World {
         settings: SETTINGS,
         ports: {
           now: () => this.nowMs,
+          own: () => incarnationOf(Number(self)),
           peers: () => others,
           live: () => others,
           send: (to, bytes) =>

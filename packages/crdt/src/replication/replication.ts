@@ -158,7 +158,8 @@ export class Replication<S> {
     }
     if (peer.sent === undefined || !coversVector(peer.vector, peer.sent)) return;
     peer.sent = undefined;
-    this.#sendDeltas(from, peer, true);
+    // The rest of a long row follows at once; what has come since waits for the next round.
+    if (peer.wasCutShort) this.#sendDeltas(from, peer);
   }
 
   #receiveDeltas(from: string, peer: Peer, message: DeltasMessage): void {
@@ -219,16 +220,15 @@ export class Replication<S> {
     this.stats.deltasRefused += late.length;
   }
 
-  #sendDeltas(id: string, peer: Peer, isFollowing = false): void {
+  #sendDeltas(id: string, peer: Peer): void {
     const { ports, settings, encode } = this.#options;
     const nowMs = ports.now();
     if (peer.life === 0 || (peer.sent !== undefined && nowMs < peer.sentUntilMs)) return;
     const reading = this.#log.read(peer.vector, {
+      senders: this.#senders(),
       passOnBeforeMs: nowMs - settings.passOnDelayMs,
       bytes_max: settings.message_bytes_max,
     });
-    // What has just been acknowledged is followed at once by the rest of a long row, not by crumbs.
-    if (isFollowing && !reading.hasMore) return;
     peer.sent = undefined;
     if (reading.ranges.length === 0) {
       if (reading.isBehind && peer.isWhole) {
@@ -241,9 +241,19 @@ export class Replication<S> {
     this.#encoded.set(key, delta);
     ports.send(id, encodeMessage({ kind: 'deltas', reader: peer.life, ranges, causes, delta }));
     peer.sent = new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
+    peer.wasCutShort = reading.hasMore;
     peer.sentUntilMs = nowMs + settings.resendMs;
     this.stats.deltasSent++;
     this.stats.deltaBytesSent += delta.length;
+  }
+
+  #senders(): Set<Incarnation> {
+    const senders = new Set<Incarnation>();
+    for (const id of this.#options.ports.live()) {
+      const { own } = this.#peer(id);
+      if (own !== undefined) senders.add(own);
+    }
+    return senders;
   }
 
   #tellIfDue(id: string, peer: Peer): void {
@@ -268,6 +278,7 @@ export class Replication<S> {
       kind: 'vector',
       life,
       sequence: ++this.#sequence,
+      own: ports.own(),
       digest: vectorDigest(ports.known),
       isWhole,
       wantsWhole: !peer.isWhole,

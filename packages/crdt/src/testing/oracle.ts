@@ -27,7 +27,7 @@ export function vectorOf(state: KeyedState): Map<Incarnation, number> {
 
 /** Knows all operations of a run, and what must hold of every state. */
 export class Oracle {
-  /** Deltas keep causes first; while a replica compares states, nothing does. */
+  /** Deltas keep causes first; states that are taken over do not, nor do deltas made on them. */
   isCausal = true;
   readonly #operations = new Map<string, Operation>();
   readonly #issued = new Set<string>();

@@ -317,6 +317,7 @@ export class Replica {
       settings,
       ports: {
         now,
+        own: () => this.incarnation,
         peers: () => ids,
         live: () => ids,
         send: (to, bytes) => this.#send(Number(to), { kind: 'replication', bytes }),

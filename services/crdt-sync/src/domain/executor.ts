@@ -36,6 +36,8 @@ export interface Executor {
 
 /** What an executor tells the replication of it, and takes from it. */
 export interface ReplicatedExecutor {
+  /** Whose dots the next mutation has. */
+  readonly incarnation: Incarnation;
   /** Up to which commit of each incarnation all is durable here; no copy, so it changes. */
   readonly known: CommitVector;
   /** Takes note that commits of others are durable here. */

@@ -62,6 +62,7 @@ export class Replicator {
       settings,
       ports: {
         now: () => timers.now(),
+        own: () => executor.incarnation,
         peers: () => peers.expected(),
         live: () => peers.live(),
         send: (to, bytes) => peers.send(to, bytes),
