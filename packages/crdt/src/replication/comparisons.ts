@@ -1,6 +1,6 @@
 export interface ComparisonsOptions {
-  /** Whether a peer has what is missing here, and can be reached. */
-  readonly isNeeded: (peer: string) => boolean;
+  /** How many commits a peer has that are missing here; 0 for one that can not be reached too. */
+  readonly gain: (peer: string) => number;
   readonly compare: (peer: string, done: () => void) => void;
 }
 
@@ -23,20 +23,20 @@ export class Comparisons {
     if (this.#running?.peer === peer) this.#running = undefined;
   }
 
-  /** Begins the next one that is still needed. */
+  /** Begins the one that gains most, if any is still needed. */
   run(): void {
     if (this.#running !== undefined) return;
-    for (const peer of this.#waiting) {
-      this.#waiting.delete(peer);
-      if (!this.#options.isNeeded(peer)) continue;
-      const running = { peer };
-      this.#running = running;
-      this.#options.compare(peer, () => {
-        if (this.#running !== running) return;
-        this.#running = undefined;
-        this.run();
-      });
-      return;
-    }
+    const gains = Array.from(this.#waiting, (peer) => ({ peer, gain: this.#options.gain(peer) }));
+    for (const { peer, gain } of gains) if (gain === 0) this.#waiting.delete(peer);
+    const best = gains.reduce((a, b) => (b.gain > a.gain ? b : a), { peer: '', gain: 0 });
+    if (best.gain === 0) return;
+    this.#waiting.delete(best.peer);
+    const running = { peer: best.peer };
+    this.#running = running;
+    this.#options.compare(best.peer, () => {
+      if (this.#running !== running) return;
+      this.#running = undefined;
+      this.run();
+    });
   }
 }

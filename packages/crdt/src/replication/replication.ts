@@ -10,7 +10,7 @@ import {
 } from './messages.ts';
 import { Peer } from './peer.ts';
 import { newStats, type ReplicationOptions, type ReplicationStats } from './ports.ts';
-import { coversVector, isSameVector, type Vector, vectorDigest } from './vector.ts';
+import { coversVector, isSameVector, rangesTo, type Vector, vectorDigest } from './vector.ts';
 
 interface Parked {
   readonly from: string;
@@ -55,14 +55,8 @@ export class Replication<S> {
     const weigh = (delta: S) => encode(delta).length;
     this.#log = new CommitLog({ lattice, weigh, ...bounds }, known);
     this.#comparisons = new Comparisons({
-      isNeeded: (id) => this.#lacksOf(id),
-      compare: (id, done) => {
-        this.stats.comparisons++;
-        options.ports.compare(id, () => {
-          this.#peer(id).goal = undefined;
-          done();
-        });
-      },
+      gain: (id) => this.#gainOf(id),
+      compare: (id, done) => this.#compare(id, done),
     });
     this.#raised(known.keys());
   }
@@ -305,9 +299,23 @@ export class Replication<S> {
     } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs) this.#comparisons.add(id);
   }
 
-  #lacksOf(id: string): boolean {
+  #compare(id: string, done: () => void): void {
+    this.stats.comparisons++;
+    const gain = this.#gainOf(id);
     const { ports } = this.#options;
-    return ports.live().includes(id) && !coversVector(ports.known, this.#peer(id).vector);
+    ports.compare(id, () => {
+      this.#peer(id).goal = undefined;
+      // Who was too far behind for one log is likely so for others: they are not waited for.
+      if (this.#gainOf(id) < gain) for (const peer of ports.live()) this.#comparisons.add(peer);
+      done();
+    });
+  }
+
+  #gainOf(id: string): number {
+    const { ports } = this.#options;
+    if (!ports.live().includes(id)) return 0;
+    const lacking = rangesTo(this.#peer(id).vector, ports.known);
+    return lacking.reduce((sum, { after, upTo }) => sum + upTo - after, 0);
   }
 
   #peer(id: string): Peer {
