@@ -1,0 +1,33 @@
+/** One mutation, as the test knows it. Times are of one monotonic clock. */
+export interface Act {
+  readonly replica: string;
+  readonly startMs: number;
+  /** When it was answered, or its replica was known to be gone: it happened before, or never. */
+  readonly endMs: number;
+  /** Answered; else it may be there or not. */
+  readonly isDone: boolean;
+  /** How often all replicas had been found equal before it began. */
+  readonly epoch: number;
+  /** Set where, as long as it took, only these replicas heard each other. */
+  readonly side: Side | undefined;
+}
+
+/** The replicas of one side of one cut. */
+export interface Side {
+  readonly cut: number;
+  readonly ids: readonly string[];
+}
+
+/** Whether the replica of `later` certainly had `earlier` when it did it. */
+export function surelySaw(later: Act, earlier: Act): boolean {
+  const isAtSameReplica = later.replica === earlier.replica && later.startMs > earlier.endMs;
+  return isAtSameReplica || later.epoch > earlier.epoch;
+}
+
+/** Whether the replica of `later` may have had `earlier` when it did it. */
+export function maySee(later: Act, earlier: Act): boolean {
+  if (later.endMs < earlier.startMs) return false;
+  const [one, other] = [later.side, earlier.side];
+  const isApart = one && other && one.cut === other.cut && one.ids !== other.ids;
+  return !isApart;
+}

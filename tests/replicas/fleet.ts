@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { eventually, ScratchFolder } from '@memplane/testkit';
+import { Replica } from './replica.ts';
+import { ReplicaNet } from './replica-net.ts';
+
+export const HEARTBEAT_MS = 500;
+export const HEARTBEATS_MISSED_MAX = 3;
+export const SYNC_MS = 100;
+export const OPERATOR = { 'memplane-operator-token': 'an-operator' };
+/** Until when each side of a cut has to know. */
+export const ALERT_MS = HEARTBEATS_MISSED_MAX * HEARTBEAT_MS + 1_000;
+
+const GOSSIP_PORT = 7946;
+const HTTP_PORT = 7103;
+const ALL_SEE_ALL_MS = 30_000;
+const ALL_ADDRESSES = '0.0.0.0';
+
+/** Replicas of crdt-sync, each a process in a network namespace of its own. */
+export class Fleet implements AsyncDisposable {
+  readonly net: ReplicaNet;
+  /** Told of each one that runs again, and of each that has ended. */
+  readonly #folder = new ScratchFolder('replicas');
+  readonly #key = randomBytes(32).toString('base64');
+  readonly #ids: readonly string[];
+  readonly #running = new Map<string, Replica>();
+
+  private constructor(net: ReplicaNet, ids: readonly string[]) {
+    this.net = net;
+    this.#ids = ids;
+  }
+
+  /** All of them run and see each other when it resolves. @param ids they are the replica set */
+  static async start(ids: readonly string[]): Promise<Fleet> {
+    const fleet = new Fleet(await ReplicaNet.create(ids), ids);
+    try {
+      await Promise.all(ids.map((id) => fleet.start(id)));
+      await fleet.allSeeAll();
+      return fleet;
+    } catch (error) {
+      await fleet[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The ids of those that run. */
+  get ids(): string[] {
+    return [...this.#running.keys()].sort();
+  }
+
+  /** Those that run. */
+  get all(): Replica[] {
+    return this.ids.map((id) => this.at(id));
+  }
+
+  /** @throws RangeError where it does not run */
+  at(id: string): Replica {
+    const replica = this.#running.get(id);
+    if (replica === undefined) throw new RangeError(`${id} does not run`);
+    return replica;
+  }
+
+  async start(id: string): Promise<Replica> {
+    const { net } = this;
+    const replica = await Replica.start({
+      id,
+      enter: net.enter(id),
+      url: `http://${net.managementAddress(id)}:${HTTP_PORT}`,
+      env: {
+        MEMPLANE_HOST: ALL_ADDRESSES,
+        MEMPLANE_DATA_DIR: this.#dirOf(id),
+        MEMPLANE_REPLICA_ID: id,
+        MEMPLANE_REPLICA_SET: [...new Set([...this.#ids, id])].join(),
+        MEMPLANE_GOSSIP_JOIN: this.#ids.map((each) => this.#gossipAt(each)).join(),
+        MEMPLANE_GOSSIP_HOST: net.gossipAddress(id),
+        MEMPLANE_GOSSIP_PORT: `${GOSSIP_PORT}`,
+        MEMPLANE_GOSSIP_KEYS: this.#key,
+        MEMPLANE_GOSSIP_JOIN_INTERVAL_MS: '500',
+        MEMPLANE_HEARTBEAT_INTERVAL_MS: `${HEARTBEAT_MS}`,
+        MEMPLANE_HEARTBEATS_MISSED_MAX: `${HEARTBEATS_MISSED_MAX}`,
+        MEMPLANE_SYNC_INTERVAL_MS: `${SYNC_MS}`,
+        MEMPLANE_OPERATOR_TOKEN: OPERATOR['memplane-operator-token'],
+      },
+    });
+    this.#running.set(id, replica);
+    return replica;
+  }
+
+  async end(id: string, signal: NodeJS.Signals): Promise<void> {
+    const replica = this.at(id);
+    this.#running.delete(id);
+    await replica.end(signal);
+  }
+
+  /** Takes away all that one keeps, while it does not run. */
+  async deleteFolder(id: string): Promise<void> {
+    await rm(this.#dirOf(id), { recursive: true });
+  }
+
+  /** Waits until each that runs lives at each other, and was heard lately. */
+  async allSeeAll(): Promise<void> {
+    const count = this.#running.size - 1;
+    await eventually('all see all', ALL_SEE_ALL_MS, async () => {
+      const heard = await Promise.all(this.all.map((one) => one.heard(2 * HEARTBEAT_MS)));
+      return heard.every((ids) => ids.length === count) || undefined;
+    });
+  }
+
+  /** Waits until all have the same values. @returns how long it took, with asking */
+  async allEqual(limitMs: number): Promise<number> {
+    const startMs = performance.now();
+    const digests = () => Promise.all(this.all.map((one) => one.digest()));
+    const isEqual = async () => new Set(await digests()).size === 1 || undefined;
+    await eventually('all have the same values', limitMs, isEqual).catch(async (error) => {
+      const [ids, states] = [
+        this.ids,
+        await Promise.all(this.all.map((one) => one.get('/readyz'))),
+      ];
+      const found = await digests();
+      const lines = ids.map((id, i) => `${id} ${found[i]} ${JSON.stringify(states[i])}`);
+      throw new Error([String(error), ...lines].join('\n'));
+    });
+    return performance.now() - startMs;
+  }
+
+  /** All that the replicas have printed, for when something fails. */
+  get output(): string {
+    return this.all.map(({ id, output }) => `--- ${id}\n${output}`).join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.all.map((replica) => replica.end('SIGKILL')));
+    await this.net[Symbol.asyncDispose]();
+    this.#folder[Symbol.dispose]();
+  }
+
+  #dirOf(id: string): string {
+    return join(this.#folder.path, id);
+  }
+
+  #gossipAt(id: string): string {
+    return `${this.net.gossipAddress(id)}:${GOSSIP_PORT}`;
+  }
+}

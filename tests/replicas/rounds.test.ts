@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { figure, percentile, scaled, testSeed } from '@memplane/testkit';
+import { Fleet, SYNC_MS } from './fleet.ts';
+import { Load } from './load.ts';
+import { Memory } from './memory.ts';
+import { whyNoNamespaces } from './namespace.ts';
+import { checkEqual, cutRound, type RoundFigures } from './round.ts';
+
+const ROUNDS = scaled('replica_rounds', { ci: 10, soak: 100 });
+const QUIET_MS = scaled('replica_quiet_ms', { ci: 8_000, soak: 3_600_000 });
+const QUIET_PART_MS = 60_000;
+const IDS = ['a', 'b', 'c', 'd', 'e'];
+const skip = (await whyNoNamespaces()) ?? false;
+
+describe('five replicas with a network of their own', { skip }, () => {
+  it(`are equal after each of ${ROUNDS} cuts, and lose nothing`, async () => {
+    const random = testSeed('replicas');
+    await using fleet = await Fleet.start(IDS);
+    const memory = new Memory();
+    const load = new Load(fleet, memory);
+    const figures: RoundFigures = { alerted: [], seen: [], equal: [], cleared: [] };
+    const context = { fleet, load, memory, random, figures };
+    try {
+      for (let round = 1; round <= ROUNDS; round++) await cutRound(round, context);
+    } catch (error) {
+      await load.stop();
+      console.log(fleet.output.slice(-20_000));
+      throw error;
+    }
+    tell(figures, load);
+  });
+
+  it(`raise no alert under load for ${QUIET_MS} ms without a cut`, async () => {
+    const random = testSeed('quiet replicas');
+    await using fleet = await Fleet.start(IDS);
+    const memory = new Memory();
+    const load = new Load(fleet, memory);
+    const figures: RoundFigures = { alerted: [], seen: [], equal: [], cleared: [] };
+    const endMs = performance.now() + QUIET_MS;
+    for (let part = 1; performance.now() < endMs; part++) {
+      load.start(random.fork(part), fleet.ids);
+      await sleep(Math.min(QUIET_PART_MS, endMs - performance.now()));
+      await load.stop();
+      await checkEqual({ fleet, load, memory, random, figures });
+      for (const replica of fleet.all) assert.deepEqual(await replica.alerts(), []);
+    }
+    assert.equal(load.counts.unknown, 0);
+    figure('a quiet time: commands, none of them without an answer', load.counts.done);
+  });
+});
+
+function tell(figures: RoundFigures, load: Load): void {
+  const row = (values: readonly number[]) =>
+    [0.5, 0.99, 1].map((p) => Math.round(percentile(values, p))).join(' / ');
+  const unit = 'ms (p50 / p99 / longest)';
+  figure('a cut is told', row(figures.alerted), unit);
+  figure('healed, until all see all', row(figures.seen), unit);
+  figure('all see all, until all are equal', row(figures.equal), unit);
+  figure('all are equal, until no alert stands', row(figures.cleared), unit);
+  const quick = figures.equal.filter((ms) => ms <= 3 * SYNC_MS).length;
+  const of = figures.equal.length;
+  figure('equal within three rounds of replication, asking included', `${quick} of ${of}`);
+  const { done, unknown, duplicates } = load.counts;
+  figure('commands', `${done} / ${unknown} / ${duplicates}`, '(done / unknown / counted before)');
+}
