@@ -55,7 +55,7 @@ describe('the log of commits', () => {
 
   it('passes commits of others on only after a while, and names them as causes till then', () => {
     const log = newLog();
-    log.appendOwn(A, 1, delta(A, 1), 0);
+    log.appendOwn(A, 1, delta(A, 1), 45);
     log.appendReceived(received(B, 0, 1), delta(B, 1), 10, 50);
     log.appendOwn(A, 2, delta(A, 2), 60);
     const early = log.read(new Map(), { ...ALL, passOnBeforeMs: 40 });
@@ -71,6 +71,20 @@ describe('the log of commits', () => {
     assert.deepEqual(later.ranges, [...received(A, 0, 2), ...received(B, 0, 1)]);
     // What is left out stands behind all of it.
     assert.deepEqual([...later.causes], []);
+  });
+
+  it('sends what is late without what has causes that are still left to others', () => {
+    const log = newLog();
+    log.appendOwn(A, 1, delta(A, 1), 10);
+    log.appendReceived(received(B, 0, 1), delta(B, 1), 10, 20);
+    log.appendReceived(received(B, 1, 2), delta(B, 2), 10, 50);
+    log.appendOwn(A, 2, delta(A, 2), 60);
+    const late = log.read(new Map(), { ...ALL, passOnBeforeMs: 40 });
+    assert.deepEqual(late.ranges, [...received(A, 0, 1), ...received(B, 0, 1)]);
+    assert.deepEqual([[...late.causes], late.hasMore], [[], true]);
+    const has = new Map(late.ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
+    const rest = log.read(has, { ...ALL, passOnBeforeMs: 40 });
+    assert.deepEqual([rest.ranges, [...rest.causes]], [received(A, 1, 2), [[B, 2]]]);
   });
 
   it('knows who is behind: below its floor, its bounds, or commits that came with a state', () => {

@@ -137,6 +137,10 @@ export class CommitLog<S> {
       );
       if (lacking.length === 0) continue;
       if (isLeftToOthers(entry, limits)) {
+        // What is late goes alone: of replicas that all bring a long row, each with the latest of
+        // the others as causes, none would be taken before the others.
+        hasMore = taken.some(({ atMs }) => atMs <= limits.passOnBeforeMs);
+        if (hasMore) break;
         for (const { incarnation, upTo } of lacking) has.set(incarnation, upTo);
         skipped.push(...lacking);
         continue;

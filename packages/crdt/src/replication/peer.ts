@@ -24,6 +24,9 @@ export class Peer {
   sentUntilMs = 0;
   /** There was more to send than one message may have. */
   wasCutShort = false;
+  /** Whether it was heard since that was sent: to one that is cut off nothing is sent again. */
+  isHeardSince = false;
+  heardAtMs = Number.NEGATIVE_INFINITY;
   /** When it was last sent something at once because it had refused. */
   resentAtMs = Number.NEGATIVE_INFINITY;
   /** What it had and this replica lacked, and since when. */

@@ -26,6 +26,7 @@ const SETTINGS = {
 /** Replicas whose messages arrive in the round in which they are sent. */
 class World {
   nowMs = 0;
+  isCut: (from: string, to: string) => boolean = () => false;
   readonly replicas: { state: KeyedState; known: Vector; replication: Replication<KeyedState> }[];
   readonly #messages: (() => void)[] = [];
 
@@ -46,8 +47,10 @@ class World {
           own: () => incarnationOf(Number(self)),
           peers: () => others,
           live: () => others,
-          send: (to, bytes) =>
-            this.#messages.push(() => this.replicas[Number(to)]?.replication.receive(self, bytes)),
+          send: (to, bytes) => {
+            if (this.isCut(self, to)) return;
+            this.#messages.push(() => this.replicas[Number(to)]?.replication.receive(self, bytes));
+          },
           known,
           join: (delta, ranges, done) => {
             keyedLattice.joinInto(state, delta);
@@ -75,6 +78,16 @@ class World {
     const number = (replica.known.get(incarnation) ?? 0) + 1;
     replica.known.set(incarnation, number);
     replica.replication.committed(incarnation, number, delta);
+  }
+
+  /** Each replica counts once. */
+  count(): void {
+    for (const index of this.replicas.keys()) {
+      const delta = keyedLattice.bottom();
+      const counter = { kind: 'pn', entries: new Map(), parts: undefined } as const;
+      delta.counters.set(`counter-${index}`, increment(counter, incarnationOf(index), 1n));
+      this.commit(index, delta);
+    }
   }
 
   get isConverged(): boolean {
@@ -123,6 +136,38 @@ describe('the replication of five replicas', () => {
     const sent = world.replicas.reduce((sum, it) => sum + it.replication.stats.deltaBytesSent, 0);
     figure('deltas on the wire, to what the others lacked', sent / ideal, '×');
     assert.ok(sent <= 1.2 * ideal, `${sent} of ${ideal} bytes`);
+  });
+
+  it('brings both sides of a cut together while all go on with their work', () => {
+    const world = new World(5);
+    for (let round = 0; round < 3; round++) world.round();
+    const isLeft = (id: string) => id === '0' || id === '1';
+    world.isCut = (from, to) => isLeft(from) !== isLeft(to);
+    for (let round = 0; round < 30; round++) {
+      world.count();
+      world.round();
+    }
+    world.isCut = () => false;
+    const before = world.replicas.map(({ known }, i) => [incarnationOf(i), known] as const);
+    const made = new Map(before.map(([own, known]) => [own, known.get(own) ?? 0]));
+    for (let round = 0; round < 4; round++) {
+      world.count();
+      world.round();
+    }
+    for (const { known } of world.replicas) assert.ok(coversVector(known, made));
+  });
+
+  it('sends nothing again to one that is silent, and at once when it is heard', () => {
+    const world = new World(2);
+    for (let round = 0; round < 3; round++) world.round();
+    world.isCut = () => true;
+    world.count();
+    for (let round = 0; round < 30; round++) world.round();
+    for (const { replication } of world.replicas) assert.equal(replication.stats.deltasSent, 1);
+    world.isCut = () => false;
+    world.round();
+    assert.ok(world.isConverged);
+    for (const { replication } of world.replicas) assert.equal(replication.stats.comparisons, 0);
   });
 
   it('is quiet but for a vector now and then when there is nothing to tell', () => {

@@ -38,7 +38,8 @@ export class Replication<S> {
   readonly #changes = new Map<Incarnation, number>();
   #lastChange = 0;
   #sequence = 0;
-  #joins = 0;
+  /** What is being joined in. */
+  readonly #joining = new Set<readonly CommitRange[]>();
   /** What came before its causes. */
   #parked: Parked[] = [];
   /** What was encoded in this round: most peers lack the same. */
@@ -140,6 +141,7 @@ export class Replication<S> {
 
   #hear(from: string, peer: Peer, message: VectorMessage): void {
     if (!peer.hear(message)) return;
+    this.#noteHeard(peer);
     this.#options.ports.heard?.(from);
     // Asked for once, and again with each vector that is told while it does not come.
     const isAsking = !peer.isWhole && !peer.hasAsked;
@@ -150,10 +152,24 @@ export class Replication<S> {
       peer.resentAtMs = ports.now();
       this.#sendDeltas(from, peer);
     }
-    if (peer.sent === undefined || !coversVector(peer.vector, peer.sent)) return;
-    peer.sent = undefined;
-    // The rest of a long row follows at once; what has come since waits for the next round.
-    if (peer.wasCutShort) this.#sendDeltas(from, peer);
+    if (peer.sent === undefined) return;
+    if (coversVector(peer.vector, peer.sent)) {
+      peer.sent = undefined;
+      // The rest of a long row follows at once; what has come since waits for the next round.
+      if (peer.wasCutShort) this.#sendDeltas(from, peer);
+    } else if (ports.now() >= peer.sentUntilMs) this.#sendDeltas(from, peer);
+  }
+
+  /** While a peer was silent, nothing that it has could come. */
+  #noteHeard(peer: Peer): void {
+    if (this.#isSilent(peer)) peer.goal = undefined;
+    peer.heardAtMs = this.#options.ports.now();
+    peer.isHeardSince = true;
+  }
+
+  #isSilent({ heardAtMs }: Peer): boolean {
+    const { ports, settings } = this.#options;
+    return ports.now() - heardAtMs > settings.vectorIntervalMs;
   }
 
   #receiveDeltas(from: string, peer: Peer, message: DeltasMessage): void {
@@ -166,6 +182,9 @@ export class Replication<S> {
     } else if (ranges.every(({ incarnation, upTo }) => has(incarnation) >= upTo)) {
       this.stats.deltasKnown++;
       this.#tell(from, peer);
+    } else if (this.#isBeingJoined(ranges)) {
+      // Those that bring the same are told of it together, once it is durable.
+      this.stats.deltasKnown++;
     } else if (!coversVector(ports.known, causes)) {
       if (this.#parked.length >= settings.parked_max) this.#parked.shift();
       this.#parked.push({ from, message, atMs: ports.now() });
@@ -174,7 +193,7 @@ export class Replication<S> {
 
   #join(from: string, { ranges, delta }: DeltasMessage): void {
     const { ports, decode, settings } = this.#options;
-    if (this.#joins >= settings.joins_max) return;
+    if (this.#joining.size >= settings.joins_max) return;
     let decoded: S;
     try {
       decoded = decode(delta);
@@ -182,9 +201,9 @@ export class Replication<S> {
       this.stats.malformed++;
       return;
     }
-    this.#joins++;
+    this.#joining.add(ranges);
     ports.join(decoded, ranges, (isJoined) => {
-      this.#joins--;
+      this.#joining.delete(ranges);
       if (!isJoined) return;
       this.stats.deltasJoined++;
       this.#log.appendReceived(ranges, decoded, delta.length, ports.now());
@@ -192,6 +211,16 @@ export class Replication<S> {
       this.#tell(from, this.#peer(from));
       this.#unpark();
     });
+  }
+
+  #isBeingJoined(ranges: readonly CommitRange[]): boolean {
+    const coming = [...this.#joining].flat();
+    const upTo = (incarnation: Incarnation) =>
+      Math.max(
+        this.#options.ports.known.get(incarnation) ?? 0,
+        ...coming.filter((range) => range.incarnation === incarnation).map((range) => range.upTo),
+      );
+    return ranges.every((range) => upTo(range.incarnation) >= range.upTo);
   }
 
   /** Takes those whose causes have come. The others come again, if need be. */
@@ -217,7 +246,8 @@ export class Replication<S> {
   #sendDeltas(id: string, peer: Peer): void {
     const { ports, settings, encode } = this.#options;
     const nowMs = ports.now();
-    if (peer.life === 0 || (peer.sent !== undefined && nowMs < peer.sentUntilMs)) return;
+    const isOnItsWay = nowMs < peer.sentUntilMs || !peer.isHeardSince;
+    if (peer.life === 0 || (peer.sent !== undefined && isOnItsWay)) return;
     const reading = this.#log.read(peer.vector, {
       senders: this.#senders(),
       passOnBeforeMs: nowMs - settings.passOnDelayMs,
@@ -237,6 +267,7 @@ export class Replication<S> {
     peer.sent = new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
     peer.wasCutShort = reading.hasMore;
     peer.sentUntilMs = nowMs + settings.resendMs;
+    peer.isHeardSince = false;
     this.stats.deltasSent++;
     this.stats.deltaBytesSent += delta.length;
   }
@@ -296,7 +327,9 @@ export class Replication<S> {
         ([incarnation, commits]) => (ports.known.get(incarnation) ?? 0) < commits,
       );
       peer.goal = lacking.length === 0 ? undefined : { vector: new Map(lacking), sinceMs: nowMs };
-    } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs) this.#comparisons.add(id);
+    } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs && !this.#isSilent(peer)) {
+      this.#comparisons.add(id);
+    }
   }
 
   #compare(id: string, done: () => void): void {
