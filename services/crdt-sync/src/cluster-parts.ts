@@ -99,6 +99,8 @@ export class ClusterParts {
       random: systemRandom,
       transport,
       resolve: resolverFor(gossip.host),
+      // Those to replicas that are cut off hang so long, and would leave none for the others.
+      settings: { streamTimeoutMs: config.replicaCallTimeoutMs },
       onEvent: (event) => this.#tell(event),
       onSelfForgotten: () => this.#isForgotten(),
     });
