@@ -173,7 +173,12 @@ export const SETTINGS = {
     'how far ahead a stamp from elsewhere may be',
     { unit: 'ms' },
   ),
-  wait_ms_max: integer('MEMPLANE_WAIT_MS', 2_000, 'how long CRDT.AFTER waits', { unit: 'ms' }),
+  wait_ms_max: integer(
+    'MEMPLANE_WAIT_MS',
+    2_000,
+    'how long CRDT.AFTER waits, and reads with `after` that do not say it',
+    { max: 30_000, unit: 'ms' },
+  ),
 } as const;
 
 export type CrdtSyncConfig = Omit<Config<typeof SETTINGS>, keyof ClusterConfig> & ClusterConfig;

@@ -10,6 +10,7 @@ import type { CrdtStore } from './domain/port.ts';
 import { Comparing } from './domain/replication/comparing.ts';
 import { LargeCalls } from './domain/replication/large-calls.ts';
 import { Quorum } from './domain/replication/quorum.ts';
+import { QuorumWrites } from './domain/replication/quorum-writes.ts';
 import { Replicator } from './domain/replication/replicator.ts';
 import { replicationSettings } from './domain/replication/settings.ts';
 
@@ -36,6 +37,7 @@ export class ReplicationParts {
   readonly replicator: Replicator;
   readonly comparing: Comparing;
   readonly quorum: Quorum;
+  readonly writes: QuorumWrites;
   readonly #config: CrdtSyncConfig;
   readonly #logger: Logger;
   readonly #toldAtMs = new Map<string, number>();
@@ -59,6 +61,8 @@ export class ReplicationParts {
       store,
       calls,
       known: () => executor.known,
+      shown: () => executor.shown,
+      expect: (theirs) => executor.expect(theirs),
       joinAll: join,
       advance: (ranges) => executor.advance(ranges),
       values_names_max: VALUES_NAMES_MAX,
@@ -81,8 +85,22 @@ export class ReplicationParts {
     });
     cluster.on('replication', (from, bytes) => this.replicator.receive(from, bytes));
     parts.onReached = (id) => this.replicator.reachable(id);
-    const { replicaSet, replicaId: self } = config;
-    this.quorum = new Quorum({ self, replicaSet: () => replicaSet, store, calls, joinAll: join });
+    const { replicaSet, replicaId: self, replicaCallTimeoutMs: timeoutMs } = config;
+    const { replicator } = this;
+    this.quorum = new Quorum({
+      self,
+      replicaSet: () => replicaSet,
+      store,
+      calls,
+      timers: systemTimers,
+      timeoutMs,
+      part_bytes_max: CHUNK_BYTES_MAX,
+      shown: () => executor.shown,
+      expect: (theirs) => executor.expect(theirs),
+      joinAll: join,
+    });
+    const { quorum } = this;
+    this.writes = new QuorumWrites({ quorum, replicator, timers: systemTimers, timeoutMs });
   }
 
   start(): void {

@@ -91,7 +91,10 @@ describe('crdt-sync', () => {
     assert.equal(await client.call('CRDT.INCR', 'c', '2', 'OPID', 'op-2'), 7);
     assert.equal(await client.call('CRDT.INCR', 'c', '2', 'opid', 'op-2'), 7);
     assert.equal(await client.call('CRDT.DECR', 'c', '10'), -3);
-    assert.deepEqual((await http('GET', '/v1/counters/c?read=quorum')).body, { value: -3 });
+    assert.deepEqual((await http('GET', '/v1/counters/c?read=quorum')).body, {
+      value: -3,
+      quorum: { replicas: ['replica-0'], of: 1 },
+    });
     const listed = await http('GET', '/v1/counters?limit=1');
     assert.deepEqual(listed.body['counters'], [{ name: 'c', value: -3, kind: 'pn' }]);
   });

@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { NAME_PATTERN } from '../names.ts';
 import { operation } from '../operation.ts';
+import {
+  flagQuerySchema,
+  readAnswer,
+  readQuery,
+  sessionQuery,
+  VIEW_VERSION_WORDS,
+  writeAnswer,
+  writeQuery,
+} from './crdt-consistency.ts';
 
 /** The longest element of a set, as UTF-8. */
 export const SET_ELEMENT_BYTES_MAX = 8 * 1024;
@@ -14,19 +23,12 @@ const bytes = (text: string) => utf8.encode(text).length;
 const wellFormed = (text: string) => !/\p{Surrogate}/u.test(text);
 const integer = z.number().int().min(-Number.MAX_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER);
 const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const flagSchema = z
-  .enum(['true', 'false'])
-  .default('false')
-  .transform((text) => text === 'true');
 
 export const crdtNameSchema = z
   .string()
   .regex(NAME_PATTERN)
   .meta({ examples: ['tasks_processed'] });
 const nameParams = z.strictObject({ name: crdtNameSchema });
-
-/** `quorum` joins what a majority of the replicas have; `local` answers from this one. */
-const readQuery = z.strictObject({ read: z.enum(['local', 'quorum']).default('local') });
 
 /** A whole number in a path or query, in plain digits. */
 const numeral = (min: number, max: number) =>
@@ -62,10 +64,13 @@ export const counterSchema = z
     value: integer,
     /** Present and true: this `opId` was counted before, and is not counted again. */
     duplicate: z.literal(true).optional(),
+    ...readAnswer,
   })
   .meta({ id: 'Counter' });
 
 const STORAGE_ERRORS = ['storage_full', 'storage_unavailable', 'storage_damaged'] as const;
+const SESSION_ERRORS = ['invalid_token', 'not_yet_visible'] as const;
+const READ_ERRORS = ['no_quorum', ...SESSION_ERRORS] as const;
 
 export const incrementCounter = operation({
   id: 'incrementCounter',
@@ -74,11 +79,12 @@ export const incrementCounter = operation({
   summary: 'Add to a counter; durable when answered',
   tags: ['counters'],
   params: nameParams,
+  query: writeQuery,
   body: incrementRequestSchema,
   responses: {
     200: { description: 'The value after it, on this replica.', schema: counterSchema },
   },
-  errors: ['counter_overflow', 'wrong_type', 'id_reused', ...STORAGE_ERRORS],
+  errors: ['counter_overflow', 'wrong_type', 'id_reused', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const getCounter = operation({
@@ -89,8 +95,8 @@ export const getCounter = operation({
   tags: ['counters'],
   params: nameParams,
   query: readQuery,
-  responses: { 200: { description: 'The value.', schema: counterSchema } },
-  errors: ['counter_overflow', 'wrong_type', 'no_quorum', ...STORAGE_ERRORS],
+  responses: { 200: { description: `The value. ${VIEW_VERSION_WORDS}`, schema: counterSchema } },
+  errors: ['counter_overflow', 'wrong_type', ...READ_ERRORS, ...STORAGE_ERRORS],
 });
 
 export const listedCounterSchema = z
@@ -109,25 +115,31 @@ export const listCounters = operation({
   path: '/v1/counters',
   summary: 'All counters in the order of their names, paged',
   tags: ['counters'],
-  query: z.strictObject({ limit: limitSchema.default(100), cursor: crdtNameSchema.optional() }),
+  query: z.strictObject({
+    limit: limitSchema.default(100),
+    cursor: crdtNameSchema.optional(),
+    ...sessionQuery,
+  }),
   responses: {
     200: {
-      description: 'A page; `nextCursor` is absent on the last one.',
+      description: `A page; \`nextCursor\` is absent on the last one. ${VIEW_VERSION_WORDS}`,
       schema: z
         .strictObject({
           counters: z.array(listedCounterSchema),
           nextCursor: crdtNameSchema.optional(),
+          token: readAnswer.token,
         })
         .meta({ id: 'CounterPage' }),
     },
   },
-  errors: ['counter_overflow', ...STORAGE_ERRORS],
+  errors: ['counter_overflow', ...SESSION_ERRORS, ...STORAGE_ERRORS],
 });
 
 const resetSchema = z
   .strictObject({
     /** Whether there was something to reset. */
     reset: z.boolean(),
+    ...writeAnswer,
   })
   .meta({ id: 'Reset' });
 const resetResponses = {
@@ -142,8 +154,9 @@ export const resetCounter = operation({
     'Reset a counter: increments that this replica has not seen survive, log-derived parts too',
   tags: ['counters'],
   params: nameParams,
+  query: writeQuery,
   responses: resetResponses,
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const partRequestSchema = z
@@ -165,7 +178,7 @@ export const putCounterPart = operation({
   params: z.strictObject({ name: crdtNameSchema, partition: numeral(0, 4095) }),
   query: z.strictObject({
     /** Move the counter to another log; needs the operator's token in `memplane-operator-token`. */
-    replaceLog: flagSchema,
+    replaceLog: flagQuerySchema,
   }),
   body: partRequestSchema,
   responses: {
@@ -206,14 +219,15 @@ export const addToSet = operation({
   summary: 'Add an element; an add wins over a concurrent removal',
   tags: ['sets'],
   params: nameParams,
+  query: writeQuery,
   body: elementRequestSchema,
   responses: {
     200: {
       description: 'Durable.',
-      schema: z.strictObject({ added: z.boolean() }).meta({ id: 'SetAdded' }),
+      schema: z.strictObject({ added: z.boolean(), ...writeAnswer }).meta({ id: 'SetAdded' }),
     },
   },
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const removeFromSet = operation({
@@ -223,14 +237,15 @@ export const removeFromSet = operation({
   summary: 'Remove an element as far as this replica has seen it added',
   tags: ['sets'],
   params: nameParams,
+  query: writeQuery,
   body: elementRequestSchema,
   responses: {
     200: {
       description: 'Durable.',
-      schema: z.strictObject({ removed: z.boolean() }).meta({ id: 'SetRemoved' }),
+      schema: z.strictObject({ removed: z.boolean(), ...writeAnswer }).meta({ id: 'SetRemoved' }),
     },
   },
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const getSet = operation({
@@ -246,13 +261,17 @@ export const getSet = operation({
   }),
   responses: {
     200: {
-      description: 'A page; `nextCursor` is absent on the last one.',
+      description: `A page; \`nextCursor\` is absent on the last one. ${VIEW_VERSION_WORDS}`,
       schema: z
-        .strictObject({ elements: z.array(z.string()), nextCursor: z.string().optional() })
+        .strictObject({
+          elements: z.array(z.string()),
+          nextCursor: z.string().optional(),
+          ...readAnswer,
+        })
         .meta({ id: 'SetPage' }),
     },
   },
-  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
+  errors: ['wrong_type', ...READ_ERRORS, ...STORAGE_ERRORS],
 });
 
 export const resetSet = operation({
@@ -262,8 +281,9 @@ export const resetSet = operation({
   summary: 'Reset a set: adds that this replica has not seen survive',
   tags: ['sets'],
   params: nameParams,
+  query: writeQuery,
   responses: resetResponses,
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const registerSchema = z
@@ -272,6 +292,7 @@ export const registerSchema = z
     /** The stamp of the write that won, and the replica that it was made at. */
     hlc: z.string(),
     replica: z.string(),
+    ...readAnswer,
   })
   .meta({ id: 'Register' });
 
@@ -282,9 +303,10 @@ export const putRegister = operation({
   summary: 'Write a register; the last write wins, by hybrid logical stamp, then by replica id',
   tags: ['registers'],
   params: nameParams,
+  query: writeQuery,
   body: z.strictObject({ value: z.json() }).meta({ id: 'RegisterWrite' }),
   responses: { 200: { description: 'What it holds now.', schema: registerSchema } },
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const getRegister = operation({
@@ -295,8 +317,10 @@ export const getRegister = operation({
   tags: ['registers'],
   params: nameParams,
   query: readQuery,
-  responses: { 200: { description: 'The last write.', schema: registerSchema } },
-  errors: ['not_found', 'wrong_type', 'no_quorum', ...STORAGE_ERRORS],
+  responses: {
+    200: { description: `The last write. ${VIEW_VERSION_WORDS}`, schema: registerSchema },
+  },
+  errors: ['not_found', 'wrong_type', ...READ_ERRORS, ...STORAGE_ERRORS],
 });
 
 export const resetRegister = operation({
@@ -306,8 +330,9 @@ export const resetRegister = operation({
   summary: 'Reset a register: a write that this replica has not seen survives',
   tags: ['registers'],
   params: nameParams,
+  query: writeQuery,
   responses: resetResponses,
-  errors: ['wrong_type', ...STORAGE_ERRORS],
+  errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
 export const getMembers = operation({

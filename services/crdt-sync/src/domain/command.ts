@@ -2,6 +2,7 @@ import type { MemplaneError } from '@memplane/contracts';
 import type {
   CounterKind,
   CounterState,
+  Incarnation,
   Json,
   LogPart,
   OpMemory,
@@ -47,6 +48,12 @@ export interface Join {
   readonly ops: OpMemory | undefined;
 }
 
+/** One commit of a replica's own making. */
+export interface CommitId {
+  readonly incarnation: Incarnation;
+  readonly number: number;
+}
+
 /** What was done, once durable. `number` and `flag` mean what the command type says. */
 export interface Outcome {
   /** The counter's value; for sets how many elements were added, removed or found; for a reset 1 or 0. */
@@ -80,6 +87,8 @@ export class Command {
   /** The engine's, while the command is in a batch. */
   slot: Slot | undefined = undefined;
   readonly outcome: Outcome = { number: 0, flag: false, value: undefined };
+  /** Of a mutation, where it is known: the commit of its batch. It may have changed nothing in it. */
+  commit: CommitId | undefined = undefined;
   error: MemplaneError | undefined = undefined;
   /** Called exactly once, when the outcome is durable or the error is there. */
   readonly settled: (command: Command) => void;
@@ -107,4 +116,22 @@ const READS: ReadonlySet<CommandType> = new Set([
 
 export function isRead(command: Command): boolean {
   return READS.has(command.type);
+}
+
+/**
+ * The commit that has what a settled mutation changed. Undefined where it changed nothing, since all
+ * was there already: with which commit that came is not remembered, and it may be another replica's.
+ */
+export function commitOf({ type, outcome, commit }: Command): CommitId | undefined {
+  switch (type) {
+    case 'increment':
+      return outcome.flag ? undefined : commit;
+    case 'part-put':
+      return outcome.flag ? commit : undefined;
+    case 'set-add':
+    case 'register-put':
+      return commit;
+    default:
+      return outcome.number > 0 ? commit : undefined;
+  }
 }

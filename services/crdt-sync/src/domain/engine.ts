@@ -48,6 +48,11 @@ export class Engine {
     return this.#options.executor.commitVector();
   }
 
+  /** All that a read may have shown. */
+  shownVector(): Promise<CommitVector> {
+    return this.#options.executor.shownVector();
+  }
+
   /** Tells when what is known of other replicas has grown. @returns how to end it */
   onAdvance(listener: (known: CommitVector) => void): () => void {
     return this.#options.executor.onAdvance(listener);

@@ -28,6 +28,8 @@ export interface Executor {
   run(batch: readonly Command[], mustWrite: boolean): Promise<boolean>;
   /** All that is durable here; what it reads in memory it reads before it first waits. */
   commitVector(): Promise<CommitVector>;
+  /** All that a read may have shown: what is durable here, and what has come in part. */
+  shownVector(): Promise<CommitVector>;
   /** Tells when what is known of other replicas has grown. @returns how to end it */
   onAdvance(listener: (known: CommitVector) => void): () => void;
   /** Makes durable what may lag behind, while no batch is under way. */
@@ -40,8 +42,12 @@ export interface ReplicatedExecutor {
   readonly incarnation: Incarnation;
   /** Up to which commit of each incarnation all is durable here; no copy, so it changes. */
   readonly known: CommitVector;
+  /** What reads here may show: the known ones, and what has come in part; a copy. */
+  readonly shown: CommitVector;
   /** Takes note that commits of others are durable here. */
   advance(ranges: readonly CommitRange[]): void;
+  /** Takes note that of what others had, some is about to be joined: it shows before it is known. */
+  expect(theirs: CommitVector): void;
   /** Told of each commit of this replica's own making, once it is durable. Must not throw. */
   onCommit: ((commit: LocalCommit) => void) | undefined;
   /** Told of commits that are durable here though nobody was told of them. Must not throw. */

@@ -8,6 +8,8 @@ import type { CommitVector } from './session-token.ts';
  */
 export class KnownVector {
   readonly #known: Map<Incarnation, number>;
+  /** What others have, and of which some is here. Only those numbers that are above the known ones. */
+  readonly #expected = new Map<Incarnation, number>();
   /** What is not durable yet. */
   #raised = new Map<Incarnation, number>();
   readonly #listeners = new Set<(known: CommitVector) => void>();
@@ -40,6 +42,32 @@ export class KnownVector {
       grew = true;
     }
     if (grew) for (const listener of this.#listeners) listener(this.#known);
+  }
+
+  /**
+   * Some of what a replica with this vector has is about to be joined in: by a delta that is joined
+   * name by name, by a comparison, or by a quorum that brings one name. Until all of it is here, reads
+   * show more than is known, and a token that they give must ask for that too. In memory only: after
+   * a crash that came in between, tokens ask for less than was shown, until the rest has come.
+   */
+  expect(theirs: CommitVector): void {
+    for (const [incarnation, commits] of theirs) {
+      const most = Math.max(
+        this.#known.get(incarnation) ?? 0,
+        this.#expected.get(incarnation) ?? 0,
+      );
+      if (commits > most) this.#expected.set(incarnation, commits);
+    }
+  }
+
+  /** All of which reads may show something. */
+  get shown(): Map<Incarnation, number> {
+    const shown = new Map(this.#known);
+    for (const [incarnation, commits] of this.#expected) {
+      if (commits > (shown.get(incarnation) ?? 0)) shown.set(incarnation, commits);
+      else this.#expected.delete(incarnation);
+    }
+    return shown;
   }
 
   /** @returns how to end it */

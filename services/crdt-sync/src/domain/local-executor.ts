@@ -2,8 +2,8 @@ import type { HybridClock } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
 import type { CommitRange, Incarnation } from '@memplane/crdt';
 import { type ApplyLimits, apply, type Replica } from './apply.ts';
-import type { Command } from './command.ts';
-import { CommitFailure, type Executor } from './executor.ts';
+import type { Command, CommitId } from './command.ts';
+import { CommitFailure, type Executor, type ReplicatedExecutor } from './executor.ts';
 import { KnownVector } from './known-vector.ts';
 import { loadCleared, loadElements, loadOps } from './loading.ts';
 import { deltaOfChanges, type LocalCommit } from './local-commit.ts';
@@ -28,7 +28,7 @@ export interface LocalExecutorOptions extends ApplyLimits {
 }
 
 /** The one writer of a store, so that what it keeps in memory is what the store has. */
-export class LocalExecutor implements Executor {
+export class LocalExecutor implements Executor, ReplicatedExecutor {
   readonly batch_commands_max: number;
   readonly failure = undefined;
   /**
@@ -68,11 +68,20 @@ export class LocalExecutor implements Executor {
     return this.#vector.all;
   }
 
-  /** The current incarnation comes last: a token that is too long keeps the end. */
   async commitVector(): Promise<CommitVector> {
-    const vector = new Map(this.known);
-    vector.delete(this.#incarnation);
-    return vector.set(this.#incarnation, this.#commits);
+    return this.#vectorOf(this.known);
+  }
+
+  get shown(): CommitVector {
+    return this.#vector.shown;
+  }
+
+  async shownVector(): Promise<CommitVector> {
+    return this.#vectorOf(this.shown);
+  }
+
+  expect(theirs: CommitVector): void {
+    this.#vector.expect(theirs);
   }
 
   /**
@@ -104,7 +113,10 @@ export class LocalExecutor implements Executor {
     try {
       const changes = this.#apply(batch, slots);
       const isWritten = changes.length > 0 || mustWrite;
-      if (isWritten) await this.#commit(changes, batch[0]?.type !== 'join');
+      if (isWritten) {
+        const commit = await this.#commit(changes, batch[0]?.type !== 'join');
+        for (const command of batch) command.commit = commit;
+      }
       if (changes.length > 0) {
         for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
       }
@@ -178,8 +190,11 @@ export class LocalExecutor implements Executor {
   }
 
   /** Only what this replica has changed by itself has a number: one that others will ask for. */
-  async #commit(changes: readonly Change[], isOwn: boolean): Promise<void> {
-    if (!isOwn || changes.length === 0) return this.#write(undefined, changes);
+  async #commit(changes: readonly Change[], isOwn: boolean): Promise<CommitId | undefined> {
+    if (!isOwn || changes.length === 0) {
+      await this.#write(undefined, changes);
+      return undefined;
+    }
     const { incarnation } = this;
     const number = this.#commits + 1;
     const hlc = this.#options.clock.last;
@@ -187,6 +202,14 @@ export class LocalExecutor implements Executor {
     this.#commits = number;
     this.#vector.set(incarnation, number);
     this.onCommit?.({ incarnation, number, hlc, delta: deltaOfChanges(changes) });
+    return { incarnation, number };
+  }
+
+  /** The current incarnation comes last: a token that is too long keeps the end. */
+  #vectorOf(commits: CommitVector): CommitVector {
+    const vector = new Map(commits);
+    vector.delete(this.#incarnation);
+    return vector.set(this.#incarnation, this.#commits);
   }
 
   #write(number: number | undefined, changes: readonly Change[]): Promise<void> {

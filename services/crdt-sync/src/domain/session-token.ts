@@ -25,7 +25,7 @@ export function encodeSessionToken(vector: CommitVector): string {
 }
 
 /** @throws MemplaneError `invalid_token` for what {@link encodeSessionToken} did not write. */
-export function decodeSessionToken(token: string): Map<Incarnation, number> {
+export function decodeSessionToken(token: string, field = 'token'): Map<Incarnation, number> {
   const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url');
   const body = bytes.subarray(0, -CHECK_BYTES);
   const isWhole =
@@ -35,13 +35,24 @@ export function decodeSessionToken(token: string): Map<Incarnation, number> {
     (body.length - 1) % ENTRY_BYTES === 0 &&
     checksum(body).equals(bytes.subarray(-CHECK_BYTES));
   if (!isWhole) {
-    throw new MemplaneError('invalid_token', 'This is no token of CRDT.TOKEN.', { field: 'token' });
+    throw new MemplaneError('invalid_token', 'This is no token of a replica (mct_…).', { field });
   }
   const vector = new Map<Incarnation, number>();
   for (let at = 1; at < body.length; at += ENTRY_BYTES) {
     vector.set(body.toString('hex', at, at + 16), body.readUIntBE(at + 16, 6));
   }
   return vector;
+}
+
+/** What several tokens ask for. */
+export function joinVectors(vectors: Iterable<CommitVector>): Map<Incarnation, number> {
+  const joined = new Map<Incarnation, number>();
+  for (const vector of vectors) {
+    for (const [incarnation, commits] of vector) {
+      joined.set(incarnation, Math.max(commits, joined.get(incarnation) ?? 0));
+    }
+  }
+  return joined;
 }
 
 export function covers(has: CommitVector, needs: CommitVector): boolean {

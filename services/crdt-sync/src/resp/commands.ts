@@ -22,7 +22,7 @@ export interface PlanContext {
   readonly store: CrdtStore;
   readonly set_elements_max: number;
   readonly settled: (command: Command) => void;
-  /** Covers all that is durable at the call. */
+  /** Covers all that reads may have shown until the call. */
   readonly sessionToken: () => Promise<string>;
 }
 

@@ -172,7 +172,7 @@ export class RespConnection {
       store,
       set_elements_max,
       settled: this.#settled,
-      sessionToken: async () => encodeSessionToken(await engine.commitVector()),
+      sessionToken: async () => encodeSessionToken(await engine.shownVector()),
     });
     if (planned === undefined) {
       const name = (words[0] ?? '').slice(0, 128);

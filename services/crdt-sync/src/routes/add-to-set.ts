@@ -1,14 +1,16 @@
 import { addToSet } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-export function addToSetRoute(engine: Engine) {
-  return route(addToSet, async ({ tenant, params, body }) => {
+export function addToSetRoute(engine: Engine, consistency: Consistency) {
+  return route(addToSet, async ({ tenant, params, query, body }) => {
     const ref = { tenant, name: params.name };
-    const { outcome } = await dispatch(engine, 'set-add', ref, (command) => {
+    const done = await dispatch(engine, 'set-add', ref, (command) => {
       command.elements = [body.element];
     });
-    return ok({ added: outcome.number > 0 });
+    const added = done.outcome.number > 0;
+    return ok({ added, ...(await consistency.written(query, done)) });
   });
 }

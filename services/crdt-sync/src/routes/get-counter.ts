@@ -1,12 +1,16 @@
 import { getCounter } from '@memplane/contracts';
-import { ok, route } from '@memplane/runtime';
+import { route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import { counterOf } from '../domain/replication/quorum-values.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-/** One replica is a majority of one: `local` and `quorum` read the same. */
-export function getCounterRoute(engine: Engine) {
-  return route(getCounter, async ({ tenant, params }) => {
-    const { outcome } = await dispatch(engine, 'counter-get', { tenant, name: params.name });
-    return ok({ value: outcome.number });
+export function getCounterRoute(engine: Engine, consistency: Consistency) {
+  return route(getCounter, ({ tenant, params, query, signal }) => {
+    const ref = { tenant, name: params.name };
+    return consistency.answer(query, signal, {
+      local: async () => ({ value: (await dispatch(engine, 'counter-get', ref)).outcome.number }),
+      quorum: { ref, of: (state) => ({ value: counterOf(state, ref) }) },
+    });
   });
 }

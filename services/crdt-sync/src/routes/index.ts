@@ -3,7 +3,10 @@ import type { Alerts } from '../domain/alerts.ts';
 import type { Members } from '../domain/cluster/members.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
+import type { Quorum } from '../domain/replication/quorum.ts';
+import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { addToSetRoute } from './add-to-set.ts';
+import { Consistency } from './consistency.ts';
 import { forgetMemberRoute } from './forget-member.ts';
 import { getAlertsRoute } from './get-alerts.ts';
 import { getCounterRoute } from './get-counter.ts';
@@ -21,6 +24,12 @@ import { resetCounterRoute } from './reset-counter.ts';
 import { resetRegisterRoute } from './reset-register.ts';
 import { resetSetRoute } from './reset-set.ts';
 
+/** What replicas that have the same values do together. */
+export interface Replicated {
+  readonly quorum: Quorum;
+  readonly writes: QuorumWrites;
+}
+
 export interface RouteParts {
   readonly engine: Engine;
   readonly store: CrdtStore;
@@ -29,6 +38,9 @@ export interface RouteParts {
   readonly replicaSet: readonly string[];
   /** Undefined where this replica is alone. */
   readonly members: Members | undefined;
+  readonly replication: Replicated | undefined;
+  /** How long reads wait for what their tokens stand for. */
+  readonly wait_ms_max: number;
   readonly operatorToken: string | undefined;
   /** Whether a sidecar calls, and proves itself. */
   readonly hasSidecar: boolean;
@@ -36,20 +48,22 @@ export interface RouteParts {
 
 export function crdtSyncRoutes(parts: RouteParts): Route[] {
   const { engine, store, alerts, members, replicaId } = parts;
+  const { quorum, writes } = parts.replication ?? {};
+  const consistency = new Consistency({ ...parts, quorum, writes });
   const operator = new OperatorCheck(parts.operatorToken);
   return [
-    incrementCounterRoute(engine),
-    getCounterRoute(engine),
-    listCountersRoute(engine, store),
-    resetCounterRoute(engine),
+    incrementCounterRoute(engine, consistency),
+    getCounterRoute(engine, consistency),
+    listCountersRoute(engine, store, consistency),
+    resetCounterRoute(engine, consistency),
     putCounterPartRoute(engine, operator),
-    addToSetRoute(engine),
-    removeFromSetRoute(engine),
-    getSetRoute(engine, store),
-    resetSetRoute(engine),
-    putRegisterRoute(engine),
-    getRegisterRoute(engine),
-    resetRegisterRoute(engine),
+    addToSetRoute(engine, consistency),
+    removeFromSetRoute(engine, consistency),
+    getSetRoute(engine, store, consistency),
+    resetSetRoute(engine, consistency),
+    putRegisterRoute(engine, consistency),
+    getRegisterRoute(engine, consistency),
+    resetRegisterRoute(engine, consistency),
     getMembersRoute(parts),
     forgetMemberRoute(members, replicaId, operator),
     getAlertsRoute(alerts),

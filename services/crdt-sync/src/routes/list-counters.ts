@@ -1,32 +1,43 @@
 import { listCounters } from '@memplane/contracts';
 import { counterExists, counterSum, sumOfParts } from '@memplane/crdt';
-import { ok, route } from '@memplane/runtime';
+import { route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
-import type { CrdtStore, ListedName } from '../domain/port.ts';
+import type { CrdtStore, ListedName, Page } from '../domain/port.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-export function listCountersRoute(engine: Engine, store: CrdtStore) {
-  return route(listCounters, async ({ tenant, query }) => {
-    const { limit } = query;
-    const counters: unknown[] = [];
-    let after = query.cursor;
-    // Names that hold nothing any more are passed over; the page goes on behind them.
-    for (;;) {
-      const { outcome } = await dispatch(engine, 'scan', { tenant, name: '' }, (command) => {
-        command.scan = () => store.list(tenant, 'counter', { after, limit: limit + 1 });
-      });
-      const page = outcome.value as ListedName[];
-      for (const listed of page) {
-        const shown = show(listed);
-        if (shown === undefined) continue;
-        if (counters.length === limit) return ok({ counters, nextCursor: after });
-        counters.push(shown);
-        after = listed.name;
-      }
-      if (page.length <= limit) return ok({ counters });
-      after = page.at(-1)?.name;
-    }
+export function listCountersRoute(engine: Engine, store: CrdtStore, consistency: Consistency) {
+  return route(listCounters, ({ tenant, query, signal }) => {
+    const { limit, cursor } = query;
+    const local = () => pageOf(engine, store, tenant, { after: cursor, limit });
+    return consistency.answer(query, signal, { local });
   });
+}
+
+/** Names that hold nothing any more are passed over; the page goes on behind them. */
+async function pageOf(
+  engine: Engine,
+  store: CrdtStore,
+  tenant: string,
+  { after: cursor, limit }: Page,
+): Promise<object> {
+  const counters: unknown[] = [];
+  let after = cursor;
+  for (;;) {
+    const { outcome } = await dispatch(engine, 'scan', { tenant, name: '' }, (command) => {
+      command.scan = () => store.list(tenant, 'counter', { after, limit: limit + 1 });
+    });
+    const page = outcome.value as ListedName[];
+    for (const listed of page) {
+      const shown = show(listed);
+      if (shown === undefined) continue;
+      if (counters.length === limit) return { counters, nextCursor: after };
+      counters.push(shown);
+      after = listed.name;
+    }
+    if (page.length <= limit) return { counters };
+    after = page.at(-1)?.name;
+  }
 }
 
 function show({ name, counter }: ListedName): unknown {

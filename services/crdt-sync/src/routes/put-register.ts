@@ -2,11 +2,12 @@ import { MemplaneError, putRegister, REGISTER_VALUE_BYTES_MAX } from '@memplane/
 import type { Json } from '@memplane/crdt';
 import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 import { showVersion } from './get-register.ts';
 
-export function putRegisterRoute(engine: Engine) {
-  return route(putRegister, async ({ tenant, params, body }) => {
+export function putRegisterRoute(engine: Engine, consistency: Consistency) {
+  return route(putRegister, async ({ tenant, params, query, body }) => {
     const bytes = Buffer.byteLength(JSON.stringify(body.value));
     if (bytes > REGISTER_VALUE_BYTES_MAX) {
       throw new MemplaneError(
@@ -16,9 +17,10 @@ export function putRegisterRoute(engine: Engine) {
       );
     }
     const ref = { tenant, name: params.name };
-    const { outcome } = await dispatch(engine, 'register-put', ref, (command) => {
+    const done = await dispatch(engine, 'register-put', ref, (command) => {
       command.value = body.value as Json;
     });
-    return ok(showVersion(outcome.value));
+    const shown = showVersion(done.outcome.value);
+    return ok({ ...shown, ...(await consistency.written(query, done)) });
   });
 }

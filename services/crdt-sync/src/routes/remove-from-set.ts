@@ -1,14 +1,16 @@
 import { removeFromSet } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-export function removeFromSetRoute(engine: Engine) {
-  return route(removeFromSet, async ({ tenant, params, body }) => {
+export function removeFromSetRoute(engine: Engine, consistency: Consistency) {
+  return route(removeFromSet, async ({ tenant, params, query, body }) => {
     const ref = { tenant, name: params.name };
-    const { outcome } = await dispatch(engine, 'set-remove', ref, (command) => {
+    const done = await dispatch(engine, 'set-remove', ref, (command) => {
       command.elements = [body.element];
     });
-    return ok({ removed: outcome.number > 0 });
+    const removed = done.outcome.number > 0;
+    return ok({ removed, ...(await consistency.written(query, done)) });
   });
 }

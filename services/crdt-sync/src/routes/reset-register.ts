@@ -1,12 +1,14 @@
 import { resetRegister } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-export function resetRegisterRoute(engine: Engine) {
-  return route(resetRegister, async ({ tenant, params }) => {
+export function resetRegisterRoute(engine: Engine, consistency: Consistency) {
+  return route(resetRegister, async ({ tenant, params, query }) => {
     const ref = { tenant, name: params.name };
-    const { outcome } = await dispatch(engine, 'register-reset', ref);
-    return ok({ reset: outcome.number > 0 });
+    const done = await dispatch(engine, 'register-reset', ref);
+    const reset = done.outcome.number > 0;
+    return ok({ reset, ...(await consistency.written(query, done)) });
   });
 }

@@ -1,12 +1,14 @@
 import { resetSet } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
+import type { Consistency } from './consistency.ts';
 import { dispatch } from './dispatch.ts';
 
-export function resetSetRoute(engine: Engine) {
-  return route(resetSet, async ({ tenant, params }) => {
+export function resetSetRoute(engine: Engine, consistency: Consistency) {
+  return route(resetSet, async ({ tenant, params, query }) => {
     const ref = { tenant, name: params.name };
-    const { outcome } = await dispatch(engine, 'set-reset', ref);
-    return ok({ reset: outcome.number > 0 });
+    const done = await dispatch(engine, 'set-reset', ref);
+    const reset = done.outcome.number > 0;
+    return ok({ reset, ...(await consistency.written(query, done)) });
   });
 }

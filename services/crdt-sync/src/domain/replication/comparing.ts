@@ -18,9 +18,11 @@ import {
 } from '@memplane/crdt';
 import { refOfDeltaKey } from '../delta-key.ts';
 import type { CrdtStore } from '../port.ts';
+import type { CommitVector } from '../session-token.ts';
 import { bitsFor, digestsIn, sumBuckets } from './buckets.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
+import { decodeShown, encodeShown } from './shown-states.ts';
 import { addState, decodeStates, encodeStates } from './states.ts';
 
 export interface ComparingOptions {
@@ -28,6 +30,10 @@ export interface ComparingOptions {
   readonly calls: LargeCalls;
   /** All that is durable here. */
   readonly known: () => ReadonlyVector;
+  /** What reads here may show. */
+  readonly shown: () => CommitVector;
+  /** Told before some of what another has shown is joined here. */
+  readonly expect: (theirs: CommitVector) => void;
   /** Durable when it resolves. */
   readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
   readonly advance: (ranges: readonly CommitRange[]) => void;
@@ -113,14 +119,17 @@ export class Comparing {
   }
 
   async #fetch(peer: string, { life, differing }: Compared, signal: AbortSignal): Promise<void> {
-    const { joinAll, values_names_max } = this.#options;
+    const { expect, joinAll, values_names_max } = this.#options;
     let keys = [...new Set(differing.map(({ key }) => key))];
     while (keys.length > 0) {
       signal.throwIfAborted();
       const asked = encodeNames(keys.slice(0, values_names_max));
       const answer = await this.#ask(peer, life, METHODS.values, asked);
-      const answered = Buffer.from(answer).readUInt32BE(0);
-      await joinAll(decodeStates(answer.subarray(4)));
+      const { shown, states } = decodeShown(answer);
+      const answered = Buffer.from(states).readUInt32BE(0);
+      const delta = decodeStates(states.subarray(4));
+      expect(shown);
+      await joinAll(delta);
       keys = keys.slice(Math.max(1, answered));
     }
   }
@@ -152,7 +161,7 @@ export class Comparing {
 
   /** As many of the values asked for as an answer may have, in their order; one at least. */
   async #values(question: Uint8Array): Promise<Uint8Array> {
-    const { store, values_bytes_max } = this.#options;
+    const { shown, store, values_bytes_max } = this.#options;
     const delta = replicaDeltaLattice.bottom();
     let answered = 0;
     let bytes = 0;
@@ -166,7 +175,8 @@ export class Comparing {
     }
     const head = Buffer.alloc(4);
     head.writeUInt32BE(answered, 0);
-    return Buffer.concat([head, encodeStates(delta)]);
+    const states = Buffer.concat([head, encodeStates(delta)]);
+    return encodeShown({ shown: shown(), states });
   }
 }
 

@@ -159,14 +159,17 @@ export class Replicator {
   }
 
   async #join(delta: ReplicaDelta, ranges: readonly CommitRange[]): Promise<boolean> {
+    const { executor, joinAll } = this.#options;
+    // It is joined name by name, and shows before all of it is here.
+    executor.expect(new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo])));
     try {
-      await this.#options.joinAll(delta);
+      await joinAll(delta);
     } catch (cause) {
       this.#options.onFailure('what another replica has committed is not joined in', cause);
       return false;
     }
     if (this.#stopping.signal.aborted) return false;
-    this.#options.executor.advance(ranges);
+    executor.advance(ranges);
     return true;
   }
 

@@ -6,6 +6,7 @@ import { TestReplica } from '../test-replica.ts';
 import { Comparing } from './comparing.ts';
 import { LargeCalls } from './large-calls.ts';
 import { Quorum } from './quorum.ts';
+import { QuorumWrites } from './quorum-writes.ts';
 import { Replicator } from './replicator.ts';
 import { replicationSettings } from './settings.ts';
 
@@ -15,9 +16,11 @@ export interface SimulatedPlaneReplica {
   readonly replicator: Replicator;
   readonly comparing: Comparing;
   readonly quorum: Quorum;
+  readonly writes: QuorumWrites;
 }
 
 const SYNC_INTERVAL_MS = 100;
+const CALL_TIMEOUT_MS = 1_000;
 const EPOCH_MS = 1_700_000_000_000;
 
 /** Whole replicas, but for their HTTP and their disks, on a simulated network. */
@@ -58,7 +61,7 @@ export class SimulatedPlane {
       caller: cluster,
       life: () => membership.startEpoch,
       now: () => host.now(),
-      callTimeoutMs: 1_000,
+      callTimeoutMs: CALL_TIMEOUT_MS,
       chunk_bytes_max: 1_000,
       answer_bytes_max: 10_000_000,
       keptMs: 10_000,
@@ -67,6 +70,8 @@ export class SimulatedPlane {
       store,
       calls,
       known: () => executor.known,
+      shown: () => executor.shown,
+      expect: (theirs) => executor.expect(theirs),
       joinAll: (delta) => joinAll(engine, delta),
       advance: (ranges) => executor.advance(ranges),
       values_names_max: 8,
@@ -93,10 +98,21 @@ export class SimulatedPlane {
       replicaSet: () => ids,
       store,
       calls,
+      timers: host,
+      timeoutMs: CALL_TIMEOUT_MS,
+      part_bytes_max: 1_000,
+      shown: () => executor.shown,
+      expect: (theirs) => executor.expect(theirs),
       joinAll: (delta) => joinAll(engine, delta),
     });
+    const writes = new QuorumWrites({
+      quorum,
+      replicator,
+      timers: host,
+      timeoutMs: CALL_TIMEOUT_MS,
+    });
     replicator.start();
-    const made = { id, replica, replicator, comparing, quorum };
+    const made = { id, replica, replicator, comparing, quorum, writes };
     this.replicas.set(id, made);
     return made;
   }

@@ -73,6 +73,10 @@ export class RedisExecutor implements Executor {
     return new Map(known.map(({ incarnation, commits }) => [incarnation, commits]));
   }
 
+  shownVector(): Promise<CommitVector> {
+    return this.commitVector();
+  }
+
   /** All replicas that write here are one. */
   onAdvance(): () => void {
     return () => {};
