@@ -1,110 +1,49 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { eventually, figure } from '@memplane/testkit';
-import { freePorts } from '@memplane/testkit/ports';
-import { TestInstance } from './test-instance.ts';
+import {
+  HEARTBEAT_INTERVAL_MS as INTERVAL_MS,
+  OPERATOR,
+  type ReplicaAlert,
+  type ReplicaMember,
+  ReplicaProcesses,
+} from './replica-processes.ts';
 
 const IDS = ['a', 'b', 'c'] as const;
 type Id = (typeof IDS)[number];
-const INTERVAL_MS = 200;
 const LIMIT_MS = 3 * INTERVAL_MS + 1_000;
 /** More than a cut needs to be told. */
 const QUIET_MS = 2 * LIMIT_MS;
-const OPERATOR = { 'memplane-operator-token': 'an-operator' };
-
-interface Alert {
-  readonly code: string;
-  readonly subject: string;
-  readonly detail: string;
-  readonly count: number;
-  readonly clearedAt?: string;
-}
-
-interface Member {
-  readonly replica: string;
-  readonly state: string;
-  readonly self: boolean;
-  readonly incarnation: string;
-  readonly viewVersion: number;
-  readonly replicaSet: boolean;
-  readonly heardMs?: number;
-}
 
 describe('three replicas in processes of their own', () => {
-  const running = new Map<string, TestInstance>();
-  const ports = new Map<string, number>();
-  const key = randomBytes(32).toString('base64');
-  let dir: string;
+  let replicas: ReplicaProcesses;
 
   before(async () => {
-    dir = await mkdtemp(path.join(tmpdir(), 'memplane-cluster-'));
-    const free = await freePorts(IDS.length + 2);
-    for (const [i, id] of [...IDS, 'other-key', 'other-name'].entries()) {
-      ports.set(id, free[i] ?? 0);
-    }
-    await Promise.all(IDS.map((id) => start(id)));
-    await eventually('all know all', 20_000, async () => {
-      const lists = await Promise.all(IDS.map(heardBy));
-      return lists.every((list) => list.length === 2) || undefined;
-    });
+    replicas = await ReplicaProcesses.start(IDS, { strangers: ['other-key', 'other-name'] });
   });
-  after(async () => {
-    await Promise.all([...running.values()].map((instance) => instance.kill()));
-    await rm(dir, { recursive: true, force: true });
-  });
+  after(() => replicas.stop());
   afterEach(async () => {
     for (const id of IDS) {
-      if (!running.has(id)) continue;
+      if (!replicas.running.has(id)) continue;
       for (const { code } of await alertsAt(id)) assert.notEqual(code, 'internal');
     }
   });
 
-  const at = (id: string) => running.get(id) ?? assert.fail(`${id} does not run`);
-  const addressOf = (id: string) => `127.0.0.1:${ports.get(id)}`;
+  const at = (id: string) => replicas.at(id);
+  const alertsAt = (id: string) => replicas.alertsAt(id);
+  const membersAt = (id: string) => replicas.membersAt(id);
+  const heardBy = (id: string) => replicas.heardBy(id);
+  const start = (id: string, env?: Record<string, string>) => replicas.start(id, env);
+  const end = (id: Id, signal: NodeJS.Signals) => replicas.end(id, signal);
 
-  async function start(id: string, env: Record<string, string> = {}): Promise<void> {
-    const instance = await TestInstance.start({
-      MEMPLANE_DATA_DIR: path.join(dir, id),
-      MEMPLANE_REPLICA_ID: id,
-      MEMPLANE_REPLICA_SET: [...new Set([...IDS, id])].join(','),
-      MEMPLANE_GOSSIP_JOIN: IDS.map(addressOf).join(','),
-      MEMPLANE_GOSSIP_PORT: String(ports.get(id)),
-      MEMPLANE_GOSSIP_KEYS: key,
-      MEMPLANE_GOSSIP_JOIN_INTERVAL_MS: '500',
-      MEMPLANE_HEARTBEAT_INTERVAL_MS: String(INTERVAL_MS),
-      MEMPLANE_OPERATOR_TOKEN: OPERATOR['memplane-operator-token'],
-      MEMPLANE_LOG_LEVEL: 'info',
-      ...env,
-    });
-    running.set(id, instance);
-  }
-
-  async function end(id: Id, signal: NodeJS.Signals): Promise<void> {
-    await at(id).kill(signal);
-    running.delete(id);
-  }
-
-  async function membersAt(id: string): Promise<Member[]> {
-    return (await at(id).ask('GET', '/v1/members')).body['members'] as Member[];
-  }
-
-  /** The others that live as one sees it, and whose heartbeats it hears. */
-  async function heardBy(id: string): Promise<string[]> {
-    const members = await membersAt(id);
-    return members
-      .filter(({ self, state, heardMs }) => !self && state === 'alive' && heardMs !== undefined)
-      .map(({ replica }) => replica);
-  }
-
-  async function alertsAt(id: string): Promise<Alert[]> {
-    return (await at(id).ask('GET', '/v1/alerts')).body['alerts'] as Alert[];
-  }
-
-  async function until(id: Id, holds: (alert: Alert) => boolean, limitMs: number): Promise<number> {
+  async function until(
+    id: Id,
+    holds: (alert: ReplicaAlert) => boolean,
+    limitMs: number,
+  ): Promise<number> {
     const startMs = performance.now();
     await eventually(`alert at ${id}`, limitMs, async () => {
       return (await alertsAt(id)).some(holds) || undefined;
@@ -116,7 +55,7 @@ describe('three replicas in processes of their own', () => {
     for (const id of IDS) {
       const { body } = await at(id).ask('GET', '/v1/members');
       assert.equal(body['quorum'], 2);
-      const members = body['members'] as Member[];
+      const members = body['members'] as ReplicaMember[];
       assert.deepEqual(
         members.map(({ replica }) => replica),
         [...IDS],
@@ -132,7 +71,7 @@ describe('three replicas in processes of their own', () => {
       assert.deepEqual(await alertsAt(id), []);
     }
     assert.ok(
-      ![...running.values()].some(({ output }) => output.includes(key)),
+      ![...replicas.running.values()].some(({ output }) => output.includes(replicas.key)),
       'no key is logged',
     );
   });
@@ -140,7 +79,7 @@ describe('three replicas in processes of their own', () => {
   it('miss one that was killed, in time, until it is back', async () => {
     await end('c', 'SIGKILL');
     const killedMs = performance.now();
-    const isAboutC = ({ code, subject, clearedAt }: Alert) =>
+    const isAboutC = ({ code, subject, clearedAt }: ReplicaAlert) =>
       code === 'partition' && subject === 'c' && clearedAt === undefined;
     await Promise.all((['a', 'b'] as const).map((id) => until(id, isAboutC, LIMIT_MS)));
     const tookMs = Math.round(performance.now() - killedMs);
@@ -154,7 +93,8 @@ describe('three replicas in processes of their own', () => {
     assert.match(metrics, /memplane_crdt_gossip_dropped_total\{[^}]*reason="unauthentic"[^}]*\} 0/);
     assert.match(metrics, /memplane_crdt_members\{[^}]*state="alive"[^}]*\} [123]$/m);
     await start('c');
-    const isOver = ({ subject, clearedAt }: Alert) => subject === 'c' && clearedAt !== undefined;
+    const isOver = ({ subject, clearedAt }: ReplicaAlert) =>
+      subject === 'c' && clearedAt !== undefined;
     await Promise.all((['a', 'b'] as const).map((id) => until(id, isOver, 10_000)));
     for (const id of ['a', 'b']) {
       assert.deepEqual(
@@ -182,11 +122,13 @@ describe('three replicas in processes of their own', () => {
   it('are not accused by one that stood still', async () => {
     const ofA = await alertsAt('a');
     at('a').child.kill('SIGSTOP');
-    const isAboutA = ({ subject, clearedAt }: Alert) => subject === 'a' && clearedAt === undefined;
+    const isAboutA = ({ subject, clearedAt }: ReplicaAlert) =>
+      subject === 'a' && clearedAt === undefined;
     await Promise.all((['b', 'c'] as const).map((id) => until(id, isAboutA, LIMIT_MS + 500)));
     await new Promise((resolve) => setTimeout(resolve, LIMIT_MS));
     at('a').child.kill('SIGCONT');
-    const isOver = ({ subject, clearedAt }: Alert) => subject === 'a' && clearedAt !== undefined;
+    const isOver = ({ subject, clearedAt }: ReplicaAlert) =>
+      subject === 'a' && clearedAt !== undefined;
     await Promise.all((['b', 'c'] as const).map((id) => until(id, isOver, 10_000)));
     await new Promise((resolve) => setTimeout(resolve, LIMIT_MS));
     assert.deepEqual(await alertsAt('a'), ofA);
@@ -222,7 +164,7 @@ describe('three replicas in processes of their own', () => {
     // Who forgot it is started anew, and so is the forgotten one, with nothing of its own left.
     await end('c', 'SIGKILL');
     await end('a', 'SIGTERM');
-    await rm(path.join(dir, 'c'), { recursive: true });
+    await rm(path.join(replicas.dir, 'c'), { recursive: true });
     await start('a');
     await start('c');
     await until('c', ({ code }) => code === 'replica_forgotten', 10_000);
