@@ -36,15 +36,26 @@ export interface Executor {
   flush(): Promise<void>;
 }
 
-/** What an executor tells the replication of it, and takes from it. */
+/**
+ * What an executor tells the replication of it, and takes from it.
+ *
+ * The state of a server may be lost, in part or whole, while this process goes on. Then there is
+ * another *state*, with another incarnation and a vector that may be lower.
+ */
 export interface ReplicatedExecutor {
   /** Whose dots the next mutation has. */
   readonly incarnation: Incarnation;
-  /** Up to which commit of each incarnation all is durable here; no copy, so it changes. */
+  /**
+   * Up to which commit of each incarnation all is durable here; no copy, so it changes. Within one
+   * state it only grows, and is never ahead of what is there.
+   */
   readonly known: CommitVector;
   /** What reads here may show: the known ones, and what has come in part; a copy. */
   readonly shown: CommitVector;
-  /** Takes note that commits of others are durable here. */
+  /**
+   * Takes note that commits of others are durable here. All of them must have been joined in, and
+   * the joins have begun, in the present state: see {@link onNewState}.
+   */
   advance(ranges: readonly CommitRange[]): void;
   /** Takes note that of what others had, some is about to be joined: it shows before it is known. */
   expect(theirs: CommitVector): void;
@@ -52,6 +63,15 @@ export interface ReplicatedExecutor {
   onCommit: ((commit: LocalCommit) => void) | undefined;
   /** Told of commits that are durable here though nobody was told of them. Must not throw. */
   onFound: ((ranges: readonly CommitRange[]) => void) | undefined;
+  /**
+   * Told that the state may be another one than before: a connection to its server was lost and there
+   * is a new one, or the values there were removed. `known` is that of the new state already, and so
+   * is the incarnation; nothing was read from it or written to it yet. Whoever was told of the old
+   * vector must be told of another life. What was joined in or read before, or has begun before, is
+   * of the old state: it must neither be advanced nor be given to others as one with what is read
+   * now. Must not throw. An executor whose state can't be lost while it runs never calls it.
+   */
+  onNewState: (() => void) | undefined;
 }
 
 /** Mutations that may be durable or not. Nothing is known until it is read again. */

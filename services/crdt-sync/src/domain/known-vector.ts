@@ -1,4 +1,4 @@
-import type { CommitRange, Incarnation } from '@memplane/crdt';
+import { type CommitRange, type Incarnation, rangesTo } from '@memplane/crdt';
 import type { CommitVector } from './session-token.ts';
 
 /**
@@ -12,6 +12,8 @@ export class KnownVector {
   readonly #expected = new Map<Incarnation, number>();
   /** What is not durable yet. */
   #raised = new Map<Incarnation, number>();
+  /** Counts the states that the vector was of. */
+  #states = 0;
   readonly #listeners = new Set<(known: CommitVector) => void>();
 
   constructor(known: Iterable<readonly [Incarnation, number]>) {
@@ -25,6 +27,26 @@ export class KnownVector {
   /** What is in the store already. */
   set(incarnation: Incarnation, commits: number): void {
     this.#known.set(incarnation, commits);
+  }
+
+  /** The state is another one, which may have less. */
+  replace(known: CommitVector): void {
+    this.#states++;
+    this.#known.clear();
+    for (const [incarnation, commits] of known) this.#known.set(incarnation, commits);
+    this.#raised.clear();
+    this.#expected.clear();
+  }
+
+  /**
+   * Takes what is in the store already, whoever has put it there.
+   * @returns what of it was not known
+   */
+  discover(stored: CommitVector): CommitRange[] {
+    const found = rangesTo(stored, this.#known);
+    for (const { incarnation, upTo } of found) this.#known.set(incarnation, upTo);
+    if (found.length > 0) this.#tell();
+    return found;
   }
 
   forget(incarnation: Incarnation): void {
@@ -41,7 +63,7 @@ export class KnownVector {
       this.#raised.set(incarnation, upTo);
       grew = true;
     }
-    if (grew) for (const listener of this.#listeners) listener(this.#known);
+    if (grew) this.#tell();
   }
 
   /**
@@ -77,15 +99,19 @@ export class KnownVector {
   }
 
   /** Has `write` make durable what is not yet; where it fails, the next one is given it again. */
-  async write(write: (raised: CommitVector) => Promise<void>): Promise<void> {
-    const raised = this.#raised;
+  async write<T>(write: (raised: CommitVector) => Promise<T>): Promise<T> {
+    const [raised, state] = [this.#raised, this.#states];
     this.#raised = new Map();
     try {
-      await write(raised);
+      return await write(raised);
     } catch (cause) {
-      this.#raised = new Map([...raised, ...this.#raised]);
+      if (state === this.#states) this.#raised = new Map([...raised, ...this.#raised]);
       throw cause;
     }
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener(this.#known);
   }
 
   get isDurable(): boolean {

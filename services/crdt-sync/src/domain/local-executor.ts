@@ -38,6 +38,8 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   onCommit: ((commit: LocalCommit) => void) | undefined = undefined;
   /** Told of commits that were found durable though writing them had failed. */
   onFound: ((ranges: readonly CommitRange[]) => void) | undefined = undefined;
+  /** Never called: nobody else takes away what is in the store. */
+  onNewState: (() => void) | undefined = undefined;
   /** The incarnation of a commit that failed: it may be there all the same. */
   #doubtful: Incarnation | undefined = undefined;
   readonly #options: LocalExecutorOptions;

@@ -165,6 +165,12 @@ export interface CrdtStore {
   digests(page: DigestPage): Promise<ValueDigest[]>;
   /** All that a name holds, as of one moment. */
   state(ref: Ref): Promise<NamedState>;
+  /**
+   * Waits until all that was read so far is on disk: what another replica takes over, and this one
+   * could still lose, nobody would ever compare.
+   * @throws MemplaneError `storage_unavailable` where that is not to be known
+   */
+  settle(): Promise<void>;
   /** Reads all values, as of the call, and computes their digests anew. */
   verify(): AsyncIterable<VerifiedValue>;
   close(): Promise<void>;

@@ -215,6 +215,9 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     }
   }
 
+  /** A commit shows once it is synced. */
+  async settle(): Promise<void> {}
+
   close(): Promise<void> {
     return this.#rocks.close();
   }

@@ -122,6 +122,8 @@ export class MemoryStore implements port.CrdtStore {
     }
   }
 
+  async settle(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   #held(ref: port.Ref): Held {

@@ -1,23 +1,28 @@
 import { MemplaneError } from '@memplane/contracts';
 import { decodeRegister, encodeJson, readRegister } from '@memplane/crdt';
+import type { ApplyLimits } from '../../domain/apply.ts';
 import { type Command, isRead } from '../../domain/command.ts';
+import type { Ref } from '../../domain/port.ts';
 import * as refusals from '../../domain/refusals.ts';
+import type { CommitVector } from '../../domain/session-token.ts';
 import type { Reply } from './connection.ts';
 import { damaged } from './redis-records.ts';
 
 /** What a function is told before its commands. */
-export interface CallHeader {
+export interface CallHeader extends ApplyLimits {
   /** 32 hex digits. */
   readonly incarnation: string;
   readonly replicaId: string;
   /** The stamp of the instance's physical clock, 16 hex digits. */
   readonly now: string;
-  readonly set_elements_max: number;
-  readonly set_bytes_max: number;
   readonly opIdsMax: number;
+  /** Whether what the commands change is to be told. */
+  readonly tells: boolean;
+  /** Of other incarnations, up to which commit all is there. */
+  readonly raised: CommitVector;
 }
 
-type Word = string | Buffer;
+export type Word = string | Buffer;
 
 /** The names that a call is about, each once. */
 export class CallNames {
@@ -36,6 +41,13 @@ export class CallNames {
     return String(place);
   }
 
+  /** What has a place. */
+  at(place: number): Ref {
+    const [tenant, name] = this.words.slice(place * 2 - 2, place * 2);
+    if (tenant === undefined || name === undefined) throw damaged('an answer');
+    return { tenant, name };
+  }
+
   get size(): number {
     return this.#places.size;
   }
@@ -43,8 +55,11 @@ export class CallNames {
 
 export function headerWords(header: CallHeader, names: CallNames): string[] {
   const { incarnation, replicaId, now, set_elements_max, set_bytes_max, opIdsMax } = header;
+  const { tells, raised } = header;
   const limits = [set_elements_max, set_bytes_max, opIdsMax].map(String);
-  return [incarnation, replicaId, now, ...limits, String(names.size), ...names.words];
+  const vector = [String(raised.size), ...[...raised].flat().map(String)];
+  const words = [incarnation, replicaId, now, ...limits, tells ? '1' : '0', ...vector];
+  return [...words, String(names.size), ...names.words];
 }
 
 /** What the store does; scans and probes it does not. */
@@ -57,7 +72,7 @@ export function executeWords(
   header: CallHeader,
   commands: readonly Command[],
   mustWrite: boolean,
-): Word[] {
+): { readonly words: Word[]; readonly names: CallNames } {
   const names = new CallNames();
   const body: Word[] = [];
   for (const command of commands) {
@@ -66,7 +81,7 @@ export function executeWords(
     body.push(command.type, place, String(words.length), ...words);
   }
   const count = String(commands.length);
-  return [...headerWords(header, names), mustWrite ? '1' : '0', count, ...body];
+  return { words: [...headerWords(header, names), mustWrite ? '1' : '0', count, ...body], names };
 }
 
 function wordsOf(command: Command): readonly Word[] {
@@ -91,21 +106,38 @@ function wordsOf(command: Command): readonly Word[] {
   }
 }
 
+/** As few parts as keep each below the bound; one at least. */
+export function inParts<T>(work: readonly T[], weigh: (one: T) => number, max: number): T[][] {
+  const parts: T[][] = [[]];
+  let sum = 0;
+  for (const one of work) {
+    const weight = Math.max(1, weigh(one));
+    if (sum > 0 && sum + weight > max) {
+      parts.push([]);
+      sum = 0;
+    }
+    parts.at(-1)?.push(one);
+    sum += weight;
+  }
+  return parts;
+}
+
 export function areReads(commands: readonly Command[]): boolean {
   return commands.every(isRead);
 }
 
 /** Writes what a function answered into the command. */
-export function settle(command: Command, reply: Reply | undefined, header: CallHeader): void {
+export function settle(command: Command, reply: Reply | undefined, limits: ApplyLimits): void {
   const { outcome } = command;
-  if (typeof reply === 'string') outcome.number = Number(reply);
+  if (typeof reply === 'string' && command.type === 'join') outcome.flag ||= reply === '1';
+  else if (typeof reply === 'string') outcome.number = Number(reply);
   else if (Buffer.isBuffer(reply)) outcome.value = readRegister(decodeRegister(reply));
   else if (Array.isArray(reply)) {
     const [first, detail] = reply;
     if (typeof first === 'string') {
       outcome.number = Number(first);
       outcome.flag = true;
-    } else command.error = refusal(String(first), String(detail), command, header);
+    } else command.error = refusal(String(first), String(detail), command, limits);
   } else if (reply !== null) throw damaged('an answer');
 }
 
@@ -113,7 +145,7 @@ function refusal(
   code: string,
   detail: string,
   command: Command,
-  header: CallHeader,
+  limits: ApplyLimits,
 ): MemplaneError {
   switch (code) {
     case 'counter_overflow':
@@ -123,7 +155,7 @@ function refusal(
     case 'token_of_another_log':
       return refusals.otherLog(detail);
     case 'body_too_large':
-      return refusals.setTooLarge(header);
+      return refusals.setTooLarge(limits);
     case 'wrong_type':
       return refusals.wrongType(detail, typeOf(command));
     case 'wrong_kind':

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MemplaneError } from '@memplane/contracts';
 import type { Logger } from '@memplane/runtime';
-import { createClient, RESP_TYPES } from '@redis/client';
-import { type FunctionName, functionName, LIBRARY_REVISION, librarySource } from './library.ts';
+import { type Client, newClient, type Reply, send } from './client.ts';
+import { type FunctionName, functionName } from './library.ts';
 import { isFunctionMissing, isOfWrongServer, redisError, unavailable } from './redis-error.ts';
-import { askFacts, checkDurability, type Fsync, type ServerFacts } from './server-facts.ts';
+import type { Fsync } from './server-facts.ts';
+import { type Found, STATE, setUp } from './session-setup.ts';
 
-/** A bulk text comes as its bytes, an integer as its digits. */
-export type Reply = string | Buffer | null | readonly Reply[];
+export type { Reply } from './client.ts';
 
 export interface RedisConnectionOptions {
   /** `redis://[user@]host:port[/db]`; `rediss:` for TLS. */
@@ -22,14 +22,15 @@ export interface RedisConnectionOptions {
 }
 
 /** One connection, from its checks to its end. What is sent on one is never sent again on another. */
-export interface Session {
+export interface Session extends Found {
   /** Counts up from 1. */
   readonly number: number;
-  readonly facts: ServerFacts;
   readonly client: Client;
 }
 
-type Client = ReturnType<typeof newClient>;
+/** Functions that know of the values of before, and those of them that write. */
+const GUARDED: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'read']);
+const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join']);
 const RECONNECT_DELAY_MS_MIN = 20;
 
 /**
@@ -37,6 +38,8 @@ const RECONNECT_DELAY_MS_MIN = 20;
  * it is sought again, with bounded delays, until `close`.
  */
 export class RedisConnection {
+  /** Told of each session once it is there, before anything is sent on it. Must not throw. */
+  onSession: ((session: Session) => void) | undefined = undefined;
   readonly #options: RedisConnectionOptions;
   #session: Session | undefined;
   #failure: MemplaneError | undefined = unavailable('Redis was not reached yet.');
@@ -76,10 +79,29 @@ export class RedisConnection {
     return this.#failure;
   }
 
+  /** Aborted when no other session will come. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /** Calls a function of the library. @throws MemplaneError `storage_unavailable`, `storage_full` */
   call(name: FunctionName, args: readonly (string | Buffer)[]): Promise<Reply> {
-    const isWrite = name === 'execute' || name === 'join';
-    return this.command([isWrite ? 'FCALL' : 'FCALL_RO', functionName(name), '0', ...args]);
+    const state = GUARDED.has(name) ? [this.#session?.state ?? ''] : [];
+    const how = WRITES.has(name) ? 'FCALL' : 'FCALL_RO';
+    return this.command([how, functionName(name), '0', ...state, ...args]);
+  }
+
+  /**
+   * Sees to it that what was read on this session so far was of the values that it began with.
+   * @throws MemplaneError `storage_unavailable` where all were removed since; the session has ended
+   */
+  async confirm(): Promise<void> {
+    const session = this.#session;
+    const found = await this.command(['GET', STATE]);
+    if (session !== undefined && String(found) === session.state) return;
+    const error = unavailable('The values in Redis were removed, or others put in their place.');
+    if (session !== undefined) this.#end(session, error);
+    throw error;
   }
 
   /** @throws MemplaneError as {@link call} */
@@ -87,10 +109,7 @@ export class RedisConnection {
     const session = this.#session;
     if (session === undefined) throw this.#failure ?? unavailable('Redis is not connected.');
     try {
-      return await this.#within(
-        session.client.sendCommand(words, TYPES) as Promise<Reply>,
-        this.#options.commandTimeoutMs,
-      );
+      return await this.#within(send(session.client, words), this.#options.commandTimeoutMs);
     } catch (cause) {
       const error = redisError(cause);
       const isRefusal = cause instanceof Error && /^[A-Z]+ /.test(cause.message);
@@ -141,14 +160,14 @@ export class RedisConnection {
       if (session !== undefined) this.#end(session, unavailable('Redis closed the connection.'));
     });
     try {
-      const facts = await this.#within(setUp(client), connectTimeoutMs);
-      checkDurability(facts, appendfsync);
+      const found = await this.#within(setUp(client, appendfsync), connectTimeoutMs);
       if (this.#closing.signal.aborted) throw unavailable('Closed.');
-      session = { number: ++this.#sessions, facts, client };
+      session = { ...found, number: ++this.#sessions, client };
       this.#lost = lost.resolve;
       this.#session = session;
       this.#failure = undefined;
-      logger.info({ redis: facts, session: session.number }, 'Redis is connected');
+      this.onSession?.(session);
+      logger.info({ redis: found.facts, session: session.number }, 'Redis is connected');
       return { lost: lost.promise };
     } catch (cause) {
       client.destroy();
@@ -178,35 +197,4 @@ export class RedisConnection {
       work.catch(() => {});
     }
   }
-}
-
-/** Integers as texts: the client's own decoder rounds those near 2^53 (9007199254740991 + 1). */
-const TYPES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: String } };
-
-function newClient(options: RedisConnectionOptions) {
-  const { url, password, connectTimeoutMs } = options;
-  return createClient({
-    url,
-    ...(password === undefined ? {} : { password }),
-    RESP: 2,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    name: 'memplane-crdt-sync',
-    socket: { connectTimeout: connectTimeoutMs, reconnectStrategy: false },
-  });
-}
-
-async function setUp(client: Client): Promise<ServerFacts> {
-  await client.connect();
-  const ask = (words: readonly string[]) => client.sendCommand(words);
-  const facts = await askFacts(ask);
-  let revision = 0;
-  try {
-    revision = Number(await ask(['FCALL_RO', functionName('revision'), '0']));
-  } catch (error) {
-    if (!isFunctionMissing(error)) throw error;
-  }
-  if (revision < LIBRARY_REVISION) await ask(['FUNCTION', 'LOAD', 'REPLACE', librarySource()]);
-  return facts;
 }

@@ -17,6 +17,7 @@ import {
   joinCounterInto,
   joinRegisterInto,
   joinSetInto,
+  type ReplicaDelta,
   recordDigest,
   registerDigest,
   setDigest,
@@ -26,9 +27,10 @@ import { toMemplaneError } from '@memplane/runtime';
 import { scaled } from '@memplane/testkit';
 import fc from 'fast-check';
 import { Command, type CommandType } from '../../domain/command.ts';
-import type { Executor } from '../../domain/executor.ts';
+import type { ReplicatedExecutor } from '../../domain/executor.ts';
 import { LocalExecutor } from '../../domain/local-executor.ts';
 import type { Change, Commit, CrdtStore, LoadedName, Ref } from '../../domain/port.ts';
+import { sent } from '../../domain/test-replica.ts';
 import { EmbeddedStore } from '../embedded-store.ts';
 import { CheckedStore } from '../test-checked-store.ts';
 import { RedisExecutor } from './redis-executor.ts';
@@ -166,7 +168,7 @@ describe('the functions in Redis against the TypeScript', () => {
   });
 
   /** The store of one writer, as if it had another incarnation for each batch. */
-  function local(store: CrdtStore, clock: HybridClock, incarnation: string): Executor {
+  function local(store: CrdtStore, clock: HybridClock, incarnation: string) {
     return new LocalExecutor({
       ...LIMITS,
       replicaId: 'r',
@@ -180,7 +182,7 @@ describe('the functions in Redis against the TypeScript', () => {
     });
   }
 
-  it('answers and digests are equal after each batch of any trace by several writers', async () => {
+  it('answers, deltas and digests are equal after each batch of any trace by several writers', async () => {
     const connection = await redis.connect();
     const store = new RedisStore(connection, OP_IDS_MAX);
     const remote = WRITERS.map(
@@ -192,13 +194,14 @@ describe('the functions in Redis against the TypeScript', () => {
           replicaId: 'r',
           batch_commands_max: 100,
           call_elements_max: 1_000,
+          hlc_drift_max_ms: 1_000,
           now: () => NOW,
           newIncarnation: () => incarnation,
         }),
     );
     await fc.assert(
       fc.asyncProperty(trace, async (batches) => {
-        await connection.command(['FLUSHALL']);
+        await TestRedis.empty(connection);
         const embedded = await EmbeddedStore.open({
           dir: path.join(dir, String(number++)),
           op_ids_per_counter_max: OP_IDS_MAX,
@@ -209,9 +212,12 @@ describe('the functions in Redis against the TypeScript', () => {
             const here = steps.map(commandOf);
             const there = steps.map(commandOf);
             // A fresh one for each batch: it has nothing in memory that another has written.
-            await local(embedded, clock, WRITERS[writer] ?? '').run(here, false);
-            await remote[writer]?.run(there, false);
+            const mineTold = told(local(embedded, clock, WRITERS[writer] ?? ''));
+            const theirsTold = told(remote[writer] ?? assert.fail());
+            await mineTold.executor.run(here, false);
+            await theirsTold.executor.run(there, false);
             assert.deepEqual(there.map(shown), here.map(shown));
+            assert.deepEqual(theirsTold.deltas, mineTold.deltas);
             const [mine, theirs] = [await embedded.load(NAMES), await store.load(NAMES)];
             assert.deepEqual(theirs.map(digestsOf), mine.map(digestsOf));
             assert.deepEqual(theirs, mine);
@@ -236,7 +242,7 @@ describe('the functions in Redis against the TypeScript', () => {
     const order = fc.array(fc.nat(), { minLength: 1, maxLength: 25 });
     await fc.assert(
       fc.asyncProperty(trace, order, async (batches, picks) => {
-        await connection.command(['FLUSHALL']);
+        await TestRedis.empty(connection);
         const deltas = await deltasOf(batches);
         if (deltas.length === 0) return;
         const model = new Map<string, ReturnType<typeof emptyModel>>();
@@ -276,6 +282,13 @@ describe('the functions in Redis against the TypeScript', () => {
     return deltas;
   }
 });
+
+/** What an executor tells of its next commits; their numbers count the batches of one incarnation. */
+function told<E extends ReplicatedExecutor>(executor: E) {
+  const deltas: { delta: ReplicaDelta; hlc: bigint }[] = [];
+  executor.onCommit = ({ delta, hlc }) => deltas.push({ delta: sent([delta]), hlc });
+  return { executor, deltas };
+}
 
 function emptyModel() {
   return { counter: emptyCounter(), set: emptySet(), register: emptyRegister(), has: new Set() };

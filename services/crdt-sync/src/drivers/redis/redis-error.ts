@@ -1,7 +1,10 @@
 import { MemplaneError } from '@memplane/contracts';
 
-/** Answers after which this connection is of no use: the server is no master, or not yet one. */
-const WRONG_SERVER = /^(READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS)\b/;
+/**
+ * Answers after which this connection is of no use: the server is no master, or not yet one, or has
+ * other values than those that the connection found.
+ */
+const WRONG_SERVER = /^(READONLY|LOADING|MASTERDOWN|NOAUTH|NOPERM|WRONGPASS|NEWSTATE)\b/;
 
 export function isOfWrongServer(error: unknown): boolean {
   return error instanceof Error && WRONG_SERVER.test(error.message);

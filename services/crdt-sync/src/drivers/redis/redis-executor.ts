@@ -1,14 +1,27 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { firstHlcOf } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
-import type { Incarnation } from '@memplane/crdt';
+import type { CommitRange, Incarnation } from '@memplane/crdt';
 import type { Command } from '../../domain/command.ts';
-import { CommitFailure, type Executor } from '../../domain/executor.ts';
+import { CommitFailure, type Executor, type ReplicatedExecutor } from '../../domain/executor.ts';
+import { KnownVector } from '../../domain/known-vector.ts';
+import type { LocalCommit } from '../../domain/local-commit.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
-import { areReads, type CallHeader, executeWords, isStored, settle } from './call-codec.ts';
-import type { RedisConnection } from './connection.ts';
+import {
+  areReads,
+  type CallHeader,
+  executeWords,
+  inParts,
+  isStored,
+  settle,
+} from './call-codec.ts';
+import type { RedisConnection, Session } from './connection.ts';
+import { highestStamp, joinWords, piecesOf } from './join-codec.ts';
 import { unavailable } from './redis-error.ts';
-import { damaged, stampText } from './redis-records.ts';
+import { stampText } from './redis-records.ts';
 import type { RedisStore } from './redis-store.ts';
+import { list } from './replies.ts';
+import { readCommit } from './told-commit.ts';
 
 export interface RedisExecutorOptions {
   readonly connection: RedisConnection;
@@ -20,6 +33,8 @@ export interface RedisExecutorOptions {
   readonly batch_commands_max: number;
   /** Elements, and commands without any, of one call: for so long others wait for Redis. */
   readonly call_elements_max: number;
+  /** How far ahead of `now` a stamp from elsewhere may be to be followed, in milliseconds. */
+  readonly hlc_drift_max_ms: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Random 32 hex digits, a new one at each call. */
@@ -29,19 +44,40 @@ export interface RedisExecutorOptions {
 /**
  * One of several writers of a Redis: every decision is made there, by one function call a batch, so
  * that nothing in this process can be stale.
+ *
+ * Another connection may have reached another server, or the same one with a tail of it lost, or
+ * emptied: so each has an incarnation of its own, so that no dot can be given twice, and begins with
+ * the vector that is there.
  */
-export class RedisExecutor implements Executor {
+export class RedisExecutor implements Executor, ReplicatedExecutor {
   readonly batch_commands_max: number;
   readonly hotNames = 0;
+  /**
+   * Told of each commit that this instance makes; `execute` says what it has changed only while
+   * somebody wants to know.
+   */
+  onCommit: ((commit: LocalCommit) => void) | undefined = undefined;
+  /** Told of what other instances on this Redis have committed or joined in; see {@link watch}. */
+  onFound: ((ranges: readonly CommitRange[]) => void) | undefined = undefined;
+  onNewState: (() => void) | undefined = undefined;
   readonly #options: RedisExecutorOptions;
+  readonly #vector = new KnownVector([]);
   #incarnation: Incarnation;
-  /** The session that the incarnation belongs to. */
-  #session = 0;
+  /** What the vector and the incarnation are of. */
+  #session: Session | undefined;
 
   constructor(options: RedisExecutorOptions) {
+    const { connection } = options;
     this.#options = options;
     this.batch_commands_max = options.batch_commands_max;
     this.#incarnation = options.newIncarnation();
+    this.#begin(connection.session);
+    connection.onSession = (session) => {
+      const isFirst = this.#session === undefined;
+      if (!isFirst) this.#incarnation = options.newIncarnation();
+      this.#begin(session);
+      if (!isFirst) this.onNewState?.();
+    };
   }
 
   get incarnation(): Incarnation {
@@ -52,15 +88,22 @@ export class RedisExecutor implements Executor {
     return this.#options.connection.failure;
   }
 
+  get known(): CommitVector {
+    return this.#vector.all;
+  }
+
   async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
     const commands = batch.filter(isStored);
     if (commands.length === 0 && !mustWrite) return false;
     const isReading = areReads(commands) && !mustWrite;
-    this.#follow();
+    const session = this.#expectSession();
+    const isJoining = commands[0]?.type === 'join';
     let isWritten = false;
     try {
-      for (const part of this.#parts(commands)) {
-        if (await this.#call(part, isReading, mustWrite)) isWritten = true;
+      if (isJoining) return await this.#join(session, commands, mustWrite);
+      const { call_elements_max } = this.#options;
+      for (const part of inParts(commands, ({ elements }) => elements.length, call_elements_max)) {
+        if (await this.#call(session, part, isReading, mustWrite)) isWritten = true;
       }
     } catch (cause) {
       throw isReading ? cause : new CommitFailure(cause);
@@ -68,71 +111,160 @@ export class RedisExecutor implements Executor {
     return isWritten;
   }
 
+  /** The current incarnation comes last: a token that is too long keeps the end. */
   async commitVector(): Promise<CommitVector> {
-    const known = await this.#options.store.incarnations();
-    return new Map(known.map(({ incarnation, commits }) => [incarnation, commits]));
+    const vector = new Map(this.known);
+    const { incarnation } = this;
+    for (const stored of await this.#stored()) {
+      const known = vector.get(stored.incarnation) ?? 0;
+      vector.set(stored.incarnation, Math.max(known, stored.commits));
+    }
+    const commits = vector.get(incarnation) ?? 0;
+    vector.delete(incarnation);
+    return vector.set(incarnation, commits);
   }
 
-  shownVector(): Promise<CommitVector> {
-    return this.commitVector();
+  get shown(): CommitVector {
+    return this.#vector.shown;
   }
 
-  /** All replicas that write here are one. */
-  onAdvance(): () => void {
-    return () => {};
+  /** With what other instances on this Redis have committed. */
+  async shownVector(): Promise<CommitVector> {
+    const vector = new Map(this.shown);
+    for (const [incarnation, commits] of await this.commitVector()) {
+      if (commits > (vector.get(incarnation) ?? 0)) vector.set(incarnation, commits);
+    }
+    return vector;
   }
 
-  async flush(): Promise<void> {}
+  expect(theirs: CommitVector): void {
+    this.#vector.expect(theirs);
+  }
+
+  /** It goes to Redis with the next call that writes. */
+  advance(ranges: readonly CommitRange[]): void {
+    this.#vector.advance(ranges.filter(({ incarnation }) => incarnation !== this.#incarnation));
+  }
+
+  onAdvance(listener: (known: CommitVector) => void): () => void {
+    return this.#vector.listen(listener);
+  }
+
+  async flush(): Promise<void> {
+    if (!this.#vector.isDurable) await this.#join(this.#expectSession(), [], false);
+  }
 
   /**
-   * Another connection may have reached another server, or the same one with a tail of it lost: so
-   * each has an incarnation of its own, and no dot can be given twice.
+   * Looks, each so many milliseconds until the connection is closed, for what other instances on
+   * this Redis have put there, and whether the values of before still are.
    */
-  #follow(): void {
-    const { connection, newIncarnation } = this.#options;
-    const { session } = connection;
-    if (session === undefined) throw connection.failure ?? unavailable('Redis is not connected.');
-    if (session.number === this.#session) return;
-    if (this.#session > 0) this.#incarnation = newIncarnation();
-    this.#session = session.number;
+  async watch(intervalMs: number): Promise<void> {
+    const { closed } = this.#options.connection;
+    while (!closed.aborted) {
+      await sleep(intervalMs, undefined, { signal: closed, ref: false }).catch(() => {});
+      // While Redis is lost its own connection says so.
+      await this.refresh().catch(() => {});
+    }
+  }
+
+  /** Looks once. @throws MemplaneError `storage_unavailable` */
+  async refresh(): Promise<void> {
+    const session = this.#expectSession();
+    const stored = await this.#stored();
+    if (this.#session !== session) return;
+    // The commits of its own are told by those who made them.
+    const others = stored.filter(({ incarnation }) => incarnation !== this.#incarnation);
+    const found = others.map(({ incarnation, commits }) => [incarnation, commits] as const);
+    const ranges = this.#vector.discover(new Map(found));
+    if (ranges.length > 0) this.onFound?.(ranges);
+  }
+
+  #begin(session: Session | undefined): void {
+    this.#session = session;
+    this.#vector.replace(session?.known ?? new Map());
+    this.#vector.set(this.#incarnation, 0);
+  }
+
+  /** @throws MemplaneError where there is none */
+  #expectSession(): Session {
+    const { session, failure } = this.#options.connection;
+    if (session === undefined) throw failure ?? unavailable('Redis is not connected.');
+    return session;
+  }
+
+  /** The vector as it is in Redis, of the values that this instance knows of. */
+  async #stored() {
+    const stored = await this.#options.store.incarnations();
+    await this.#options.connection.confirm();
+    return stored;
   }
 
   async #call(
+    session: Session,
     commands: readonly Command[],
     isReading: boolean,
     mustWrite: boolean,
   ): Promise<boolean> {
-    const { connection, store } = this.#options;
-    const header: CallHeader = {
-      ...this.#options,
-      incarnation: this.#incarnation,
-      now: stampText(firstHlcOf(Math.trunc(this.#options.now()))),
-      opIdsMax: store.opIdsMax,
+    const ask = async (raised: CommitVector) => {
+      const header = this.#header(session, raised);
+      const { words, names } = executeWords(header, commands, mustWrite);
+      const name = isReading ? 'read' : 'execute';
+      const [written, replies, told] = list(await this.#options.connection.call(name, words));
+      const results = list(replies);
+      commands.forEach((command, index) => {
+        settle(command, results[index], this.#options);
+      });
+      if (told) this.#tell(session, readCommit(told, header.incarnation, names));
+      return written === '1';
     };
-    if (connection.session?.number !== this.#session) throw unavailable('Redis was lost.');
-    const words = executeWords(header, commands, mustWrite);
-    const reply = await connection.call(isReading ? 'read' : 'execute', words);
-    if (!Array.isArray(reply)) throw damaged('an answer');
-    const [written, replies] = reply;
-    commands.forEach((command, index) => {
-      settle(command, replies[index], header);
-    });
-    return written === '1';
+    return isReading ? ask(new Map()) : this.#vector.write(ask);
   }
 
-  /** As few calls as keep each below its bound; one at least. */
-  #parts(commands: readonly Command[]): Command[][] {
-    const parts: Command[][] = [[]];
-    let elements = 0;
-    for (const command of commands) {
-      const weight = Math.max(1, command.elements.length);
-      if (elements > 0 && elements + weight > this.#options.call_elements_max) {
-        parts.push([]);
-        elements = 0;
-      }
-      parts.at(-1)?.push(command);
-      elements += weight;
+  async #join(
+    session: Session,
+    commands: readonly Command[],
+    mustWrite: boolean,
+  ): Promise<boolean> {
+    const { call_elements_max, connection, now, hlc_drift_max_ms } = this.#options;
+    const pieces = commands.flatMap((command) =>
+      piecesOf(command, call_elements_max).map((piece) => ({ command, piece })),
+    );
+    const observed = highestStamp(commands, Math.trunc(now()) + hlc_drift_max_ms);
+    let isWritten = false;
+    for (const part of inParts(pieces, ({ piece }) => piece.weight, call_elements_max)) {
+      const reply = await this.#vector.write((raised) => {
+        const joins = part.map(({ piece }) => piece);
+        const words = joinWords(this.#header(session, raised), joins, { observed, mustWrite });
+        return connection.call('join', words);
+      });
+      const [written, replies] = list(reply);
+      const results = list(replies);
+      part.forEach(({ command }, index) => {
+        settle(command, results[index], this.#options);
+      });
+      isWritten ||= written === '1';
     }
-    return parts;
+    return isWritten;
+  }
+
+  #tell(session: Session, commit: LocalCommit): void {
+    // What was answered on a session that has ended may be lost with it.
+    if (this.#session !== session) return;
+    this.#vector.set(commit.incarnation, commit.number);
+    this.onCommit?.(commit);
+  }
+
+  /** @throws MemplaneError where the session has ended: its incarnation is not to be used again */
+  #header(session: Session, raised: CommitVector): CallHeader {
+    const { connection, store, now } = this.#options;
+    if (connection.session !== session) throw unavailable('Redis was lost.');
+    return {
+      ...this.#options,
+      incarnation: this.#incarnation,
+      now: stampText(firstHlcOf(Math.trunc(now()))),
+      opIdsMax: store.opIdsMax,
+      tells: this.onCommit !== undefined,
+      raised,
+    };
   }
 }

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { MemplaneError } from '@memplane/contracts';
-import { decodeContext, type OpRecord } from '@memplane/crdt';
+import { decodeContext, type Incarnation, type OpRecord } from '@memplane/crdt';
 import type { IncarnationRecord, SetHeader } from '../../domain/port.ts';
+import type { CommitVector } from '../../domain/session-token.ts';
 
 /**
  * A stored value, as `lua/1-bytes.lua` seals it: format version, length of the key id and the key
@@ -58,6 +59,22 @@ export function readOp(record: Buffer): OpRecord {
 export function readIncarnation(incarnation: string, record: Buffer): IncarnationRecord {
   const [commits, hlc] = readPair(record);
   return { incarnation, commits, hlc };
+}
+
+/**
+ * Up to which commit of each incarnation all is there. A damaged entry counts as none: what is known
+ * may be too little, is then told by others again, and put right.
+ */
+export function readVector(entries: readonly (readonly [Buffer, Buffer])[]): CommitVector {
+  const vector = new Map<Incarnation, number>();
+  for (const [incarnation, record] of entries) {
+    try {
+      vector.set(incarnation.toString(), readIncarnation('', record).commits);
+    } catch (error) {
+      if (!(error instanceof MemplaneError)) throw error;
+    }
+  }
+  return vector;
 }
 
 /** 16 hex digits, as the functions compare stamps. */

@@ -8,6 +8,9 @@ import { RedisExecutor } from './redis-executor.ts';
 import { RedisMembership } from './redis-membership.ts';
 import { RedisStore } from './redis-store.ts';
 
+/** How soon the commits of other instances on the same Redis are known here. */
+const KNOWN_REFRESH_MS = 1_000;
+
 /**
  * A Redis that several instances of the service share.
  * @throws MemplaneError `storage_unavailable` where none is usable within `redisStartTimeoutMs`
@@ -38,6 +41,7 @@ export async function openRedisStorage(
     call_elements_max: config.redis_call_elements_max,
     newIncarnation: () => randomBytes(16).toString('hex'),
   });
+  if (config.gossip !== undefined) void executor.watch(KNOWN_REFRESH_MS);
   const describe = () => ({
     redis: connection.session?.facts ?? { failure: connection.failure?.message },
   });

@@ -6,17 +6,12 @@ import {
   decodeElement,
   decodeRegister,
   encodeContext,
-  encodeCounter,
-  encodeRegister,
-  encodeSet,
   formatDigest,
   type OpRecord,
   type OrSetState,
   recordDigest,
-  setOfDelta,
 } from '@memplane/crdt';
 import {
-  type Change,
   type Commit,
   CRDT_TYPES,
   type CrdtStore,
@@ -32,16 +27,17 @@ import {
   type ValueDigest,
   type VerifiedValue,
 } from '../../domain/port.ts';
-import { CallNames, headerWords } from './call-codec.ts';
+import type { CallHeader } from './call-codec.ts';
 import type { RedisConnection, Reply } from './connection.ts';
+import { joinWords, pieceOfChange } from './join-codec.ts';
 import * as records from './redis-records.ts';
+import { bytes, list, pairs } from './replies.ts';
+import { INCARNATIONS } from './session-setup.ts';
+import { Settling } from './settling.ts';
 
-const INCARNATIONS = '_replica:incarnations';
 const CLOCK = '_replica:clock';
 const TENANTS = '_replica:tenants';
 const VERIFY_PAGE_NAMES = 64;
-
-type Word = string | Buffer;
 
 /**
  * One replica's CRDTs in a Redis that several processes write to. Commands go through
@@ -51,9 +47,11 @@ type Word = string | Buffer;
 export class RedisStore implements CrdtStore {
   readonly opIdsMax: number;
   readonly #redis: RedisConnection;
+  readonly #settling: Settling;
 
   constructor(redis: RedisConnection, opIdsMax: number) {
     this.#redis = redis;
+    this.#settling = new Settling(redis);
     this.opIdsMax = opIdsMax;
   }
 
@@ -92,30 +90,24 @@ export class RedisStore implements CrdtStore {
     return found.map((record) => (record ? records.readOp(bytes(record)) : undefined));
   }
 
-  async commit(commit: Commit): Promise<void> {
-    const names = new CallNames();
-    const changes = commit.changes.flatMap((change) => [
-      change.type,
-      names.placeOf(change.ref.tenant, change.ref.name),
-      ...deltaWords(change),
-    ]);
-    const stamp = records.stampText(commit.hlc);
-    const header = headerWords(
-      {
-        incarnation: commit.incarnation,
-        replicaId: '',
-        now: stamp,
-        set_elements_max: 0,
-        set_bytes_max: 0,
-        opIdsMax: this.opIdsMax,
-      },
-      names,
-    );
-    const known = new Map(commit.known);
-    if (commit.number !== undefined) known.set(commit.incarnation, commit.number);
-    const commits = [...known].flatMap(([incarnation, upTo]) => [incarnation, String(upTo)]);
-    const counts = [stamp, String(known.size), ...commits, String(commit.changes.length)];
-    await this.#redis.call('join', [...header, ...counts, ...changes]);
+  async commit({ incarnation, number, hlc, changes, known }: Commit): Promise<void> {
+    const raised = new Map(known);
+    if (number !== undefined) raised.set(incarnation, number);
+    const header: CallHeader = {
+      incarnation,
+      replicaId: '',
+      now: records.stampText(hlc),
+      set_elements_max: 0,
+      set_bytes_max: 0,
+      opIdsMax: this.opIdsMax,
+      tells: false,
+      raised,
+    };
+    const words = joinWords(header, changes.map(pieceOfChange), { observed: hlc, mustWrite: true });
+    const [, results] = list(await this.#redis.call('join', words));
+    for (const result of list(results)) {
+      if (Array.isArray(result)) throw records.damaged(String(result[1]));
+    }
   }
 
   async elements(ref: Ref, page: Page): Promise<string[]> {
@@ -141,6 +133,10 @@ export class RedisStore implements CrdtStore {
     return pairs(flat).map(([incarnation, record]) =>
       records.readIncarnation(incarnation.toString(), record),
     );
+  }
+
+  settle(): Promise<void> {
+    return this.#settling.settle();
   }
 
   async lastStamp(): Promise<bigint> {
@@ -295,28 +291,6 @@ function digestOf(elements: readonly (readonly [Buffer, Buffer])[]): bigint {
   return digest;
 }
 
-function deltaWords(change: Change): Word[] {
-  switch (change.type) {
-    case 'counter': {
-      const ops = change.ops.flatMap(({ opId, record: { by, hlc } }) => [
-        opId,
-        String(by),
-        records.stampText(hlc),
-      ]);
-      return [Buffer.from(encodeCounter(change.delta)), String(change.ops.length), ...ops];
-    }
-    case 'register':
-      return [Buffer.from(encodeRegister(change.delta))];
-    case 'set': {
-      // What is cleared may stand anywhere; all else is of the elements that the patch names.
-      const { patch, cleared } = change.delta;
-      const all = cleared.size > 0 ? '1' : '0';
-      const state = Buffer.from(encodeSet(setOfDelta(change.delta)));
-      return [state, all, String(patch.size), ...patch.keys()];
-    }
-  }
-}
-
 function setOf(header: Buffer, elements: readonly (readonly [Buffer, Buffer])[]): OrSetState {
   const decoded = elements.map(([, record]) => decodeElement(records.openBare(record)));
   return {
@@ -327,20 +301,4 @@ function setOf(header: Buffer, elements: readonly (readonly [Buffer, Buffer])[])
 
 function body(record: Reply | undefined): Buffer {
   return records.openRecord(bytes(record)).body;
-}
-
-function bytes(reply: Reply | undefined): Buffer {
-  if (!Buffer.isBuffer(reply)) throw records.damaged('an answer is no text');
-  return reply;
-}
-
-function list(reply: Reply | undefined): readonly Reply[] {
-  if (!Array.isArray(reply)) throw records.damaged('an answer is no list');
-  return reply;
-}
-
-function pairs(flat: readonly Reply[]): [Buffer, Buffer][] {
-  const found: [Buffer, Buffer][] = [];
-  for (let i = 0; i < flat.length; i += 2) found.push([bytes(flat[i]), bytes(flat[i + 1])]);
-  return found;
 }

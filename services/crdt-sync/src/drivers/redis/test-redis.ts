@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createLogger } from '@memplane/runtime';
 import { redisPlan, ServerProcess } from '@memplane/stack';
 import { RedisConnection, type RedisConnectionOptions } from './connection.ts';
+import { STATE } from './session-setup.ts';
 
 /** A real Redis of a test's own. */
 export class TestRedis implements AsyncDisposable {
@@ -45,6 +46,13 @@ export class TestRedis implements AsyncDisposable {
     );
     this.#connections.push(connection);
     return connection;
+  }
+
+  /** Removes all values, and lets those who are connected believe that they are the same. */
+  static async empty(connection: RedisConnection): Promise<void> {
+    const state = await connection.command(['GET', STATE]);
+    await connection.command(['FLUSHALL']);
+    await connection.command(['SET', STATE, String(state)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,29 +42,29 @@ end
 
 -- The intervals of an incarnation; made at its place in the order when `make` says so.
 function contexts.of(context, incarnation, make)
-  for i, entry in ipairs(context) do
+  local low, high = 1, #context
+  while low <= high do
+    local middle = floor((low + high) / 2)
+    local entry = context[middle]
     if entry.incarnation == incarnation then return entry.intervals end
-    if less(incarnation, entry.incarnation) then
-      if not make then return nil end
-      local made = { incarnation = incarnation, intervals = {} }
-      table.insert(context, i, made)
-      return made.intervals
-    end
+    if less(entry.incarnation, incarnation) then low = middle + 1 else high = middle - 1 end
   end
   if not make then return nil end
   local made = { incarnation = incarnation, intervals = {} }
-  context[#context + 1] = made
+  table.insert(context, low, made)
   return made.intervals
 end
 
+-- What a reset has seen has a gap for each element that stands, so it is searched by halves.
 function contexts.has(context, dot)
   local intervals = contexts.of(context, dot.incarnation)
   if intervals == nil then return false end
-  for i = 1, #intervals, 2 do
-    if dot.seq < intervals[i] then return false end
-    if dot.seq <= intervals[i + 1] then return true end
+  local low, high = 0, #intervals / 2
+  while low < high do
+    local middle = floor((low + high) / 2)
+    if intervals[middle * 2 + 1] <= dot.seq then low = middle + 1 else high = middle end
   end
-  return false
+  return low > 0 and dot.seq <= intervals[low * 2]
 end
 
 -- The next number of an incarnation, and its dot added.
@@ -101,14 +101,35 @@ local function unite(a, b)
   return result
 end
 
--- Adds all of `source` to `target`.
+-- Adds all of `source` to `target`. Returns whether `target` grew.
 function contexts.join(target, source)
+  local grew = false
   for _, theirs in ipairs(source) do
     local mine = contexts.of(target, theirs.incarnation, true)
     local united = unite(mine, theirs.intervals)
-    for i = 1, #united do mine[i] = united[i] end
+    grew = grew or #united ~= #mine
+    for i = 1, #united do
+      grew = grew or united[i] ~= mine[i]
+      mine[i] = united[i]
+    end
     for i = #mine, #united + 1, -1 do mine[i] = nil end
   end
+  return grew
+end
+
+function contexts.clone(context)
+  local copy = {}
+  contexts.join(copy, context)
+  return copy
+end
+
+-- The context of these dots alone; for few.
+function dots.context_of(list)
+  local context = {}
+  for _, dot in ipairs(list) do
+    contexts.join(context, { { incarnation = dot.incarnation, intervals = { dot.seq, dot.seq } } })
+  end
+  return context
 end
 
 function contexts.encode_form(context)

@@ -122,12 +122,13 @@ function counters.increment(state, incarnation, by_h, by_l, kind)
   if kind > state.kind then state.kind = kind end
 end
 
--- Takes away what is there. Returns whether anything was.
-function counters.reset(state)
+-- Takes away what is there, and marks in `resets` of which incarnations. Returns whether anything was.
+function counters.reset(state, resets)
   local any = false
   for _, entry in ipairs(state.entries) do
     if entry.seq > entry.reset_seq then
       entry.reset_seq, entry.reset_h, entry.reset_l = entry.seq, entry.net_h, entry.net_l
+      resets[entry.incarnation] = true
       any = true
     end
   end

@@ -56,28 +56,42 @@ function registers.winner(state)
   return '\132\1\3\128\129' .. encode_version(best)
 end
 
--- `version` has all but its number.
+-- `version` has all but its number. Returns the write as a delta.
 function registers.write(state, version)
   version.seq = contexts.next(state.context, version.incarnation)
-  local kept = { version }
+  local kept, known = { version }, { version }
   for _, seen in ipairs(state.versions) do
-    if not is_beaten(seen, version) then kept[#kept + 1] = seen end
+    local side = is_beaten(seen, version) and known or kept
+    side[#side + 1] = seen
   end
   table.sort(kept, dots.less)
   state.versions = kept
+  return { versions = { version }, context = dots.context_of(known) }
 end
 
+-- Takes away what is there. Returns that as a delta.
+function registers.reset(state)
+  local delta = { versions = {}, context = dots.context_of(state.versions) }
+  state.versions = {}
+  return delta
+end
+
+-- Joins `source` into `target`. Returns whether `target` grew.
 function registers.join(target, source)
-  local kept = {}
+  local kept, fresh = {}, false
   for _, mine in ipairs(target.versions) do
     if dots.has(source.versions, mine) or not contexts.has(source.context, mine) then
       kept[#kept + 1] = mine
     end
   end
+  local removed = #kept < #target.versions
   for _, theirs in ipairs(source.versions) do
-    if not contexts.has(target.context, theirs) then kept[#kept + 1] = theirs end
+    if not contexts.has(target.context, theirs) then
+      kept[#kept + 1] = theirs
+      fresh = true
+    end
   end
   table.sort(kept, dots.less)
   target.versions = kept
-  contexts.join(target.context, source.context)
+  return contexts.join(target.context, source.context) or removed or fresh
 end

@@ -36,20 +36,20 @@ function sets.read_element(s)
   return list
 end
 
--- A whole set as it travels.
-function sets.read_delta(s)
-  local at = cbor.open(s, 1, 4, 2)
-  local delta, count = { elements = {} }, nil
-  delta.context, at = contexts.read_form(s, at)
-  count, at = cbor.read_array(s, at)
-  for _ = 1, count do
-    local members, element
+-- What became of elements, as it travels: {element, dots, context} each.
+function sets.read_patch(s)
+  local patch, count, at = {}, cbor.read_array(s, cbor.open(s, 1, 3, 15))
+  for n = 1, count do
+    local members, part
     members, at = cbor.read_array(s, at)
-    if members ~= 2 then damaged('an element was expected') end
-    element, at = cbor.read_text(s, at)
-    delta.elements[element], at = dots.read_list(s, at)
+    if members ~= 3 then damaged('an element was expected') end
+    part = {}
+    part.element, at = cbor.read_text(s, at)
+    part.dots, at = dots.read_list(s, at)
+    part.context, at = contexts.read_form(s, at)
+    patch[n] = part
   end
-  return delta
+  return patch
 end
 
 -- Adds (sign 1) or takes away (sign -1) a record's digest, modulo 2^128.

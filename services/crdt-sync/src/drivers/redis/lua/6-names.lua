@@ -71,6 +71,17 @@ function names.dots(slot, element)
   return known or nil
 end
 
+-- Reads all elements that stand.
+function names.all_dots(slot)
+  if slot.set.elements == 0 then return end
+  local stored = redis.call('HGETALL', names.key(slot.tenant, 'elements', slot.name))
+  for i = 1, #stored, 2 do
+    if slot.found[stored[i]] == nil then
+      slot.found[stored[i]] = sets.read_element(record.open_bare(stored[i + 1]))
+    end
+  end
+end
+
 -- Replaces an element's dots, and keeps the header's counts in step.
 function names.set_dots(slot, element, list)
   local set, before = slot.set, names.dots(slot, element)
@@ -89,12 +100,14 @@ function names.set_dots(slot, element, list)
   slot.found[element] = list or false
   slot.touched[element] = true
   slot.dirty_set = true
+  if slot.delta then deltas.touch(slot.delta, element, before, list) end
 end
 
 function names.clear_set(slot)
   local set = slot.set
   set.elements, set.bytes, set.sum = 0, 0, { 0, 0, 0, 0 }
   slot.cleared, slot.found, slot.touched, slot.dirty_set = true, {}, {}, true
+  if slot.delta then deltas.clear(slot.delta, set.context) end
 end
 
 -- What an operation id was used for: {by, stamp}; nil: it is not known.

@@ -47,6 +47,7 @@ local function flush(call, slot)
   if slot.pending == 0 then return end
   counters.increment(slot.counter, call.incarnation, slot.pending_h, slot.pending_l, 2)
   slot.pending, slot.pending_h, slot.pending_l = 0, 0, 0
+  if slot.delta then slot.delta.incremented = true end
 end
 
 function commands.increment(call, slot)
@@ -74,6 +75,7 @@ function commands.increment(call, slot)
     slot.pending_h, slot.pending_l = normal(slot.pending_h + by_h, slot.pending_l + by_l)
   else
     counters.increment(counter, call.incarnation, by_h, by_l, meant)
+    if slot.delta then slot.delta.incremented = true end
   end
   slot.sum_h, slot.sum_l = h, l
   slot.exists, slot.dirty_counter = true, true
@@ -91,7 +93,7 @@ end
 local function reset_counter(call, slot)
   local counter = names.counter(slot)
   flush(call, slot)
-  if not counters.reset(counter) then return 0 end
+  if not counters.reset(counter, slot.delta and slot.delta.resets or {}) then return 0 end
   slot.sum_h, slot.sum_l = counters.sum(counter)
   slot.exists = counters.exists(counter)
   slot.dirty_counter = true
@@ -107,7 +109,8 @@ end
 local function reset_register(slot)
   local register = names.register(slot)
   if #register.versions == 0 then return 0 end
-  register.versions = {}
+  local delta = registers.reset(register)
+  if slot.delta then deltas.write(slot.delta, delta) end
   slot.dirty_register = true
   return 1
 end
@@ -133,10 +136,13 @@ commands['part-put'] = function(call, slot)
     end
   end
   flush(call, slot)
-  local delta = counters.empty()
-  delta.parts = { generation = generation, log_id = log_id, list = { part } }
-  local grew = counters.join(counter, delta)
+  local function delta()
+    return { kind = 0, entries = {}, parts = { generation = generation, log_id = log_id, list = { part } } }
+  end
+  local grew = counters.join(counter, delta())
   if grew then slot.dirty_counter = true end
+  -- Of its own: what is joined in is changed by what is joined in later.
+  if grew and slot.delta then deltas.put(slot.delta, delta()) end
   slot.sum_h, slot.sum_l = counters.sum(counter)
   slot.exists = true
   local value = value_of(slot)
@@ -166,7 +172,6 @@ commands['set-add'] = function(call, slot)
     dot.seq = contexts.next(set.context, call.incarnation)
     names.set_dots(slot, element, { dot })
   end
-  slot.dirty_set = true
   return fresh
 end
 
@@ -210,13 +215,14 @@ commands['register-put'] = function(call, slot)
   local refused = wrong_type(slot, 'register')
   if refused then return refused end
   local register, stamp = names.register(slot), stamp_of(call)
-  registers.write(register, {
+  local delta = registers.write(register, {
     incarnation = call.incarnation,
     hlc_h = tonumber(sub(stamp, 1, 8), 16),
     hlc_l = tonumber(sub(stamp, 9, 16), 16),
     replica = call.replica,
     value = value,
   })
+  if slot.delta then deltas.write(slot.delta, delta) end
   slot.dirty_register = true
   return registers.winner(register)
 end

@@ -1,49 +1,98 @@
--- Deltas that came about elsewhere, joined with what is there.
+-- What came about elsewhere, joined with what is there. As in domain/apply-join.ts nothing refuses it.
 local joins = {}
 
-function joins.counter(call, slot)
-  local delta = counters.read(next_of(call))
-  if counters.join(names.counter(slot), delta) then slot.dirty_counter = true end
-  for _ = 1, number_of(call) do
-    local op_id, by = next_of(call), number_of(call)
-    names.use_op(slot, op_id, by, next_of(call))
-    slot.dirty_counter = true
-  end
+local function read_if(reader, text)
+  if text ~= '' then return reader(text, 1) end
+  return nil
 end
 
-function joins.register(call, slot)
-  local delta = registers.read(next_of(call))
-  registers.join(names.register(slot), delta)
-  slot.dirty_register = true
+-- The arguments of one join, whatever is in them.
+function joins.words(call)
+  local words = { counter = next_of(call), register = next_of(call), patch = next_of(call) }
+  words.cleared, words.seen, words.ops = next_of(call), next_of(call), {}
+  for i = 1, number_of(call) do
+    words.ops[i] = { op_id = next_of(call), by = number_of(call), stamp = next_of(call) }
+  end
+  return words
 end
 
-local function join_element(slot, delta, element)
-  local kept, theirs = {}, delta.elements[element] or {}
-  for _, dot in ipairs(names.dots(slot, element) or {}) do
-    if dots.has(theirs, dot) or not contexts.has(delta.context, dot) then kept[#kept + 1] = dot end
+local function join_counter(slot, delta, ops)
+  local grew = delta ~= nil and counters.join(slot.counter, delta)
+  -- One that is known here already keeps its place among the newest.
+  for _, op in ipairs(ops) do
+    if names.op(slot, op.op_id) == nil then
+      names.use_op(slot, op.op_id, op.by, op.stamp)
+      grew = true
+    end
   end
-  for _, dot in ipairs(theirs) do
-    if not contexts.has(slot.set.context, dot) then kept[#kept + 1] = dot end
+  if grew then slot.dirty_counter = true end
+  return grew
+end
+
+local function join_element(slot, part)
+  local kept, changed = {}, false
+  for _, dot in ipairs(names.dots(slot, part.element) or {}) do
+    if dots.has(part.dots, dot) or not contexts.has(part.context, dot) then kept[#kept + 1] = dot
+    else changed = true end
   end
+  for _, dot in ipairs(part.dots) do
+    if not contexts.has(slot.set.context, dot) then
+      kept[#kept + 1] = dot
+      changed = true
+    end
+  end
+  if not changed then return false end
   table.sort(kept, dots.less)
-  names.set_dots(slot, element, #kept > 0 and kept or nil)
+  names.set_dots(slot, part.element, #kept > 0 and kept or nil)
+  return true
 end
 
--- A delta names the dots that it removes, not their elements: the sender says which ones it touched,
--- or else all are looked at.
-function joins.set(call, slot)
-  local delta = sets.read_delta(next_of(call))
-  local all, touched = next_of(call) == '1', texts_of(call)
-  names.set(slot)
-  local elements = {}
-  for element in pairs(delta.elements) do elements[element] = true end
-  if all then
-    local key = names.key(slot.tenant, 'elements', slot.name)
-    for _, element in ipairs(redis.call('HKEYS', key)) do elements[element] = true end
-  else
-    for _, element in ipairs(touched) do elements[element] = true end
+-- What a reset has seen may stand on any element.
+local function join_reset(slot, cleared)
+  local changed = {}
+  for element, list in pairs(slot.found) do
+    local kept = {}
+    for _, dot in ipairs(list or {}) do
+      if not contexts.has(cleared, dot) then kept[#kept + 1] = dot end
+    end
+    if list and #kept < #list then changed[element] = kept end
   end
-  for element in pairs(elements) do join_element(slot, delta, element) end
-  contexts.join(slot.set.context, delta.context)
-  slot.dirty_set = true
+  for element, kept in pairs(changed) do
+    names.set_dots(slot, element, #kept > 0 and kept or nil)
+  end
+  return next(changed) ~= nil
+end
+
+local function join_set(slot, patch, cleared, seen)
+  local grew = false
+  for _, part in ipairs(patch) do grew = join_element(slot, part) or grew end
+  -- After the patch: what that adds may have been removed by the reset of a later commit.
+  if cleared ~= nil then grew = join_reset(slot, cleared) or grew end
+  -- Only now: what was in the context before tells what is fresh.
+  grew = contexts.join(slot.set.context, seen) or grew
+  if grew then slot.dirty_set = true end
+  return grew
+end
+
+-- Gives 1 where anything grew, else 0. All is read before the first change: what is damaged changes
+-- nothing.
+function joins.join(call, slot)
+  local words = call.words
+  local counter, register = read_if(counters.read, words.counter), read_if(registers.read, words.register)
+  local patch, cleared = read_if(sets.read_patch, words.patch), read_if(contexts.read, words.cleared)
+  local seen = read_if(contexts.read, words.seen)
+  if counter ~= nil or #words.ops > 0 then names.counter(slot) end
+  if register ~= nil then names.register(slot) end
+  if seen ~= nil then
+    names.set(slot)
+    for _, part in ipairs(patch or {}) do names.dots(slot, part.element) end
+    if cleared ~= nil then names.all_dots(slot) end
+  end
+  local grew = (counter ~= nil or #words.ops > 0) and join_counter(slot, counter, words.ops)
+  grew = seen ~= nil and join_set(slot, patch or {}, cleared, seen) or grew
+  if register ~= nil and registers.join(slot.register, register) then
+    slot.dirty_register = true
+    grew = true
+  end
+  return grew and 1 or 0
 end

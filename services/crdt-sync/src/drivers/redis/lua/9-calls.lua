@@ -1,17 +1,26 @@
 -- The functions. Arguments are texts, in the order in which they are read.
 
 local function call_of(args)
-  local call = { args = args, at = 0 }
+  local call = { args = args, at = 1 }
   call.incarnation_hex = next_of(call)
   call.incarnation = call.incarnation_hex:gsub('..', function(hex) return char(tonumber(hex, 16)) end)
   call.replica, call.now = next_of(call), next_of(call)
   call.set_elements_max, call.set_bytes_max = number_of(call), number_of(call)
-  call.op_ids_max = number_of(call)
-  call.slots = {}
+  call.op_ids_max, call.tells = number_of(call), next_of(call) == '1'
+  call.raised, call.slots = {}, {}
+  for i = 1, number_of(call) do
+    call.raised[i] = { incarnation = next_of(call), commits = number_of(call) }
+  end
   for i = 1, number_of(call) do
     call.slots[i] = { tenant = next_of(call), name = next_of(call) }
+    if call.tells then call.slots[i].delta = deltas.begin() end
   end
   return call
+end
+
+local function commits_of(incarnation)
+  local stored = redis.call('HGET', REPLICA .. 'incarnations', incarnation)
+  return stored and tonumber(stored:match('^..(%d+) ')) or 0
 end
 
 local function count_commits(incarnation, commits, clock)
@@ -20,21 +29,34 @@ local function count_commits(incarnation, commits, clock)
 end
 
 -- Writes the names, and what is kept of incarnations: their commits and the clock's last stamp.
+-- Gives whether anything was written, the clock, and the places of the names that have changed.
 local function finish(call, must_write)
-  local written = must_write
-  for _, slot in ipairs(call.slots) do
-    if call.incarnation and slot.counter ~= nil then flush(call, slot) end
-    if names.write(slot, call.op_ids_max) then written = true end
+  local changed = {}
+  for place, slot in ipairs(call.slots) do
+    if slot.counter ~= nil then flush(call, slot) end
+    if names.write(slot, call.op_ids_max) then changed[#changed + 1] = place end
   end
-  if not written then return 0 end
-  if call.ticked then redis.call('SET', REPLICA .. 'clock', call.clock) end
   local clock = call.clock or redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
-  if not call.known then
-    local before = redis.call('HGET', REPLICA .. 'incarnations', call.incarnation_hex)
-    call.known = { { call.incarnation_hex, (before and tonumber(before:match('^..(%d+) ')) or 0) + 1 } }
+  local written = #changed > 0 or must_write or call.ticked
+  if call.ticked or must_write then redis.call('SET', REPLICA .. 'clock', clock) end
+  for _, known in ipairs(call.raised) do
+    if commits_of(known.incarnation) < known.commits then
+      count_commits(known.incarnation, known.commits, clock)
+      written = true
+    end
   end
-  for _, known in ipairs(call.known) do count_commits(known[1], known[2], clock) end
-  return 1
+  return written and 1 or 0, clock, changed
+end
+
+-- What others are to be told of the changes: {number, clock, names}.
+local function commit_of(call, clock, changed)
+  local number = commits_of(call.incarnation_hex) + 1
+  count_commits(call.incarnation_hex, number, clock)
+  local told = {}
+  for i, place in ipairs(call.tells and changed or {}) do
+    told[i] = deltas.encode(call.slots[place], place, call.incarnation)
+  end
+  return { number, clock, told }
 end
 
 -- Every command is tried; a stored value that is damaged fails the commands that need it, and
@@ -67,19 +89,34 @@ local function run(args, reads_only)
     results[i] = attempt(commands[type], call, slot)
     call.at = behind
   end
-  return { reads_only and 0 or finish(call, must_write), results }
+  if reads_only then return { 0, results, false } end
+  local written, clock, changed = finish(call, must_write)
+  return { written, results, #changed > 0 and commit_of(call, clock, changed) }
 end
 
-local function join(_, args)
-  local call = call_of(args)
-  call.clock, call.known = next_of(call), {}
-  for i = 1, number_of(call) do call.known[i] = { next_of(call), number_of(call) } end
-  call.ticked = less(redis.call('GET', REPLICA .. 'clock') or '', call.clock)
-  for _ = 1, number_of(call) do
-    local type, slot = next_of(call), call.slots[number_of(call)]
-    joins[type](call, slot)
+local function join(args)
+  local call, results = call_of(args), {}
+  local must_write, observed = next_of(call) == '1', next_of(call)
+  call.clock = redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
+  if less(call.clock, observed) then call.clock, call.ticked = observed, true end
+  for i = 1, number_of(call) do
+    local slot = call.slots[number_of(call)]
+    call.words = joins.words(call)
+    results[i] = attempt(joins.join, call, slot)
   end
-  return finish(call, true)
+  local written = finish(call, must_write)
+  return { written, results }
+end
+
+-- A caller that knows of other values than those that are here, since all were removed or others put
+-- in their place, must not go on from what it knows.
+local function guarded(work, reads_only)
+  return function(_, args)
+    if redis.call('GET', REPLICA .. 'state') ~= args[1] then
+      return redis.error_reply('NEWSTATE the values of before are not here any more')
+    end
+    return work(args, reads_only)
+  end
 end
 
 -- Hash fields of several keys, at one moment.
@@ -125,9 +162,9 @@ local function state(_, args)
 end
 
 return {
-  execute = function(_, args) return run(args, false) end,
-  read = function(_, args) return run(args, true) end,
-  join = join,
+  execute = guarded(run, false),
+  read = guarded(run, true),
+  join = guarded(join),
   fields = fields,
   list = list,
   set = whole_set,

@@ -1,0 +1,108 @@
+import { hlcToMs } from '@memplane/clock';
+import {
+  contextOfDelta,
+  encodeContext,
+  encodeCounter,
+  encodePatch,
+  encodeRegister,
+  type OpRecord,
+  type SetDelta,
+  sortedRecords,
+} from '@memplane/crdt';
+import type { Command, Join } from '../../domain/command.ts';
+import type { Change, Ref } from '../../domain/port.ts';
+import { type CallHeader, CallNames, headerWords, type Word } from './call-codec.ts';
+import { stampText } from './redis-records.ts';
+
+/** A join of one name's delta, or of a part of it. */
+export interface JoinPiece {
+  readonly ref: Ref;
+  readonly words: readonly Word[];
+  /** What it costs, in elements or operation ids; one at least. */
+  readonly weight: number;
+}
+
+/** The arguments of one call of `join`. `observed` raises the clock, where that is lower. */
+export function joinWords(
+  header: CallHeader,
+  pieces: readonly JoinPiece[],
+  { observed, mustWrite }: { readonly observed: bigint; readonly mustWrite: boolean },
+): Word[] {
+  const names = new CallNames();
+  const body: Word[] = [];
+  for (const { ref, words } of pieces) {
+    body.push(names.placeOf(ref.tenant, ref.name), ...words);
+  }
+  const counts = [mustWrite ? '1' : '0', stampText(observed), String(pieces.length)];
+  return [...headerWords(header, names), ...counts, ...body];
+}
+
+/**
+ * A join in pieces of at most so many elements, for a large one would hold up everybody else. What
+ * a reset has seen comes last, so that what was added again meanwhile is there all the time.
+ */
+export function piecesOf(command: Command, elements_max: number): JoinPiece[] {
+  const { join } = command;
+  if (join === undefined) return [];
+  const ref: Ref = command;
+  const { patch, cleared } = join.set ?? { patch: new Map(), cleared: new Map() };
+  if (patch.size <= elements_max) return [pieceOf(ref, join)];
+  const entries = [...patch];
+  const pieces: JoinPiece[] = [];
+  const rest = { counter: undefined, register: undefined, ops: undefined };
+  for (let at = 0; at < entries.length; at += elements_max) {
+    const part = new Map(entries.slice(at, at + elements_max));
+    pieces.push(pieceOf(ref, { ...rest, set: { patch: part, cleared: new Map() } }));
+  }
+  pieces.push(pieceOf(ref, { ...join, set: { patch: new Map(), cleared } }));
+  return pieces;
+}
+
+/** A change joins what it changed, whatever it says that came of it. */
+export function pieceOfChange(change: Change): JoinPiece {
+  const { type, ref, delta } = change;
+  const join = { counter: undefined, set: undefined, register: undefined, ops: undefined };
+  if (type === 'set') return pieceOf(ref, { ...join, set: delta });
+  if (type === 'register') return pieceOf(ref, { ...join, register: delta });
+  const used = change.ops.map(({ opId, record }): [string, OpRecord] => [opId, record]);
+  return pieceOf(ref, { ...join, counter: delta }, used);
+}
+
+/** The highest stamp that is to be followed, so that what is written here later wins. */
+export function highestStamp(commands: readonly Command[], untilMs: number): bigint {
+  let highest = 0n;
+  for (const { join } of commands) {
+    const stamps = [...(join?.register?.versions ?? []), ...(join?.ops?.records.values() ?? [])];
+    for (const { hlc } of stamps) {
+      if (hlc > highest && hlcToMs(hlc) <= untilMs) highest = hlc;
+    }
+  }
+  return highest;
+}
+
+function pieceOf(
+  ref: Ref,
+  { counter, set, register, ops }: Join,
+  records = ops === undefined ? [] : sortedRecords(ops),
+): JoinPiece {
+  const used = records.flatMap(([opId, { by, hlc }]) => [opId, String(by), stampText(hlc)]);
+  const words = [
+    counter === undefined ? '' : Buffer.from(encodeCounter(counter)),
+    register === undefined ? '' : Buffer.from(encodeRegister(register)),
+    ...setWords(set),
+    String(records.length),
+    ...used,
+  ];
+  return { ref, words, weight: Math.max(1, (set?.patch.size ?? 0) + records.length) };
+}
+
+/** The patch, what a reset has seen, and all that either has. */
+function setWords(set: SetDelta | undefined): Word[] {
+  if (set === undefined) return ['', '', ''];
+  const { patch, cleared } = set;
+  return [
+    patch.size === 0 ? '' : Buffer.from(encodePatch(patch)),
+    cleared.size === 0 ? '' : Buffer.from(encodeContext(cleared)),
+    Buffer.from(encodeContext(contextOfDelta(set))),
+  ];
+}

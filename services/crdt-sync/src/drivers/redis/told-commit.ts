@@ -1,0 +1,53 @@
+import {
+  contextOf,
+  DELTA_OPS_MAX,
+  decodeContext,
+  decodeCounter,
+  decodeElement,
+  decodeRegister,
+  type OpRecord,
+  type ReplicaDelta,
+  replicaDeltaLattice,
+  type SetPatch,
+} from '@memplane/crdt';
+import { deltaKeyOf } from '../../domain/delta-key.ts';
+import type { LocalCommit } from '../../domain/local-commit.ts';
+import type { CallNames } from './call-codec.ts';
+import type { Reply } from './connection.ts';
+import { readOp, readStamp } from './redis-records.ts';
+import { bytes, list, pairs } from './replies.ts';
+
+/** What `execute` says of its commit; the delta has nothing in it where none was asked for. */
+export function readCommit(reply: Reply, incarnation: string, names: CallNames): LocalCommit {
+  const [number, stamp, changed] = list(reply);
+  const delta = replicaDeltaLattice.bottom();
+  for (const change of list(changed)) addChange(delta, list(change), names);
+  return { incarnation, number: Number(number), hlc: readStamp(bytes(stamp).toString()), delta };
+}
+
+/** As `lua/6-deltas.lua` gives it. */
+function addChange(delta: ReplicaDelta, change: readonly Reply[], names: CallNames): void {
+  const [place, counter, register, cleared, patch, ops] = change;
+  const key = deltaKeyOf(names.at(Number(place)));
+  if (counter) delta.counters.set(key, decodeCounter(bytes(counter)));
+  if (register) delta.registers.set(key, decodeRegister(bytes(register)));
+  const records = pairs(list(patch));
+  if (cleared || records.length > 0) {
+    const seen = cleared ? decodeContext(bytes(cleared)) : new Map();
+    delta.sets.set(key, { patch: patchOf(records), cleared: seen });
+  }
+  const used = pairs(list(ops));
+  if (used.length === 0) return;
+  const found = new Map<string, OpRecord>();
+  for (const [opId, record] of used) found.set(opId.toString(), readOp(record));
+  delta.ops.set(key, { capacity: DELTA_OPS_MAX, records: found });
+}
+
+function patchOf(records: readonly (readonly [Buffer, Buffer])[]): SetPatch {
+  const patch: SetPatch = new Map();
+  for (const [standing, seen] of records) {
+    const { element, dots } = decodeElement(standing);
+    patch.set(element, { dots, context: contextOf(decodeElement(seen).dots) });
+  }
+  return patch;
+}
