@@ -12,6 +12,7 @@ import {
 import { toMemplaneError } from '@memplane/runtime';
 import { Command, type CommandType } from './command.ts';
 import { Engine } from './engine.ts';
+import type { Executor, ReplicatedExecutor } from './executor.ts';
 import { joinAll } from './join-all.ts';
 import type { LocalCommit } from './local-commit.ts';
 import { LocalExecutor } from './local-executor.ts';
@@ -37,14 +38,16 @@ export interface ReplicaOptions {
   readonly hot_bytes_max?: number;
 }
 
+export type TestExecutor = Executor & ReplicatedExecutor;
+
 /** A replica without its service. */
-export class TestReplica {
+export class TestReplica<E extends TestExecutor = TestExecutor> {
   static readonly driftMaxMs = 60_000;
   readonly options: ReplicaOptions;
-  readonly executor: LocalExecutor;
+  readonly executor: E;
   readonly engine: Engine;
 
-  private constructor(options: ReplicaOptions, executor: LocalExecutor) {
+  constructor(options: ReplicaOptions, executor: E) {
     this.options = options;
     this.executor = executor;
     executor.onCommit = options.told;
@@ -53,7 +56,7 @@ export class TestReplica {
   }
 
   /** On whatever its store has: after an end of any kind, a restart. */
-  static async start(options: ReplicaOptions): Promise<TestReplica> {
+  static async start(options: ReplicaOptions): Promise<TestReplica<LocalExecutor>> {
     const { id, store, now, newIncarnation } = options;
     const floor = await store.lastStamp();
     const executor = new LocalExecutor({
