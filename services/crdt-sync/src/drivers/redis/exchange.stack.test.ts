@@ -8,9 +8,9 @@ import type { CrdtStore } from '../../domain/port.ts';
 import { ExchangeWorld } from '../../domain/test-exchange-world.ts';
 import { TestReplica } from '../../domain/test-replica.ts';
 import { EmbeddedStore } from '../embedded-store.ts';
-import type { RedisConnection } from './connection.ts';
 import { TestRedis } from './test-redis.ts';
-import { OPS_MAX, redisReplica } from './test-redis-replica.ts';
+import { OPS_MAX } from './test-redis-replica.ts';
+import { RedisWorld } from './test-redis-world.ts';
 
 const REPLICAS = 3;
 const seed = testSeed('redis exchange');
@@ -27,26 +27,6 @@ describe('replicas with a Redis each that exchange deltas in any order, and rest
     for (const server of servers) await server[Symbol.asyncDispose]();
     await rm(dir, { recursive: true });
   });
-
-  /** On emptied servers. Each start is another connection. */
-  async function redisWorld(random: Seeded, cleanShare: number, call_elements_max: number) {
-    const connections: RedisConnection[] = [];
-    const connect = async (index: number) => {
-      const connection = await (servers[index] ?? assert.fail()).connect();
-      connections.push(connection);
-      return connection;
-    };
-    for (let index = 0; index < REPLICAS; index++) {
-      await (await connect(index)).command(['FLUSHALL']);
-    }
-    const world = new ExchangeWorld(
-      random,
-      async (index, options) => redisReplica(await connect(index), options, call_elements_max),
-      cleanShare,
-    );
-    const close = () => Promise.all(connections.map((connection) => connection.close()));
-    return { world, close };
-  }
 
   function embeddedWorld(random: Seeded, run: number) {
     const stores = new Map<number, CrdtStore>();
@@ -71,26 +51,27 @@ describe('replicas with a Redis each that exchange deltas in any order, and rest
     const runs = scaled('redis_exchange_twin_runs', { ci: 6, soak: 200 });
     let [steps, commits] = [0, 0];
     for (let run = 0; run < runs; run++) {
-      const redis = await redisWorld(seed.fork(run), 1, 1_000);
+      const how = { cleanShare: 1, call_elements_max: 1_000 };
+      await using redis = await RedisWorld.start(servers, seed.fork(run), how);
       const disk = embeddedWorld(seed.fork(run), run);
-      const worlds = [redis.world, disk.world] as const;
-      for (const world of worlds) await world.start(REPLICAS);
+      await disk.world.start(REPLICAS);
+      const worlds = [redis.exchange, disk.world] as const;
       for (let step = 0; step < 40; step++) {
         for (const world of worlds) await world.step();
-        for (const [index, replica] of redis.world.replicas.entries()) {
+        for (const [index, replica] of redis.exchange.replicas.entries()) {
           const twin = disk.world.replicas[index] ?? assert.fail();
           assert.deepEqual(await replica.digests(), await twin.digests());
           assert.deepEqual(replica.executor.known, twin.executor.known);
         }
         steps++;
       }
-      assert.deepEqual(redis.world.told, disk.world.told);
+      assert.deepEqual(redis.exchange.told, disk.world.told);
       for (const world of worlds) {
         await world.heal();
         await world.expectEqual();
       }
-      for (const told of redis.world.told.values()) commits += told.length;
-      await Promise.all([redis.close(), disk.close()]);
+      for (const told of redis.exchange.told.values()) commits += told.length;
+      await disk.close();
     }
     figure('exchange on Redis beside disk: steps', steps);
     figure('exchange on Redis beside disk: commits', commits);
@@ -101,15 +82,15 @@ describe('replicas with a Redis each that exchange deltas in any order, and rest
     const sums = { commits: 0, joins: 0, restarts: 0 };
     for (let run = 0; run < runs; run++) {
       const random = seed.fork(1_000_000 + run);
-      const { world, close } = await redisWorld(random, 0.5, random.pick([1, 2, 1_000]));
-      await world.start(REPLICAS);
+      const how = { cleanShare: 0.5, call_elements_max: random.pick([1, 2, 1_000]) };
+      await using redis = await RedisWorld.start(servers, random, how);
+      const world = redis.exchange;
       for (let steps = 50; steps > 0; steps--) await world.step();
       await world.heal();
       await world.expectEqual();
       for (const told of world.told.values()) sums.commits += told.length;
       sums.joins += world.joins;
       sums.restarts += world.restarts;
-      await close();
     }
     for (const [what, sum] of Object.entries(sums)) figure(`exchange on Redis: ${what}`, sum);
   });

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLogger } from '@memplane/runtime';
@@ -48,11 +49,28 @@ export class TestRedis implements AsyncDisposable {
     return connection;
   }
 
+  /** The AOF's length in bytes. */
+  async aofSize(): Promise<number> {
+    return (await stat(this.#aof)).size;
+  }
+
+  /** Takes bytes off the end of its AOF, while it does not run. */
+  async cutAof(bytes: number): Promise<void> {
+    await truncate(this.#aof, (await this.aofSize()) - bytes);
+  }
+
   /** Removes all values, and lets those who are connected believe that they are the same. */
   static async empty(connection: RedisConnection): Promise<void> {
     const state = await connection.command(['GET', STATE]);
     await connection.command(['FLUSHALL']);
     await connection.command(['SET', STATE, String(state)]);
+  }
+
+  get #aof(): string {
+    const folder = path.join(this.#dir, 'data', 'appendonlydir');
+    const [file] = globSync('*.incr.aof', { cwd: folder });
+    if (file === undefined) throw new Error('there is no AOF');
+    return path.join(folder, file);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
