@@ -50,7 +50,7 @@ export class ReplicationParts {
     const join = (delta: ReplicaDelta) => joinAll(engine, delta);
     const calls = new LargeCalls({
       caller: cluster,
-      life: () => startEpoch,
+      life: () => this.replicator.life,
       now: () => performance.now(),
       callTimeoutMs: config.replicaCallTimeoutMs,
       chunk_bytes_max: CHUNK_BYTES_MAX,
@@ -60,6 +60,7 @@ export class ReplicationParts {
     this.comparing = new Comparing({
       store,
       calls,
+      life: () => this.replicator.life,
       known: () => executor.known,
       shown: () => executor.shown,
       expect: (theirs) => executor.expect(theirs),
@@ -72,7 +73,7 @@ export class ReplicationParts {
       executor,
       comparing: this.comparing,
       timers: systemTimers,
-      life: startEpoch,
+      startEpoch,
       syncIntervalMs: config.syncIntervalMs,
       settings: replicationSettings(config.syncIntervalMs),
       joinAll: join,

@@ -81,11 +81,9 @@ export async function createCrdtSyncOn(
     await Promise.allSettled([storage.store.close(), telemetry.stop()]);
     throw error;
   });
-  const { replicated, store } = storage;
+  const { store } = storage;
   const replication =
-    cluster && replicated
-      ? new ReplicationParts(config, { cluster, engine, executor: replicated, store, logger })
-      : undefined;
+    cluster && new ReplicationParts(config, { cluster, engine, executor, store, logger });
   const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster, replication };
   return new CrdtSyncService(config, parts);
 }

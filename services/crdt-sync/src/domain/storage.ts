@@ -8,9 +8,7 @@ export interface CrdtStorage {
   readonly store: CrdtStore;
   readonly alerts: AlertStore;
   readonly membership: MembershipStore;
-  readonly executor: Executor;
-  /** The same, where other replicas can be told of what it does. */
-  readonly replicated: ReplicatedExecutor | undefined;
+  readonly executor: Executor & ReplicatedExecutor;
   /** How soon what is acknowledged is on disk, in Redis's words. */
   readonly appendfsync: string;
   /** What `/readyz` says of it. */

@@ -30,6 +30,6 @@ export async function openEmbeddedStorage(
   });
   const membership = new EmbeddedMembership(store);
   const describe = () => ({});
-  const shared = { store, alerts: store, membership, executor, replicated: executor };
+  const shared = { store, alerts: store, membership, executor };
   return { ...shared, appendfsync: 'always', describe };
 }

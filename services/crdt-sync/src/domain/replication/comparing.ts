@@ -28,6 +28,8 @@ import { addState, decodeStates, encodeStates } from './states.ts';
 export interface ComparingOptions {
   readonly store: CrdtStore;
   readonly calls: LargeCalls;
+  /** Names the present state here: another one after a start, and where some was lost. */
+  readonly life: () => number;
   /** All that is durable here. */
   readonly known: () => ReadonlyVector;
   /** What reads here may show. */
@@ -82,9 +84,14 @@ export class Comparing {
    * @throws MemplaneError where the peer does not answer, or joining fails; what was joined stays
    */
   async catchUp(peer: string, signal: AbortSignal): Promise<Compared> {
+    const { advance, life } = this.#options;
+    const before = life();
     const compared = await this.compare(peer, signal);
     await this.#fetch(peer, compared, signal);
-    this.#options.advance(compared.ranges);
+    if (life() !== before) {
+      throw new MemplaneError('storage_unavailable', 'What was taken over may be lost again.');
+    }
+    advance(compared.ranges);
     return compared;
   }
 
@@ -175,6 +182,8 @@ export class Comparing {
     }
     const head = Buffer.alloc(4);
     head.writeUInt32BE(answered, 0);
+    // What is given is ahead of the vector of before: it must not be lost here.
+    await store.settle();
     const states = Buffer.concat([head, encodeStates(delta)]);
     return encodeShown({ shown: shown(), states });
   }

@@ -26,8 +26,8 @@ export interface ReplicatorOptions {
   readonly peers: Peers;
   readonly comparing: Comparing;
   readonly timers: Timers;
-  /** Higher at each start. */
-  readonly life: number;
+  /** Higher at each start, in milliseconds since 1970 where the clock is right. */
+  readonly startEpoch: number;
   readonly syncIntervalMs: number;
   readonly settings: ReplicationSettings;
   /** Durable when it resolves. */
@@ -43,38 +43,34 @@ interface Waiting {
   readonly resolve: () => void;
 }
 
+/** A start would need as many states in each millisecond for a later start to come out lower. */
+const STATES_OF_A_START = 1_024;
+
 /** Runs the replication of one replica: its rounds, its joins and its comparisons. */
 export class Replicator {
   readonly #options: ReplicatorOptions;
-  readonly #replication: Replication<ReplicaDelta>;
+  #replication: Replication<ReplicaDelta>;
+  #states = 0;
   readonly #stopping = new AbortController();
   #waiting: Waiting[] = [];
   #cancel: Cancel | undefined;
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
-    const { executor, peers, timers, settings, life } = options;
-    this.#replication = new Replication<ReplicaDelta>({
-      lattice: replicaDeltaLattice,
-      encode: encodeReplicaDelta,
-      decode: decodeReplicaDelta,
-      life,
-      settings,
-      ports: {
-        now: () => timers.now(),
-        own: () => executor.incarnation,
-        peers: () => peers.expected(),
-        live: () => peers.live(),
-        send: (to, bytes) => peers.send(to, bytes),
-        known: executor.known,
-        join: (delta, ranges, done) => void this.#join(delta, ranges).then(done),
-        compare: (peer, done) => void this.#compare(peer).then(done),
-        heard: () => this.#settleWaiting(),
-      },
-    });
+    const { executor } = options;
+    this.#replication = this.#begin();
     executor.onCommit = ({ incarnation, number, delta }) =>
       this.#replication.committed(incarnation, number, delta);
     executor.onFound = (ranges) => this.#replication.tookOver(ranges);
+    executor.onNewState = () => {
+      this.#states++;
+      this.#replication = this.#begin();
+    };
+  }
+
+  /** Names the present state in the present start: a later one is higher, over restarts too. */
+  get life(): number {
+    return this.#options.startEpoch * STATES_OF_A_START + this.#states;
   }
 
   get stats(): Readonly<ReplicationStats> {
@@ -112,6 +108,7 @@ export class Replicator {
     this.#stopping.abort();
     this.#options.executor.onCommit = undefined;
     this.#options.executor.onFound = undefined;
+    this.#options.executor.onNewState = undefined;
   }
 
   receive(from: string, bytes: Uint8Array): void {
@@ -158,8 +155,31 @@ export class Replicator {
     }
   }
 
+  #begin(): Replication<ReplicaDelta> {
+    const { executor, peers, timers, settings } = this.#options;
+    return new Replication<ReplicaDelta>({
+      lattice: replicaDeltaLattice,
+      encode: encodeReplicaDelta,
+      decode: decodeReplicaDelta,
+      life: this.life,
+      settings,
+      ports: {
+        now: () => timers.now(),
+        own: () => executor.incarnation,
+        peers: () => peers.expected(),
+        live: () => peers.live(),
+        send: (to, bytes) => peers.send(to, bytes),
+        known: executor.known,
+        join: (delta, ranges, done) => void this.#join(delta, ranges).then(done),
+        compare: (peer, done) => void this.#compare(peer).then(done),
+        heard: () => this.#settleWaiting(),
+      },
+    });
+  }
+
   async #join(delta: ReplicaDelta, ranges: readonly CommitRange[]): Promise<boolean> {
     const { executor, joinAll } = this.#options;
+    const { life } = this;
     // It is joined name by name, and shows before all of it is here.
     executor.expect(new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo])));
     try {
@@ -168,16 +188,17 @@ export class Replicator {
       this.#options.onFailure('what another replica has committed is not joined in', cause);
       return false;
     }
-    if (this.#stopping.signal.aborted) return false;
+    if (this.#stopping.signal.aborted || life !== this.life) return false;
     executor.advance(ranges);
     return true;
   }
 
   async #compare(peer: string): Promise<void> {
     const { comparing, onFailure } = this.#options;
+    const replication = this.#replication;
     try {
       const { ranges } = await comparing.catchUp(peer, this.#stopping.signal);
-      this.#replication.tookOver(ranges);
+      replication.tookOver(ranges);
     } catch (cause) {
       if (!this.#stopping.signal.aborted) onFailure(`comparing with ${peer} failed`, cause);
     }

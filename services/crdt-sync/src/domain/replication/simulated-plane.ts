@@ -59,7 +59,7 @@ export class SimulatedPlane {
     const { engine, executor } = replica;
     const calls = new LargeCalls({
       caller: cluster,
-      life: () => membership.startEpoch,
+      life: () => replicator.life,
       now: () => host.now(),
       callTimeoutMs: CALL_TIMEOUT_MS,
       chunk_bytes_max: 1_000,
@@ -69,6 +69,7 @@ export class SimulatedPlane {
     const comparing = new Comparing({
       store,
       calls,
+      life: () => replicator.life,
       known: () => executor.known,
       shown: () => executor.shown,
       expect: (theirs) => executor.expect(theirs),
@@ -81,7 +82,7 @@ export class SimulatedPlane {
       executor,
       comparing,
       timers: host,
-      life: membership.startEpoch,
+      startEpoch: membership.startEpoch,
       syncIntervalMs: SYNC_INTERVAL_MS,
       settings: replicationSettings(SYNC_INTERVAL_MS),
       joinAll: (delta) => joinAll(engine, delta),

@@ -214,7 +214,12 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
       commands.forEach((command, index) => {
         settle(command, results[index], this.#options);
       });
-      if (told) this.#tell(session, readCommit(told, header.incarnation, names));
+      if (told) {
+        const commit = readCommit(told, header.incarnation, names);
+        const { incarnation, number } = commit;
+        for (const command of commands) command.commit = { incarnation, number };
+        this.#tell(session, commit);
+      }
       return written === '1';
     };
     return isReading ? ask(new Map()) : this.#vector.write(ask);

@@ -50,7 +50,6 @@ export async function openRedisStorage(
     alerts: new RedisAlerts(store, config.instance),
     membership: new RedisMembership(connection, config.replicaId),
     executor,
-    replicated: undefined,
     describe,
     get appendfsync() {
       return connection.session?.facts.appendfsync ?? 'unknown';
