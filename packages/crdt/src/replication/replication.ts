@@ -2,21 +2,11 @@ import type { Incarnation } from '../dot.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import { CommitLog } from './commit-log.ts';
 import { Comparisons } from './comparisons.ts';
-import {
-  type DeltasMessage,
-  decodeMessage,
-  encodeMessage,
-  type VectorMessage,
-} from './messages.ts';
+import { decodeMessage, encodeMessage, type VectorMessage } from './messages.ts';
 import { Peer } from './peer.ts';
 import { newStats, type ReplicationOptions, type ReplicationStats } from './ports.ts';
+import { Receiver } from './receiver.ts';
 import { coversVector, isSameVector, rangesTo, type Vector, vectorDigest } from './vector.ts';
-
-interface Parked {
-  readonly from: string;
-  readonly message: DeltasMessage;
-  readonly atMs: number;
-}
 
 /**
  * Brings the commits of all replicas to each other, with nobody in charge, over a network that
@@ -33,17 +23,15 @@ export class Replication<S> {
   readonly #options: ReplicationOptions<S>;
   readonly #log: CommitLog<S>;
   readonly #comparisons: Comparisons;
+  readonly #receiver: Receiver<S>;
   readonly #peers = new Map<string, Peer>();
   /** Of each entry of the vector, the number of its last change. */
   readonly #changes = new Map<Incarnation, number>();
   #lastChange = 0;
   #sequence = 0;
-  /** What is being joined in. */
-  readonly #joining = new Set<readonly CommitRange[]>();
-  /** What came before its causes. */
-  #parked: Parked[] = [];
   /** What was encoded in this round: most peers lack the same. */
   readonly #encoded = new Map<string, Uint8Array>();
+
   constructor(options: ReplicationOptions<S>) {
     this.#options = options;
     const { settings, lattice, encode } = options;
@@ -58,6 +46,14 @@ export class Replication<S> {
     this.#comparisons = new Comparisons({
       gain: (id) => this.#gainOf(id),
       compare: (id, done) => this.#compare(id, done),
+    });
+    this.#receiver = new Receiver(options, this.stats, {
+      acknowledge: (id) => this.#tell(id, this.#peer(id)),
+      refuse: (id) => this.#tell(id, this.#peer(id), true),
+      joined: (ranges, delta, bytes) => {
+        this.#log.appendReceived(ranges, delta, bytes, options.ports.now());
+        this.#raised(ranges.map(({ incarnation }) => incarnation));
+      },
     });
     this.#raised(known.keys());
   }
@@ -77,11 +73,7 @@ export class Replication<S> {
     if (ranges.length === 0) return;
     this.#log.appendUnknown(ranges, this.#options.ports.now());
     this.#raised(ranges.map(({ incarnation }) => incarnation));
-    this.#unpark();
-  }
-
-  #raised(incarnations: Iterable<Incarnation>): void {
-    for (const incarnation of incarnations) this.#changes.set(incarnation, ++this.#lastChange);
+    this.#receiver.unpark();
   }
 
   /** A peer is reached again: what was on its way to it, or asked of it, may be lost. */
@@ -105,7 +97,7 @@ export class Replication<S> {
       this.#sendDeltas(id, peer);
       this.#watch(id, peer);
     }
-    this.#refuseParked();
+    this.#receiver.refuseLate();
     this.#comparisons.run();
     this.#encoded.clear();
   }
@@ -121,7 +113,7 @@ export class Replication<S> {
     }
     const peer = this.#peer(from);
     if (message.kind === 'vector') this.#hear(from, peer, message);
-    else if (message.kind === 'deltas') this.#receiveDeltas(from, peer, message);
+    else if (message.kind === 'deltas') this.#receiver.receive(from, message);
     else if (message.reader === this.#options.life) {
       this.#comparisons.add(from);
       this.#comparisons.run();
@@ -170,77 +162,6 @@ export class Replication<S> {
   #isSilent({ heardAtMs }: Peer): boolean {
     const { ports, settings } = this.#options;
     return ports.now() - heardAtMs > settings.vectorIntervalMs;
-  }
-
-  #receiveDeltas(from: string, peer: Peer, message: DeltasMessage): void {
-    const { ports, life, settings } = this.#options;
-    const { reader, ranges, causes } = message;
-    const has = (incarnation: Incarnation) => ports.known.get(incarnation) ?? 0;
-    if (reader !== life || ranges.some(({ incarnation, after }) => has(incarnation) < after)) {
-      this.stats.deltasRefused++;
-      this.#tell(from, peer, true);
-    } else if (ranges.every(({ incarnation, upTo }) => has(incarnation) >= upTo)) {
-      this.stats.deltasKnown++;
-      this.#tell(from, peer);
-    } else if (this.#isBeingJoined(ranges)) {
-      // Those that bring the same are told of it together, once it is durable.
-      this.stats.deltasKnown++;
-    } else if (!coversVector(ports.known, causes)) {
-      if (this.#parked.length >= settings.parked_max) this.#parked.shift();
-      this.#parked.push({ from, message, atMs: ports.now() });
-    } else this.#join(from, message);
-  }
-
-  #join(from: string, { ranges, delta }: DeltasMessage): void {
-    const { ports, decode, settings } = this.#options;
-    if (this.#joining.size >= settings.joins_max) return;
-    let decoded: S;
-    try {
-      decoded = decode(delta);
-    } catch {
-      this.stats.malformed++;
-      return;
-    }
-    this.#joining.add(ranges);
-    ports.join(decoded, ranges, (isJoined) => {
-      this.#joining.delete(ranges);
-      if (!isJoined) return;
-      this.stats.deltasJoined++;
-      this.#log.appendReceived(ranges, decoded, delta.length, ports.now());
-      this.#raised(ranges.map(({ incarnation }) => incarnation));
-      this.#tell(from, this.#peer(from));
-      this.#unpark();
-    });
-  }
-
-  #isBeingJoined(ranges: readonly CommitRange[]): boolean {
-    const coming = [...this.#joining].flat();
-    const upTo = (incarnation: Incarnation) =>
-      Math.max(
-        this.#options.ports.known.get(incarnation) ?? 0,
-        ...coming.filter((range) => range.incarnation === incarnation).map((range) => range.upTo),
-      );
-    return ranges.every((range) => upTo(range.incarnation) >= range.upTo);
-  }
-
-  /** Takes those whose causes have come. The others come again, if need be. */
-  #unpark(): void {
-    const { known } = this.#options.ports;
-    const ready = this.#parked.filter(({ message }) => coversVector(known, message.causes));
-    if (ready.length === 0) return;
-    this.#parked = this.#parked.filter((parked) => !ready.includes(parked));
-    for (const { from, message } of ready) this.#receiveDeltas(from, this.#peer(from), message);
-  }
-
-  /** Who sent them is to send their causes too. */
-  #refuseParked(): void {
-    const { ports, settings } = this.#options;
-    const isLate = ({ atMs }: Parked) => ports.now() - atMs >= settings.parkedMs;
-    const late = this.#parked.filter(isLate);
-    if (late.length === 0) return;
-    this.#parked = this.#parked.filter((parked) => !isLate(parked));
-    for (const { from } of late) this.#tell(from, this.#peer(from), true);
-    this.stats.deltasRefused += late.length;
   }
 
   #sendDeltas(id: string, peer: Peer): void {
@@ -330,6 +251,10 @@ export class Replication<S> {
     } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs && !this.#isSilent(peer)) {
       this.#comparisons.add(id);
     }
+  }
+
+  #raised(incarnations: Iterable<Incarnation>): void {
+    for (const incarnation of incarnations) this.#changes.set(incarnation, ++this.#lastChange);
   }
 
   #compare(id: string, done: () => void): void {
