@@ -97,7 +97,7 @@ lint: install ## Format, lint and types
 
 .PHONY: verify
 verify: lint build ## Format, lint, types, build, unit tests: under 2 minutes
-	@exec $(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
+	@MEMPLANE_TEST_CRDT_SIMULATION_SEEDS=300 MEMPLANE_TEST_REPLICA_CHAOS_RUNS=15 exec $(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
 
 .PHONY: build
 build: dist/.built ## Bundle the plane, the command and the client into dist/

@@ -41,6 +41,7 @@ export const PLANTED_BUGS = {
   'comparison-of-two-lives': {
     what: 'what a comparison gives from a later life is taken for what the vector of before speaks of',
     harm: 'equal digests',
+    from: 1_080,
   },
   'wall-clock': {
     what: 'a register is stamped by the wall clock alone',
