@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually, ScratchFolder } from '@memplane/testkit';
+import type { HostAndPort } from './add-many.ts';
 import { Replica } from './replica.ts';
 import { ReplicaNet } from './replica-net.ts';
 
@@ -15,12 +16,12 @@ export const ALERT_MS = HEARTBEATS_MISSED_MAX * HEARTBEAT_MS + 1_000;
 const GOSSIP_PORT = 7946;
 const HTTP_PORT = 7103;
 const ALL_SEE_ALL_MS = 30_000;
+const RESP_PORT = 6390;
 const ALL_ADDRESSES = '0.0.0.0';
 
 /** Replicas of crdt-sync, each a process in a network namespace of its own. */
 export class Fleet implements AsyncDisposable {
   readonly net: ReplicaNet;
-  /** Told of each one that runs again, and of each that has ended. */
   readonly #folder = new ScratchFolder('replicas');
   readonly #key = randomBytes(32).toString('base64');
   readonly #ids: readonly string[];
@@ -80,6 +81,7 @@ export class Fleet implements AsyncDisposable {
         MEMPLANE_HEARTBEAT_INTERVAL_MS: `${HEARTBEAT_MS}`,
         MEMPLANE_HEARTBEATS_MISSED_MAX: `${HEARTBEATS_MISSED_MAX}`,
         MEMPLANE_SYNC_INTERVAL_MS: `${SYNC_MS}`,
+        MEMPLANE_SET_ELEMENTS_MAX: '200000',
         MEMPLANE_OPERATOR_TOKEN: OPERATOR['memplane-operator-token'],
       },
     });
@@ -91,6 +93,11 @@ export class Fleet implements AsyncDisposable {
     const replica = this.at(id);
     this.#running.delete(id);
     await replica.end(signal);
+  }
+
+  /** Where its RESP port is reached. */
+  respOf(id: string): HostAndPort {
+    return { host: this.net.managementAddress(id), port: RESP_PORT };
   }
 
   /** Takes away all that one keeps, while it does not run. */

@@ -29,6 +29,10 @@ export interface RoundFigures {
   readonly cleared: number[];
 }
 
+export function newFigures(): RoundFigures {
+  return { alerted: [], seen: [], equal: [], cleared: [] };
+}
+
 /** One cut of the network under load, with all that happens in it, and what all have after it. */
 export async function cutRound(number: number, context: RoundContext): Promise<void> {
   const { fleet, load, memory, random } = context;
@@ -69,8 +73,11 @@ export async function cutRound(number: number, context: RoundContext): Promise<v
 }
 
 /** All replicas come to be equal in time, and what they have follows from what was done. */
-export async function checkEqual({ fleet, load, memory, figures }: RoundContext): Promise<void> {
-  figures.equal.push(await fleet.allEqual(EQUAL_MS_MAX));
+export async function checkEqual(
+  { fleet, load, memory, figures }: Omit<RoundContext, 'random'>,
+  limitMs = EQUAL_MS_MAX,
+): Promise<void> {
+  figures.equal.push(await fleet.allEqual(limitMs));
   const names = { counters: COUNTERS, sets: SETS, registers: REGISTERS };
   const found = await Promise.all(fleet.all.map((replica) => readValues(replica, names)));
   const [first] = found;

@@ -6,7 +6,7 @@ import { Fleet, SYNC_MS } from './fleet.ts';
 import { Load } from './load.ts';
 import { Memory } from './memory.ts';
 import { whyNoNamespaces } from './namespace.ts';
-import { checkEqual, cutRound, type RoundFigures } from './round.ts';
+import { checkEqual, cutRound, newFigures, type RoundFigures } from './round.ts';
 
 const ROUNDS = scaled('replica_rounds', { ci: 10, soak: 100 });
 const QUIET_MS = scaled('replica_quiet_ms', { ci: 8_000, soak: 3_600_000 });
@@ -20,7 +20,7 @@ describe('five replicas with a network of their own', { skip }, () => {
     await using fleet = await Fleet.start(IDS);
     const memory = new Memory();
     const load = new Load(fleet, memory);
-    const figures: RoundFigures = { alerted: [], seen: [], equal: [], cleared: [] };
+    const figures = newFigures();
     const context = { fleet, load, memory, random, figures };
     try {
       for (let round = 1; round <= ROUNDS; round++) await cutRound(round, context);
@@ -37,13 +37,13 @@ describe('five replicas with a network of their own', { skip }, () => {
     await using fleet = await Fleet.start(IDS);
     const memory = new Memory();
     const load = new Load(fleet, memory);
-    const figures: RoundFigures = { alerted: [], seen: [], equal: [], cleared: [] };
+    const figures = newFigures();
     const endMs = performance.now() + QUIET_MS;
     for (let part = 1; performance.now() < endMs; part++) {
       load.start(random.fork(part), fleet.ids);
       await sleep(Math.min(QUIET_PART_MS, endMs - performance.now()));
       await load.stop();
-      await checkEqual({ fleet, load, memory, random, figures });
+      await checkEqual({ fleet, load, memory, figures });
       for (const replica of fleet.all) assert.deepEqual(await replica.alerts(), []);
     }
     assert.equal(load.counts.unknown, 0);
