@@ -1,8 +1,9 @@
 import type { ReplicaDelta } from '@memplane/crdt';
 import { systemTimers } from '@memplane/gossip';
-import type { Logger } from '@memplane/runtime';
+import { type Logger, toMemplaneError } from '@memplane/runtime';
 import type { ClusterParts } from './cluster-parts.ts';
 import type { CrdtSyncConfig } from './config.ts';
+import type { Alerts } from './domain/alerts.ts';
 import type { Engine } from './domain/engine.ts';
 import type { ReplicatedExecutor } from './domain/executor.ts';
 import { joinAll } from './domain/join-all.ts';
@@ -11,14 +12,18 @@ import { Comparing } from './domain/replication/comparing.ts';
 import { LargeCalls } from './domain/replication/large-calls.ts';
 import { Quorum } from './domain/replication/quorum.ts';
 import { QuorumWrites } from './domain/replication/quorum-writes.ts';
+import { Reconciliation } from './domain/replication/reconciliation.ts';
 import { Replicator } from './domain/replication/replicator.ts';
 import { replicationSettings } from './domain/replication/settings.ts';
+import { isDamage } from './domain/replication/values-answer.ts';
 
 export interface ReplicationPartsContext {
   readonly cluster: ClusterParts;
   readonly engine: Engine;
   readonly executor: ReplicatedExecutor;
   readonly store: CrdtStore;
+  readonly alerts: Alerts;
+  readonly now: () => number;
   readonly logger: Logger;
 }
 
@@ -38,12 +43,15 @@ export class ReplicationParts {
   readonly comparing: Comparing;
   readonly quorum: Quorum;
   readonly writes: QuorumWrites;
+  readonly reconciliation: Reconciliation;
+  /** Told, now and then, that a damaged value keeps commits of others from being joined. */
+  onDamage: () => void = () => {};
   readonly #config: CrdtSyncConfig;
   readonly #logger: Logger;
   readonly #toldAtMs = new Map<string, number>();
 
   constructor(config: CrdtSyncConfig, context: ReplicationPartsContext) {
-    const { cluster: parts, engine, executor, store, logger } = context;
+    const { alerts, cluster: parts, engine, executor, logger, now, store } = context;
     const { cluster, startEpoch } = parts;
     this.#config = config;
     this.#logger = logger;
@@ -100,8 +108,21 @@ export class ReplicationParts {
       expect: (theirs) => executor.expect(theirs),
       joinAll: join,
     });
-    const { quorum } = this;
+    const { comparing, quorum } = this;
     this.writes = new QuorumWrites({ quorum, replicator, timers: systemTimers, timeoutMs });
+    this.reconciliation = new Reconciliation({
+      engine,
+      store,
+      calls,
+      comparing,
+      replicator,
+      alerts,
+      now,
+      toError: toMemplaneError,
+      live: () => cluster.live(),
+      expect: (theirs) => executor.expect(theirs),
+      joinAll: join,
+    });
   }
 
   start(): void {
@@ -130,5 +151,6 @@ export class ReplicationParts {
     if (nowMs - (this.#toldAtMs.get(what) ?? Number.NEGATIVE_INFINITY) < TOLD_AGAIN_MS) return;
     this.#toldAtMs.set(what, nowMs);
     this.#logger.warn({ error }, what);
+    if (isDamage(error)) this.onDamage();
   }
 }

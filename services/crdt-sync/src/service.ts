@@ -15,6 +15,7 @@ import { AlertPublishing, type AlertSink } from './domain/alert-publishing.ts';
 import { type AlertStore, Alerts } from './domain/alerts.ts';
 import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
+import { Reconciling } from './domain/reconciling.ts';
 import type { CrdtStorage } from './domain/storage.ts';
 import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 import { createCrdtMetrics } from './metrics.ts';
@@ -83,7 +84,8 @@ export async function createCrdtSyncOn(
   });
   const { store } = storage;
   const replication =
-    cluster && new ReplicationParts(config, { cluster, engine, executor, store, logger });
+    cluster &&
+    new ReplicationParts(config, { cluster, engine, executor, store, alerts, now, logger });
   const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster, replication };
   return new CrdtSyncService(config, parts);
 }
@@ -132,14 +134,19 @@ class CrdtSyncService implements CrdtSync {
   #isProbing = false;
   readonly #server: HttpServer;
   readonly #resp: RespServer;
+  readonly #reconciling: Reconciling;
+  readonly #stopping = new AbortController();
   #port = 0;
 
   constructor(config: CrdtSyncConfig, parts: Parts) {
     this.#parts = parts;
     this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
     this.#alertPublishIntervalMs = config.alertPublishIntervalMs;
-    const { cluster, engine, storage, telemetry, logger } = parts;
+    const { alerts, cluster, engine, replication, storage, telemetry, logger } = parts;
     const { store } = storage;
+    const others = replication?.reconciliation;
+    this.#reconciling = new Reconciling({ engine, store, alerts, others });
+    if (replication) replication.onDamage = () => void this.#repair();
     const appendfsync = () => storage.appendfsync;
     this.#resp = new RespServer({ ...config, engine, store, logger, appendfsync });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
@@ -156,6 +163,7 @@ class CrdtSyncService implements CrdtSync {
         ...config,
         store,
         members: cluster?.members,
+        reconciling: this.#reconciling,
         hasSidecar: config.appToken !== undefined,
       }),
       readiness: () => ({
@@ -225,6 +233,18 @@ class CrdtSyncService implements CrdtSync {
     alerts.save().catch((error: unknown) => logger.warn({ error }, 'alerts are not saved'));
   }
 
+  /** What is damaged holds up what others have committed: nobody has to ask for its repair. */
+  async #repair(): Promise<void> {
+    if (this.#reconciling.isRunning) return;
+    const { logger } = this.#parts;
+    try {
+      const { repaired } = await this.#reconciling.run(false, this.#stopping.signal);
+      logger.warn({ repaired }, 'damaged values were taken from other replicas');
+    } catch (error) {
+      logger.warn({ error }, 'damaged values are not repaired');
+    }
+  }
+
   /** Tries again at its next turn; alerts stay marked until they are told. */
   async #publish(): Promise<void> {
     try {
@@ -239,6 +259,7 @@ class CrdtSyncService implements CrdtSync {
 
   /** Refuses the new, and waits until what was taken is durable and answered. */
   async drain(): Promise<void> {
+    this.#stopping.abort();
     clearInterval(this.#watch);
     clearInterval(this.#publishTimer);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);

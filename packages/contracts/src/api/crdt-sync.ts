@@ -431,48 +431,6 @@ export const getAlerts = operation({
   errors: [],
 });
 
-export const reconcile = operation({
-  id: 'reconcile',
-  method: 'post',
-  path: '/v1/reconciliations',
-  summary:
-    'Compare all values by their digests, stored and computed anew, and report the differences',
-  tags: ['operations'],
-  body: z
-    .strictObject({
-      /** Only report. The one replica there is has nobody to repair from, so it always does. */
-      dryRun: z.boolean().default(true),
-    })
-    .meta({ id: 'ReconciliationRequest' }),
-  responses: {
-    200: {
-      description: 'What was compared, and what differs.',
-      schema: z
-        .strictObject({
-          dryRun: z.boolean(),
-          replicas: natural,
-          values: z.strictObject({ counter: natural, set: natural, register: natural }),
-          /** The same for the same values, in whatever order and way they came about. */
-          digest: z.string(),
-          differences: z.array(
-            z.strictObject({
-              tenant: z.string(),
-              type: z.enum(['counter', 'set', 'register']),
-              name: z.string(),
-              stored: z.string(),
-              computed: z.string(),
-            }),
-          ),
-          /** Differences beyond those listed. */
-          more: natural,
-          tookMs: z.number(),
-        })
-        .meta({ id: 'Reconciliation' }),
-    },
-  },
-  errors: [...STORAGE_ERRORS],
-});
-
 export type IncrementRequest = z.input<typeof incrementRequestSchema>;
 export type CounterPart = z.input<typeof partRequestSchema>;
 export type ListedCounter = z.infer<typeof listedCounterSchema>;

@@ -99,6 +99,7 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
     case 'join':
       applyJoin(command, slot, replica);
       return;
+    case 'discard':
     case 'scan':
       return;
   }

@@ -9,6 +9,7 @@ import type {
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
+import type { CrdtType } from './port.ts';
 import type { Slot } from './slot.ts';
 
 /** What a command does; the handlers are in `apply.ts`. */
@@ -28,6 +29,8 @@ export type CommandType =
   | 'reset-any'
   /** Takes in what another replica has changed; see `named-delta.ts`. */
   | 'join'
+  /** Drops a damaged value, of the type in `discards`: others have it, and it is joined anew. */
+  | 'discard'
   /** Writes, if the last commit failed, so that a replica without traffic recovers too. */
   | 'probe'
   | 'scan';
@@ -81,6 +84,7 @@ export class Command {
   value: Json = null;
   part: PartUpdate | undefined = undefined;
   join: Join | undefined = undefined;
+  discards: CrdtType | undefined = undefined;
   /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
   scan: (() => Promise<unknown>) | undefined = undefined;
 

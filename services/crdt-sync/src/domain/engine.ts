@@ -110,16 +110,17 @@ export class Engine {
 
   /**
    * A batch ends with a scan, since what comes behind a scan must not show in it. Joins have batches
-   * of their own, so that a commit is either of this replica's making or of others'.
+   * of their own, so that a commit is either of this replica's making or of others'; what discards
+   * stands alone.
    */
   #take(): Command[] {
     const queue = this.#queue;
     const max = Math.min(queue.length, this.#options.executor.batch_commands_max);
     const areJoins = queue[0]?.type === 'join';
-    let end = 0;
-    while (end < max) {
+    let end = queue[0]?.type === 'discard' ? 1 : 0;
+    while (end < max && queue[0]?.type !== 'discard') {
       const type = queue[end]?.type;
-      if ((type === 'join') !== areJoins) break;
+      if ((type === 'join') !== areJoins || type === 'discard') break;
       end++;
       if (type === 'scan') break;
     }

@@ -1,5 +1,5 @@
 import type { HybridClock } from '@memplane/clock';
-import type { MemplaneError } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
 import type { CommitRange, Incarnation } from '@memplane/crdt';
 import { type ApplyLimits, apply, type Replica } from './apply.ts';
 import type { Command, CommitId } from './command.ts';
@@ -104,6 +104,8 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
 
   async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
     if (this.#doubtful !== undefined) await this.#settleDoubt(this.#doubtful);
+    const [first] = batch;
+    if (first?.type === 'discard') return this.#discard(first);
     let slots: Map<string, Slot>;
     try {
       slots = await this.#load(batch);
@@ -135,6 +137,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     const { store } = this.#options;
     const slots = new Map<string, Slot>();
     const missing = new Map<string, Ref>();
+    const damaged = new Map<string, MemplaneError>();
     let last: Slot | undefined;
     for (const command of batch) {
       if (command.type === 'scan') continue;
@@ -156,11 +159,20 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       for (const [key, ref] of missing) {
         const found = loaded[index++];
         if (found === undefined) throw new Error('the store answered too little');
+        if (found.damaged !== undefined) {
+          damaged.set(key, found.damaged);
+          continue;
+        }
         const slot = new Slot(ref, found);
         this.#slots.put(key, slot);
         slots.set(key, slot);
       }
-      for (const command of batch) command.slot ??= slots.get(keyOf(command));
+      for (const command of batch) {
+        if (command.slot !== undefined) continue;
+        const key = keyOf(command);
+        command.slot = slots.get(key);
+        command.error = damaged.get(key);
+      }
     }
     await Promise.all([
       loadElements(store, batch),
@@ -168,6 +180,26 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       loadOps(store, batch),
     ]);
     return slots;
+  }
+
+  /**
+   * What others have of the value may be older than what was lost here: the dots of before must not
+   * be given again, so a new incarnation begins.
+   */
+  async #discard(command: Command): Promise<boolean> {
+    const { store } = this.#options;
+    const { discards } = command;
+    if (discards === undefined || store.discard === undefined) {
+      throw new MemplaneError('not_implemented', 'This storage can not be repaired.');
+    }
+    try {
+      await store.discard(discards, { tenant: command.tenant, name: command.name });
+    } catch (cause) {
+      throw new CommitFailure(cause);
+    } finally {
+      this.#begin();
+    }
+    return true;
   }
 
   #apply(batch: readonly Command[], slots: ReadonlyMap<string, Slot>): Change[] {

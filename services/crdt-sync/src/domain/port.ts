@@ -1,3 +1,4 @@
+import type { MemplaneError } from '@memplane/contracts';
 import type {
   CausalContext,
   CounterState,
@@ -30,6 +31,8 @@ export interface SetHeader {
 
 /** What a name holds; a name that never held a type has none of it. */
 export interface LoadedName {
+  /** Why the name can not be used, where a stored value of it is damaged. */
+  readonly damaged?: MemplaneError;
   readonly counter: CounterState | undefined;
   readonly set: SetHeader | undefined;
   readonly register: RegisterState | undefined;
@@ -85,11 +88,12 @@ export interface IncarnationRecord {
   readonly hlc: bigint;
 }
 
+/** A name of one type, with what it holds of it: nothing where that is damaged. */
 export interface ListedName {
   readonly name: string;
-  readonly counter?: CounterState;
-  readonly set?: SetHeader;
-  readonly register?: RegisterState;
+  readonly counter?: CounterState | undefined;
+  readonly set?: SetHeader | undefined;
+  readonly register?: RegisterState | undefined;
 }
 
 export interface Page {
@@ -163,7 +167,10 @@ export interface CrdtStore {
    * of {@link CRDT_TYPES}, then by name. Fewer than `limit` are the last.
    */
   digests(page: DigestPage): Promise<ValueDigest[]>;
-  /** All that a name holds, as of one moment. */
+  /**
+   * All that a name holds, as of one moment.
+   * @throws MemplaneError `storage_damaged`: what is damaged must not spread
+   */
   state(ref: Ref): Promise<NamedState>;
   /**
    * Waits until all that was read so far is on disk: what another replica takes over, and this one
@@ -171,6 +178,12 @@ export interface CrdtStore {
    * @throws MemplaneError `storage_unavailable` where that is not to be known
    */
   settle(): Promise<void>;
+  /**
+   * Drops a value, with all that belongs to it, as if the name had never held it; durable when it
+   * resolves. For one that is damaged, and that others have. Absent where a driver can not.
+   * @throws MemplaneError as `commit`
+   */
+  discard?(type: CrdtType, ref: Ref): Promise<void>;
   /** Reads all values, as of the call, and computes their digests anew. */
   verify(): AsyncIterable<VerifiedValue>;
   close(): Promise<void>;

@@ -1,7 +1,8 @@
 import { addDigests, formatDigest, recordDigest } from '@memplane/crdt';
 import type { CrdtType, VerifiedValue } from './port.ts';
 
-const DIFFERENCES_MAX = 100;
+/** Differences that a report lists, of each kind; more are counted. */
+export const DIFFERENCES_MAX = 100;
 
 export interface Reconciled {
   readonly values: Record<CrdtType, number>;

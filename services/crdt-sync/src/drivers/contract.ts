@@ -264,6 +264,34 @@ function commitCases(check: Check): void {
 
 /** What replicas compare and give each other. */
 function stateCases(check: Check): void {
+  check('gives no state of a set that is damaged', async (store, _, { damageSet }) => {
+    await commit(store, [setChange('hurt', ['x', 'y']), counterChange('well', 1n)]);
+    await damageSet(store, ref('hurt'));
+    if (store.discard === undefined) return;
+    await assert.rejects(store.state(ref('hurt')), { code: 'storage_damaged' });
+    assert.equal(counterValue((await store.state(ref('well'))).counter ?? emptyCounter()), 1);
+  });
+
+  check('drops a value with all that belongs to it, where it can', async (store, reopen) => {
+    if (store.discard === undefined) return;
+    const used = { by: 1, hlc: 1n };
+    const counter = counterChange('n', 1n);
+    assert.ok(counter.type === 'counter');
+    const ops = ['x', 'y'].map((opId) => ({ opId, record: used }));
+    await commit(store, [{ ...counter, ops }, setChange('n', ['x', 'y']), registerChange('n')]);
+    await commit(store, [counterChange('n.1', 2n), setChange('n.1', ['x'])], 2);
+    await store.discard('counter', ref('n'));
+    await store.discard('set', ref('n'));
+    const again = await reopen();
+    const { counter: gone, set, ops: noOps, register } = await again.state(ref('n'));
+    assert.deepEqual([gone, set, noOps], [undefined, undefined, undefined]);
+    assert.equal(readRegister(register ?? emptyRegister())?.replica, 'r');
+    const other = await again.state(ref('n.1'));
+    assert.ok(other.counter !== undefined && other.set?.elements.size === 1);
+    await commit(again, [{ ...counter, ops: [{ opId: 'z', record: used }] }], 3);
+    assert.deepEqual([...((await again.state(ref('n'))).ops?.records.keys() ?? [])], ['z']);
+  });
+
   check('gives digests of all values in one order, in pages of any size', async (store) => {
     const [a, z, r] = [
       counterChange('a', 5n, 'a-tenant'),

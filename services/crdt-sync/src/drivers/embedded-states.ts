@@ -1,9 +1,11 @@
 import {
+  addDigests,
   DELTA_OPS_MAX,
   type Dot,
   decodeElement,
   type OpRecord,
   type OrSetState,
+  recordDigest,
 } from '@memplane/crdt';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import {
@@ -63,14 +65,19 @@ async function readSet(
   rocks: RocksStore,
   snapshot: RocksSnapshot,
 ): Promise<OrSetState> {
+  const { context, elementsDigest } = records.readSetRecord(header);
   const elements = new Map<string, readonly Dot[]>();
+  let digest = 0n;
   for await (const rows of rocks.scan({ ...keys.elementRange(ref), snapshot })) {
     for (const { value } of rows) {
-      const { element, dots } = decodeElement(records.opened(value));
+      const body = records.opened(value);
+      digest = addDigests(digest, recordDigest(body));
+      const { element, dots } = decodeElement(body);
       elements.set(element, dots);
     }
   }
-  return { elements, context: records.readSetRecord(header).context };
+  if (digest !== elementsDigest) throw records.damaged('a set does not have its digest');
+  return { elements, context };
 }
 
 async function readOps(

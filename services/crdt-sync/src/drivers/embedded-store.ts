@@ -1,8 +1,8 @@
+import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
   type Dot,
   decodeElement,
-  encodeContext,
   encodeElement,
   formatDigest,
   type OpRecord,
@@ -17,22 +17,23 @@ import {
   type WriteBatch,
 } from '@memplane/rocks';
 import type { AlertStore, KeptAlert } from '../domain/alerts.ts';
-import type {
-  Change,
-  Commit,
-  CounterChange,
-  CrdtStore,
-  CrdtType,
-  DigestPage,
-  IncarnationRecord,
-  ListedName,
-  LoadedName,
-  NamedState,
-  Page,
-  Ref,
-  SetChange,
-  ValueDigest,
-  VerifiedValue,
+import {
+  type Change,
+  type Commit,
+  type CounterChange,
+  CRDT_TYPES,
+  type CrdtStore,
+  type CrdtType,
+  type DigestPage,
+  type IncarnationRecord,
+  type ListedName,
+  type LoadedName,
+  type NamedState,
+  type Page,
+  type Ref,
+  type SetChange,
+  type ValueDigest,
+  type VerifiedValue,
 } from '../domain/port.ts';
 import { readDigests, readState } from './embedded-states.ts';
 import * as keys from './keys.ts';
@@ -70,14 +71,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       );
     }
     const found = await this.#rocks.getMany(wanted);
-    return refs.map((_, index) => {
-      const [counter, set, register] = found.slice(index * 3, index * 3 + 3);
-      return {
-        counter: counter ? records.readCounterRecord(counter) : undefined,
-        set: set ? records.readSetRecord(set) : undefined,
-        register: register ? records.readRegisterRecord(register) : undefined,
-      };
-    });
+    return refs.map((_, index) => loadedName(found.slice(index * 3, index * 3 + 3)));
   }
 
   async loadElements(
@@ -130,9 +124,10 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     });
     return rows.map(({ key, value }) => {
       const name = keys.nameOfValueKey(key)?.name ?? '';
-      if (type === 'counter') return { name, counter: records.readCounterRecord(value) };
-      if (type === 'set') return { name, set: records.readSetRecord(value) };
-      return { name, register: records.readRegisterRecord(value) };
+      const { damaged: _, ...loaded } = loadedName(
+        CRDT_TYPES.map((each) => (each === type ? value : null)),
+      );
+      return { name, ...loaded };
     });
   }
 
@@ -160,6 +155,20 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
 
   state(ref: Ref): Promise<NamedState> {
     return readState(this.#rocks, ref);
+  }
+
+  async discard(type: CrdtType, ref: Ref): Promise<void> {
+    const batch = this.#rocks.batch();
+    batch.delete(keys.valueKey(type, ref));
+    const ranges =
+      type === 'set'
+        ? [keys.elementRange(ref)]
+        : type === 'counter'
+          ? [keys.opRange(ref), keys.opRingRange(ref)]
+          : [];
+    for (const { gte, lt } of ranges) if (gte) batch.deleteRange(gte, lt);
+    if (type === 'counter') batch.delete(keys.opCountKey(ref));
+    await this.#write(batch);
   }
 
   async loadAlerts(): Promise<KeptAlert[]> {
@@ -202,9 +211,8 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
             yield { ...named, stored, computed: records.computedDigest(value) };
             continue;
           }
-          const { context } = records.readSetRecord(value);
           const digest = addDigests(
-            recordDigest(encodeContext(context)),
+            records.contextDigest(value),
             await this.#elementsDigest(named, snapshot),
           );
           yield { ...named, stored, computed: formatDigest(digest) };
@@ -281,6 +289,20 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       batch.put(place, records.sealed(Buffer.from(opId)));
       batch.put(keys.opKey(ref, opId), records.opRecord(record));
     });
+  }
+}
+
+/** Damage of one name is told with it: others that are loaded at the same time are well. */
+function loadedName([counter, set, register]: readonly (Buffer | null)[]): LoadedName {
+  try {
+    return {
+      counter: counter ? records.readCounterRecord(counter) : undefined,
+      set: set ? records.readSetRecord(set) : undefined,
+      register: register ? records.readRegisterRecord(register) : undefined,
+    };
+  } catch (error) {
+    if (!(error instanceof MemplaneError)) throw error;
+    return { counter: undefined, set: undefined, register: undefined, damaged: error };
   }
 }
 

@@ -63,6 +63,12 @@ export function opRingKey(ref: Ref, place: number): Buffer {
   return writer.begin(ref.tenant).u8(OP_RING).text(ref.name).u64(place).finish();
 }
 
+/** All places of that ring. */
+export function opRingRange(ref: Ref) {
+  const start = writer.begin(ref.tenant).u8(OP_RING).text(ref.name).finish();
+  return { gte: start, lt: end_(start) };
+}
+
 export function opCountKey(ref: Ref): Buffer {
   return writer.begin(ref.tenant).u8(OP_COUNT).raw(latin(ref.name)).finish();
 }

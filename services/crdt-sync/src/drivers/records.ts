@@ -28,8 +28,9 @@ export function counterRecord(state: CounterState): Buffer {
   return sealed(digestBytes(recordDigest(body)), body);
 }
 
+/** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
 export function readCounterRecord(record: Buffer): CounterState {
-  return decodeCounter(opened(record).subarray(DIGEST_BYTES));
+  return decodeCounter(checked(record));
 }
 
 export function registerRecord(state: RegisterState): Buffer {
@@ -37,8 +38,9 @@ export function registerRecord(state: RegisterState): Buffer {
   return sealed(digestBytes(recordDigest(body)), body);
 }
 
+/** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
 export function readRegisterRecord(record: Buffer): RegisterState {
-  return decodeRegister(opened(record).subarray(DIGEST_BYTES));
+  return decodeRegister(checked(record));
 }
 
 export function setRecord(header: SetHeader): Buffer {
@@ -50,15 +52,39 @@ export function setRecord(header: SetHeader): Buffer {
   return sealed(digestBytes(digest), counts, digestBytes(header.elementsDigest), context);
 }
 
+/** @throws MemplaneError `storage_damaged`, also where the digests do not fit each other */
 export function readSetRecord(record: Buffer): SetHeader {
   const body = opened(record);
   if (body.length < DIGEST_BYTES * 2 + 16) throw damaged('a set is cut short');
+  const elementsDigest = bigOf(body, DIGEST_BYTES + 16);
+  const context = body.subarray(DIGEST_BYTES * 2 + 16);
+  if (addDigests(elementsDigest, recordDigest(context)) !== bigOf(body, 0)) {
+    throw damaged('a set does not have its digest');
+  }
   return {
     elements: body.readDoubleBE(DIGEST_BYTES),
     elementBytes: body.readDoubleBE(DIGEST_BYTES + 8),
-    elementsDigest: BigInt(`0x${body.toString('hex', DIGEST_BYTES + 16, DIGEST_BYTES * 2 + 16)}`),
-    context: decodeContext(body.subarray(DIGEST_BYTES * 2 + 16)),
+    elementsDigest,
+    context: decodeContext(context),
   };
+}
+
+function checked(record: Buffer): Buffer {
+  const body = opened(record);
+  const state = body.subarray(DIGEST_BYTES);
+  if (body.length < DIGEST_BYTES || recordDigest(state) !== bigOf(body, 0)) {
+    throw damaged('it does not have its digest');
+  }
+  return state;
+}
+
+function bigOf(body: Buffer, at: number): bigint {
+  return BigInt(`0x${body.toString('hex', at, at + DIGEST_BYTES)}`);
+}
+
+/** The digest of a set's context as it is stored, without reading it. */
+export function contextDigest(record: Buffer): bigint {
+  return recordDigest(opened(record).subarray(DIGEST_BYTES * 2 + 16));
 }
 
 /** The digest that was stored beside a value, as 32 hex digits. */
@@ -118,6 +144,6 @@ function digestBytes(digest: bigint): Buffer {
   return Buffer.from(formatDigest(digest), 'hex');
 }
 
-function damaged(what: string): MemplaneError {
+export function damaged(what: string): MemplaneError {
   return new MemplaneError('storage_damaged', `A stored value is damaged: ${what}.`);
 }

@@ -1,3 +1,4 @@
+import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
   cloneContext,
@@ -32,6 +33,7 @@ export class MemoryStore implements port.CrdtStore {
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
   #lastStamp = 0n;
+  readonly #damaged = new Set<string>();
 
   constructor(opIdsMax: number) {
     this.opIdsMax = opIdsMax;
@@ -40,7 +42,9 @@ export class MemoryStore implements port.CrdtStore {
   async load(refs: readonly port.Ref[]): Promise<port.LoadedName[]> {
     return refs.map((ref) => {
       const { header, values } = this.#held(ref);
+      const isDamaged = port.CRDT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)));
       return {
+        ...(isDamaged ? { damaged: damage() } : {}),
         counter: values.counter && cloneCounter(values.counter),
         set: header && { ...header, context: cloneContext(header.context) },
         register: values.register && cloneRegister(values.register),
@@ -103,6 +107,7 @@ export class MemoryStore implements port.CrdtStore {
   }
 
   async state(ref: port.Ref): Promise<port.NamedState> {
+    if (port.CRDT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)))) throw damage();
     const { values, ops } = this.#held(ref);
     return {
       counter: values.counter && cloneCounter(values.counter),
@@ -118,11 +123,33 @@ export class MemoryStore implements port.CrdtStore {
     );
     for (const { held: one, ...value } of held.sort(byPlace)) {
       const digests = digestsOf(one, value.type);
-      if (digests) yield { ...value, ...digests };
+      if (digests === undefined) continue;
+      const isDamaged = this.#damaged.has(placeOf(value.type, value));
+      yield { ...value, ...digests, ...(isDamaged ? { computed: '0'.repeat(32) } : {}) };
     }
   }
 
   async settle(): Promise<void> {}
+
+  /** From now on a stored value is one that does not have its digest. */
+  damage(type: port.CrdtType, ref: port.Ref): void {
+    this.#damaged.add(placeOf(type, ref));
+  }
+
+  async discard(type: port.CrdtType, ref: port.Ref): Promise<void> {
+    const held = this.#held(ref);
+    const values = { ...held.values, [type]: undefined };
+    const header = type === 'set' ? undefined : held.header;
+    const ops = type === 'counter' ? new Map() : held.ops;
+    this.#names.set(keyOf(ref), { ref, values, header, ops });
+    this.#damaged.delete(placeOf(type, ref));
+  }
+
+  /** Changes a value without anybody's commit. */
+  change(ref: port.Ref, values: port.NamedState): void {
+    const held = this.#held(ref);
+    this.#names.set(keyOf(ref), { ...held, values: { ...held.values, ...values } });
+  }
 
   async close(): Promise<void> {}
 
@@ -164,6 +191,14 @@ function digestsOf({ values, header }: Held, type: port.CrdtType) {
   if (set === undefined || header === undefined) return undefined;
   const stored = addDigests(recordDigest(encodeContext(header.context)), header.elementsDigest);
   return { stored: formatDigest(stored), computed: formatDigest(setDigest(set)) };
+}
+
+function placeOf(type: port.CrdtType, ref: port.Ref): string {
+  return `${type} ${keyOf(ref)}`;
+}
+
+function damage(): MemplaneError {
+  return new MemplaneError('storage_damaged', 'A stored value is damaged, as a test wants it.');
 }
 
 function keyOf({ tenant, name }: port.Ref): string {

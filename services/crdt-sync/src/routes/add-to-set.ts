@@ -1,8 +1,8 @@
 import { addToSet } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function addToSetRoute(engine: Engine, consistency: Consistency) {
   return route(addToSet, async ({ tenant, params, query, body }) => {

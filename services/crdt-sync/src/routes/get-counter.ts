@@ -1,9 +1,9 @@
 import { getCounter } from '@memplane/contracts';
 import { route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import { counterOf } from '../domain/replication/quorum-values.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function getCounterRoute(engine: Engine, consistency: Consistency) {
   return route(getCounter, ({ tenant, params, query, signal }) => {

@@ -2,10 +2,10 @@ import { formatHlc } from '@memplane/clock';
 import { getRegister, MemplaneError } from '@memplane/contracts';
 import type { RegisterVersion } from '@memplane/crdt';
 import { route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import { registerOf } from '../domain/replication/quorum-values.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function getRegisterRoute(engine: Engine, consistency: Consistency) {
   return route(getRegister, ({ tenant, params, query, signal }) => {

@@ -1,10 +1,10 @@
 import { getSet } from '@memplane/contracts';
 import { route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
 import { elementsOf } from '../domain/replication/quorum-values.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function getSetRoute(engine: Engine, store: CrdtStore, consistency: Consistency) {
   return route(getSet, ({ tenant, params, query, signal }) => {

@@ -3,6 +3,7 @@ import type { Alerts } from '../domain/alerts.ts';
 import type { Members } from '../domain/cluster/members.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
+import type { Reconciling } from '../domain/reconciling.ts';
 import type { Quorum } from '../domain/replication/quorum.ts';
 import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { addToSetRoute } from './add-to-set.ts';
@@ -39,6 +40,7 @@ export interface RouteParts {
   /** Undefined where this replica is alone. */
   readonly members: Members | undefined;
   readonly replication: Replicated | undefined;
+  readonly reconciling: Reconciling;
   /** How long reads wait for what their tokens stand for. */
   readonly wait_ms_max: number;
   readonly operatorToken: string | undefined;
@@ -47,7 +49,7 @@ export interface RouteParts {
 }
 
 export function crdtSyncRoutes(parts: RouteParts): Route[] {
-  const { engine, store, alerts, members, replicaId } = parts;
+  const { engine, store, alerts, members, reconciling, replicaId } = parts;
   const { quorum, writes } = parts.replication ?? {};
   const consistency = new Consistency({ ...parts, quorum, writes });
   const operator = new OperatorCheck(parts.operatorToken);
@@ -67,7 +69,7 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     getMembersRoute(parts),
     forgetMemberRoute(members, replicaId, operator),
     getAlertsRoute(alerts),
-    reconcileRoute(engine, store, alerts),
-    ...(parts.hasSidecar ? [reconcileTimerRoute(engine, store, alerts)] : []),
+    reconcileRoute(reconciling),
+    ...(parts.hasSidecar ? [reconcileTimerRoute(reconciling)] : []),
   ];
 }

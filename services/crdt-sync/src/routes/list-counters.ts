@@ -1,10 +1,10 @@
 import { listCounters } from '@memplane/contracts';
 import { counterExists, counterSum, sumOfParts } from '@memplane/crdt';
 import { route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore, ListedName, Page } from '../domain/port.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function listCountersRoute(engine: Engine, store: CrdtStore, consistency: Consistency) {
   return route(listCounters, ({ tenant, query, signal }) => {

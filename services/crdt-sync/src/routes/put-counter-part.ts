@@ -1,7 +1,7 @@
 import { putCounterPart } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
-import { dispatch } from './dispatch.ts';
 import type { OperatorCheck } from './operator-check.ts';
 
 export function putCounterPartRoute(engine: Engine, operator: OperatorCheck) {

@@ -1,9 +1,9 @@
 import { MemplaneError, putRegister, REGISTER_VALUE_BYTES_MAX } from '@memplane/contracts';
 import type { Json } from '@memplane/crdt';
 import { ok, route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 import { showVersion } from './get-register.ts';
 
 export function putRegisterRoute(engine: Engine, consistency: Consistency) {

@@ -1,8 +1,8 @@
 import { resetRegister } from '@memplane/contracts';
 import { ok, route } from '@memplane/runtime';
+import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { Consistency } from './consistency.ts';
-import { dispatch } from './dispatch.ts';
 
 export function resetRegisterRoute(engine: Engine, consistency: Consistency) {
   return route(resetRegister, async ({ tenant, params, query }) => {

@@ -1,6 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   type CommitRange,
+  coversVector,
   type DigestsQuestion,
   decodeDigestsQuestion,
   decodeNamedDigests,
@@ -14,16 +15,14 @@ import {
   type ReadonlyVector,
   type ReplicaDelta,
   rangesTo,
-  replicaDeltaLattice,
 } from '@memplane/crdt';
-import { refOfDeltaKey } from '../delta-key.ts';
 import type { CrdtStore } from '../port.ts';
 import type { CommitVector } from '../session-token.ts';
 import { bitsFor, digestsIn, sumBuckets } from './buckets.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
 import { decodeShown, encodeShown } from './shown-states.ts';
-import { addState, decodeStates, encodeStates } from './states.ts';
+import { decodeValues, valuesOf } from './values-answer.ts';
 
 export interface ComparingOptions {
   readonly store: CrdtStore;
@@ -45,16 +44,34 @@ export interface ComparingOptions {
   readonly values_bytes_max: number;
 }
 
+/** A value that is not the same at two replicas, by its digests; undefined where it is not. */
+export interface Difference {
+  readonly type: string;
+  /** `tenant/name` */
+  readonly key: string;
+  readonly here: string | undefined;
+  readonly there: string | undefined;
+}
+
 /** What a comparison found at another replica. */
 export interface Compared {
   /** The life of the other that was compared with. */
   readonly life: number;
+  /** The life here in which that was. */
+  readonly ownLife: number;
   /** Values here. */
   readonly names: number;
-  /** Those that differ there from here, or are missing here. */
-  readonly differing: readonly NamedDigest[];
-  /** What is known here by it. */
+  readonly differing: readonly Difference[];
+  /** What is known here by what the other had. */
   readonly ranges: readonly CommitRange[];
+  /** All that this one and the other had, before the values were read. */
+  readonly known: ReadonlyVector;
+  readonly theirs: ReadonlyVector;
+}
+
+/** Whether each of two had all that the other had. */
+export function areEven({ known, theirs }: Compared): boolean {
+  return coversVector(known, theirs) && coversVector(theirs, known);
 }
 
 /**
@@ -73,32 +90,35 @@ export class Comparing {
 
   constructor(options: ComparingOptions) {
     this.#options = options;
-    const { calls } = options;
+    const { calls, shown, store, values_bytes_max } = options;
     calls.onCall(METHODS.summary, async (_, bytes) => this.#summary(bytes));
     calls.onCall(METHODS.digests, async (_, bytes) => this.#digests(bytes));
-    calls.onCall(METHODS.values, async (_, bytes) => this.#values(bytes));
+    calls.onCall(METHODS.values, async (_, keys) => {
+      const states = await valuesOf(store, decodeNames(keys), values_bytes_max);
+      // What is given is ahead of the vector of before: it must not be lost here.
+      await store.settle();
+      return encodeShown({ shown: shown(), states });
+    });
   }
 
   /**
    * Takes over what a peer has and this replica lacks.
-   * @throws MemplaneError where the peer does not answer, or joining fails; what was joined stays
+   * @throws MemplaneError where the peer does not answer, or joining fails, or a value is damaged
+   * there; what was joined stays
    */
   async catchUp(peer: string, signal: AbortSignal): Promise<Compared> {
-    const { advance, life } = this.#options;
-    const before = life();
     const compared = await this.compare(peer, signal);
-    await this.#fetch(peer, compared, signal);
-    if (life() !== before) {
-      throw new MemplaneError('storage_unavailable', 'What was taken over may be lost again.');
-    }
-    advance(compared.ranges);
+    const damaged = await this.takeOver(peer, compared, signal);
+    if (damaged.length > 0) throw damagedThere(peer, damaged);
     return compared;
   }
 
   /** What differs at a peer; takes nothing over. @throws MemplaneError */
   async compare(peer: string, signal: AbortSignal): Promise<Compared> {
-    const { calls, store, known } = this.#options;
+    const { calls, store } = this.#options;
     const bits = bitsFor(this.#names);
+    const ownLife = this.#options.life();
+    const known = new Map(this.#options.known());
     const question = encodeDigestsQuestion({ bits, buckets: [] });
     const { life, bytes } = await calls.call(peer, METHODS.summary, question);
     const theirs = decodeSummary(bytes);
@@ -107,8 +127,58 @@ export class Comparing {
     const buckets = theirs.sums.flatMap((sum, index) => (sum === mine.sums[index] ? [] : [index]));
     const differing =
       buckets.length === 0 ? [] : await this.#differing(peer, life, { bits, buckets }, signal);
-    const ranges = rangesTo(theirs.known, known());
-    return { life, names: mine.names, differing, ranges };
+    const ranges = rangesTo(theirs.known, this.#options.known());
+    return { life, ownLife, names: mine.names, differing, ranges, known, theirs: theirs.known };
+  }
+
+  /**
+   * Joins what a comparison found there.
+   * @returns the names that are damaged there: then the vector is not taken over, since it speaks of
+   * them too
+   * @throws MemplaneError where the peer does not answer, or joining fails; what was joined stays
+   */
+  async takeOver(peer: string, compared: Compared, signal: AbortSignal): Promise<string[]> {
+    const { expect, joinAll } = this.#options;
+    const there = compared.differing.filter((difference) => difference.there !== undefined);
+    const keys = [...new Set(there.map(({ key }) => key))];
+    const damaged: string[] = [];
+    for await (const values of this.#values(peer, compared.life, keys, signal)) {
+      expect(values.shown);
+      await joinAll(values.delta);
+      damaged.push(...values.damaged);
+    }
+    if (this.#options.life() !== compared.ownLife) {
+      throw new MemplaneError('storage_unavailable', 'What was taken over may be lost again.');
+    }
+    if (damaged.length === 0) this.#options.advance(compared.ranges);
+    return damaged;
+  }
+
+  /** Which of these names are damaged there; joins nothing. @throws MemplaneError */
+  async damagedAt(
+    peer: string,
+    { life }: Compared,
+    keys: readonly string[],
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const damaged: string[] = [];
+    for await (const values of this.#values(peer, life, keys, signal)) {
+      damaged.push(...values.damaged);
+    }
+    return damaged;
+  }
+
+  async *#values(peer: string, life: number, keys: readonly string[], signal: AbortSignal) {
+    const { values_names_max } = this.#options;
+    let rest = keys;
+    while (rest.length > 0) {
+      signal.throwIfAborted();
+      const asked = encodeNames(rest.slice(0, values_names_max));
+      const { shown, states } = decodeShown(await this.#ask(peer, life, METHODS.values, asked));
+      const values = decodeValues(states);
+      yield { shown, ...values };
+      rest = rest.slice(Math.max(1, values.answered));
+    }
   }
 
   async #differing(
@@ -116,29 +186,12 @@ export class Comparing {
     life: number,
     question: DigestsQuestion,
     signal: AbortSignal,
-  ): Promise<NamedDigest[]> {
-    const { store } = this.#options;
+  ): Promise<Difference[]> {
     const answer = await this.#ask(peer, life, METHODS.digests, encodeDigestsQuestion(question));
     const theirs = decodeNamedDigests(answer);
-    const mine = await digestsIn(store, question.bits, new Set(question.buckets), signal);
-    const digests = new Map(mine.map(({ type, key, digest }) => [`${type} ${key}`, digest]));
-    return theirs.filter(({ type, key, digest }) => digests.get(`${type} ${key}`) !== digest);
-  }
-
-  async #fetch(peer: string, { life, differing }: Compared, signal: AbortSignal): Promise<void> {
-    const { expect, joinAll, values_names_max } = this.#options;
-    let keys = [...new Set(differing.map(({ key }) => key))];
-    while (keys.length > 0) {
-      signal.throwIfAborted();
-      const asked = encodeNames(keys.slice(0, values_names_max));
-      const answer = await this.#ask(peer, life, METHODS.values, asked);
-      const { shown, states } = decodeShown(answer);
-      const answered = Buffer.from(states).readUInt32BE(0);
-      const delta = decodeStates(states.subarray(4));
-      expect(shown);
-      await joinAll(delta);
-      keys = keys.slice(Math.max(1, answered));
-    }
+    const { bits, buckets } = question;
+    const mine = await digestsIn(this.#options.store, bits, new Set(buckets), signal);
+    return differences(mine, theirs);
   }
 
   async #ask(
@@ -165,38 +218,25 @@ export class Comparing {
     const { bits, buckets } = decodeDigestsQuestion(question);
     return encodeNamedDigests(await digestsIn(this.#options.store, bits, new Set(buckets)));
   }
-
-  /** As many of the values asked for as an answer may have, in their order; one at least. */
-  async #values(question: Uint8Array): Promise<Uint8Array> {
-    const { shown, store, values_bytes_max } = this.#options;
-    const delta = replicaDeltaLattice.bottom();
-    let answered = 0;
-    let bytes = 0;
-    for (const key of decodeNames(question)) {
-      const ref = refOfDeltaKey(key);
-      const state = await store.state(ref);
-      addState(delta, ref, state);
-      answered++;
-      bytes += roughBytes(state);
-      if (bytes >= values_bytes_max) break;
-    }
-    const head = Buffer.alloc(4);
-    head.writeUInt32BE(answered, 0);
-    // What is given is ahead of the vector of before: it must not be lost here.
-    await store.settle();
-    const states = Buffer.concat([head, encodeStates(delta)]);
-    return encodeShown({ shown: shown(), states });
-  }
 }
 
-const ENTRY_BYTES = 40;
+export function damagedThere(peer: string, damaged: readonly string[]): MemplaneError {
+  const words = `${damaged.length} values are damaged at replica ${peer}: ${damaged[0]} is one.`;
+  return new MemplaneError('storage_damaged', words);
+}
 
-function roughBytes({ counter, set, register, ops }: Awaited<ReturnType<CrdtStore['state']>>) {
-  const entries = (counter?.entries.size ?? 0) + (ops?.records.size ?? 0) + 1;
-  let bytes = entries * ENTRY_BYTES;
-  for (const [element, dots] of set?.elements ?? []) {
-    bytes += element.length + (1 + 2 * dots.length) * ENTRY_BYTES;
+function differences(mine: readonly NamedDigest[], theirs: readonly NamedDigest[]): Difference[] {
+  const place = ({ type, key }: NamedDigest) => `${type} ${key}`;
+  const here = new Map(mine.map((value) => [place(value), value]));
+  const found: Difference[] = [];
+  for (const value of theirs) {
+    const { type, key, digest: there } = value;
+    const own = here.get(place(value))?.digest;
+    if (own !== there) found.push({ type, key, here: own, there });
+    here.delete(place(value));
   }
-  for (const { value } of register?.versions ?? []) bytes += JSON.stringify(value).length;
-  return bytes;
+  for (const { type, key, digest } of here.values()) {
+    found.push({ type, key, here: digest, there: undefined });
+  }
+  return found;
 }

@@ -10,4 +10,6 @@ export const METHODS = {
   read: 4,
   /** Joins the state of one name in, for a quorum. */
   write: 5,
+  /** Takes over what differs at the one that asks; answered when that is done. */
+  catchUp: 6,
 } as const;

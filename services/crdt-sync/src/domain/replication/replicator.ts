@@ -193,12 +193,18 @@ export class Replicator {
     return true;
   }
 
-  async #compare(peer: string): Promise<void> {
-    const { comparing, onFailure } = this.#options;
+  /** Takes over what differs at a peer. @throws MemplaneError as `Comparing.catchUp` */
+  async catchUp(peer: string): Promise<void> {
+    // Of the state that it began in; another one has a replication of its own.
     const replication = this.#replication;
+    const { ranges } = await this.#options.comparing.catchUp(peer, this.#stopping.signal);
+    replication.tookOver(ranges);
+  }
+
+  async #compare(peer: string): Promise<void> {
+    const { onFailure } = this.#options;
     try {
-      const { ranges } = await comparing.catchUp(peer, this.#stopping.signal);
-      replication.tookOver(ranges);
+      await this.catchUp(peer);
     } catch (cause) {
       if (!this.#stopping.signal.aborted) onFailure(`comparing with ${peer} failed`, cause);
     }

@@ -1,12 +1,15 @@
+import { toMemplaneError } from '@memplane/runtime';
 import { MemoryStore } from '../../drivers/test-memory-store.ts';
+import { Alerts } from '../alerts.ts';
 import { SimulatedReplicas } from '../cluster/simulated-replicas.ts';
 import { joinAll } from '../join-all.ts';
-import type { CrdtStore } from '../port.ts';
+import { Reconciling } from '../reconciling.ts';
 import { TestReplica } from '../test-replica.ts';
 import { Comparing } from './comparing.ts';
 import { LargeCalls } from './large-calls.ts';
 import { Quorum } from './quorum.ts';
 import { QuorumWrites } from './quorum-writes.ts';
+import { Reconciliation } from './reconciliation.ts';
 import { Replicator } from './replicator.ts';
 import { replicationSettings } from './settings.ts';
 
@@ -17,6 +20,7 @@ export interface SimulatedPlaneReplica {
   readonly comparing: Comparing;
   readonly quorum: Quorum;
   readonly writes: QuorumWrites;
+  readonly reconciling: Reconciling;
 }
 
 const SYNC_INTERVAL_MS = 100;
@@ -27,7 +31,8 @@ const EPOCH_MS = 1_700_000_000_000;
 export class SimulatedPlane {
   readonly net: SimulatedReplicas;
   readonly ids: readonly string[];
-  readonly stores = new Map<string, CrdtStore>();
+  readonly stores = new Map<string, MemoryStore>();
+  readonly alerts = new Map<string, Alerts>();
   readonly replicas = new Map<string, SimulatedPlaneReplica>();
   readonly failures: string[] = [];
 
@@ -112,10 +117,42 @@ export class SimulatedPlane {
       timers: host,
       timeoutMs: CALL_TIMEOUT_MS,
     });
+    const reconciling = this.#reconcilingOf({ replica, calls, comparing, replicator });
     replicator.start();
-    const made = { id, replica, replicator, comparing, quorum, writes };
+    const made = { id, replica, replicator, comparing, quorum, writes, reconciling };
     this.replicas.set(id, made);
     return made;
+  }
+
+  #reconcilingOf(parts: {
+    replica: TestReplica;
+    calls: LargeCalls;
+    comparing: Comparing;
+    replicator: Replicator;
+  }): Reconciling {
+    const { replica, ...rest } = parts;
+    const { engine, executor, options } = replica;
+    const now = () => EPOCH_MS + this.net.time.nowMs;
+    const alerts = new Alerts({
+      alerts_max: 64,
+      now,
+      store: { loadAlerts: async () => [], saveAlerts: async () => {}, loadOthers: async () => [] },
+      before: [],
+      arePublished: false,
+    });
+    this.alerts.set(options.id, alerts);
+    const others = new Reconciliation({
+      ...rest,
+      engine,
+      store: options.store,
+      alerts,
+      now,
+      toError: toMemplaneError,
+      live: () => this.net.get(options.id).cluster.live(),
+      expect: (theirs) => executor.expect(theirs),
+      joinAll: (delta) => joinAll(engine, delta),
+    });
+    return new Reconciling({ engine, store: options.store, alerts, others });
   }
 
   async startAll(): Promise<void> {

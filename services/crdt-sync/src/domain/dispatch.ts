@@ -1,6 +1,6 @@
 import type { MemplaneError } from '@memplane/contracts';
-import { Command, type CommandType } from '../domain/command.ts';
-import type { Engine } from '../domain/engine.ts';
+import { Command, type CommandType } from './command.ts';
+import type { Engine } from './engine.ts';
 
 /** Submits one command, and waits until it is durable. @throws MemplaneError of the command. */
 export function dispatch(
