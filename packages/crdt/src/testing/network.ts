@@ -37,7 +37,7 @@ const LATE_MAX = 64;
 
 /**
  * A bag of messages: any may be next. It loses, repeats, and is cut into groups. Some repetitions
- * come very late, when all else is quiet or their sender has crashed since.
+ * come very late, in a later time of faults, when their sender may have crashed since.
  */
 export class Network {
   faults: NetworkFaults;
@@ -66,7 +66,7 @@ export class Network {
 
   /** Any of those that wait; undefined for one that a cut holds up, which is then lost. */
   receive(): Message | undefined {
-    const isLate = this.#late.length > 0 && this.#random.chance(0.2);
+    const isLate = this.#late.length > 0 && this.faults.loss > 0 && this.#random.chance(0.2);
     const message = this.#takeAny(isLate ? this.#late : this.#waiting);
     return message === undefined || this.#isCut(message) ? undefined : message;
   }
