@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { Memplane } from '@memplane/client';
 import { eventually, figure } from '@memplane/testkit';
 import { Redis } from 'ioredis';
 import { ReplicaProcesses } from './replica-processes.ts';
@@ -101,6 +102,24 @@ describe('three replicas', () => {
       }
     } finally {
       for (const client of clients) client.disconnect();
+    }
+  });
+
+  it('give a client behind a balancer what it wrote, without its asking', async () => {
+    let calls = 0;
+    const rotating: typeof fetch = (input, init) => {
+      const url = new URL(String(input));
+      url.port = String(replicas.at(IDS[calls++ % 3] ?? '').port);
+      return fetch(url, init);
+    };
+    const client = new Memplane({ url: 'http://127.0.0.1:7101', fetch: rotating });
+    for (let round = 1; round <= 10; round++) {
+      await client.counter('balanced').increment();
+      assert.equal(await client.counter('balanced').get(), round);
+      await client.set('balanced-set').add(`${round}`);
+      assert.equal((await client.set('balanced-set').elements()).length, round);
+      await client.register('balanced-register').set(round, { write: 'quorum' });
+      assert.equal(await client.register('balanced-register').get({ read: 'quorum' }), round);
     }
   });
 

@@ -2,6 +2,7 @@ import { CutKeeper } from './cut-keeper.ts';
 import { MemplaneError } from './errors.ts';
 import { Http } from './http.ts';
 import type { Settings } from './options.ts';
+import { SessionKeeper } from './session-keeper.ts';
 import type { ReadOptions } from './types.ts';
 
 /** What all parts of one client share. */
@@ -9,6 +10,8 @@ export class Core {
   readonly settings: Settings;
   readonly http: Http;
   readonly cut = new CutKeeper();
+  /** The same for counters, sets and registers. */
+  readonly session = new SessionKeeper();
 
   constructor(settings: Settings) {
     this.settings = settings;
@@ -17,14 +20,23 @@ export class Core {
 
   /** The tokens that a read must include: those given, and what this client has written. */
   afterOf(options: ReadOptions): string[] {
-    if (options.after === null) return [];
-    const given = options.after === undefined ? [] : [options.after].flat();
-    const own = this.settings.readYourWrites ? this.cut.token : undefined;
-    return own === undefined ? given : [...given, own];
+    return this.#after(options, () => this.cut.token);
+  }
+
+  /** The same for reads of counters, sets and registers. */
+  sessionAfterOf(options: ReadOptions): string[] {
+    return this.#after(options, () => this.session.token);
   }
 
   waitMsOf(options: ReadOptions): number {
     return options.waitMs ?? this.settings.waitMs;
+  }
+
+  #after(options: ReadOptions, ownToken: () => string | undefined): string[] {
+    if (options.after === null) return [];
+    const given = options.after === undefined ? [] : [options.after].flat();
+    const own = this.settings.readYourWrites ? ownToken() : undefined;
+    return own === undefined ? given : [...given, own];
   }
 }
 

@@ -1,12 +1,24 @@
 import type { Core } from './core.ts';
 import { MemplaneError } from './errors.ts';
 import type { CallOptions } from './http.ts';
-import type { Json } from './types.ts';
+import type { Json, ReadOptions } from './types.ts';
 import { uuidV7 } from './uuid.ts';
 
-export interface CrdtReadOptions extends CallOptions {
-  /** `quorum` asks a majority of the replicas; `local` the nearest one. */
+/** `after` takes tokens of replicas (`mct_…`). */
+export interface CrdtReadOptions extends ReadOptions {
+  /**
+   * `local`, the default: what the replica that is asked has. `quorum`: what a majority has, joined;
+   * such reads never go back, and fail with `no_quorum` where there is none.
+   */
   readonly read?: 'local' | 'quorum';
+}
+
+export interface CrdtWriteOptions extends CallOptions {
+  /**
+   * `local`, the default: durable at the replica that is asked. `quorum`: at a majority; where it fails
+   * with `no_quorum` the write stays where it was made, and spreads.
+   */
+  readonly write?: 'local' | 'quorum';
 }
 
 type Kind = 'counters' | 'sets' | 'registers';
@@ -28,28 +40,51 @@ class Replicated {
     this.#path = `/v1/${kind}/${name}`;
   }
 
-  protected call(
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
-    options: CallOptions,
-    more: { path?: string; body?: unknown; read?: string; repeat?: 'always' | 'refused' } = {},
-  ): Promise<unknown> {
-    const { signal, timeoutMs } = options;
+  protected read(options: CrdtReadOptions): Promise<unknown> {
     return this.#core.http.json({
-      service: 'crdt-sync',
-      method,
-      path: this.#path + (more.path ?? ''),
-      repeat: more.repeat ?? (method === 'GET' ? 'always' : 'refused'),
-      query: { read: more.read },
-      ...(more.body === undefined ? {} : { body: more.body }),
-      ...(signal === undefined ? {} : { signal }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...target('GET', this.#path, options),
+      repeat: 'always',
+      query: { read: options.read, ...sessionQuery(this.#core, options) },
     });
   }
 
-  /** A reset by causal context: what was added concurrently survives. */
-  async delete(options: CallOptions = {}): Promise<void> {
-    await this.call('DELETE', options);
+  /** Takes the token of the write, so that later reads of this client include it. */
+  protected async write(
+    method: 'POST' | 'PUT' | 'DELETE',
+    options: CrdtWriteOptions,
+    more: { path?: string; body?: unknown; repeat?: 'always' | 'refused' } = {},
+  ): Promise<unknown> {
+    const { readYourWrites } = this.#core.settings;
+    const answer = await this.#core.http.json({
+      ...target(method, this.#path + (more.path ?? ''), options),
+      repeat: more.repeat ?? 'refused',
+      query: { write: options.write, token: readYourWrites ? 'true' : undefined },
+      ...(more.body === undefined ? {} : { body: more.body }),
+    });
+    const { token } = (answer ?? {}) as { token?: unknown };
+    if (typeof token === 'string') this.#core.session.observe(token);
+    return answer;
   }
+
+  /** A reset by causal context: what was added concurrently survives. */
+  async delete(options: CrdtWriteOptions = {}): Promise<void> {
+    await this.write('DELETE', options);
+  }
+}
+
+function target<M extends string>(method: M, path: string, { signal, timeoutMs }: CallOptions) {
+  return {
+    service: 'crdt-sync',
+    method,
+    path,
+    ...(signal === undefined ? {} : { signal }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  } as const;
+}
+
+function sessionQuery(core: Core, options: ReadOptions) {
+  const after = core.sessionAfterOf(options);
+  return after.length > 0 ? { after: after.join(','), waitMs: core.waitMsOf(options) } : {};
 }
 
 /** One counter as a list shows it. */
@@ -62,19 +97,14 @@ export interface ListedCounter {
 /** All counters, page by page. */
 export async function* listCounters(
   core: Core,
-  options: CallOptions = {},
+  options: ReadOptions = {},
 ): AsyncGenerator<ListedCounter> {
   let cursor: string | undefined;
   do {
-    const { signal, timeoutMs } = options;
     const page = (await core.http.json({
-      service: 'crdt-sync',
-      method: 'GET',
-      path: '/v1/counters',
+      ...target('GET', '/v1/counters', options),
       repeat: 'always',
-      query: { cursor },
-      ...(signal === undefined ? {} : { signal }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      query: { cursor, ...sessionQuery(core, options) },
     })) as { counters: ListedCounter[]; nextCursor?: string };
     yield* page.counters;
     cursor = page.nextCursor;
@@ -88,9 +118,9 @@ export class Counter extends Replicated {
   }
 
   /** @returns the new value. The operation has an id of its own, so a repetition counts once. */
-  async increment(by = 1, options: CallOptions & { opId?: string } = {}): Promise<number> {
+  async increment(by = 1, options: CrdtWriteOptions & { opId?: string } = {}): Promise<number> {
     const { opId = uuidV7(), ...call } = options;
-    const answer = await this.call('POST', call, {
+    const answer = await this.write('POST', call, {
       path: '/increments',
       body: { by, opId },
       repeat: 'always',
@@ -100,8 +130,7 @@ export class Counter extends Replicated {
 
   /** 0 for a counter that nobody has raised. */
   async get(options: CrdtReadOptions = {}): Promise<number> {
-    const more = options.read === undefined ? {} : { read: options.read };
-    return valueOr(this.call('GET', options, more), 'value', 0);
+    return valueOr(this.read(options), 'value', 0);
   }
 }
 
@@ -111,18 +140,17 @@ export class ReplicatedSet extends Replicated {
     super(core, 'sets', name);
   }
 
-  async add(element: string, options: CallOptions = {}): Promise<void> {
-    await this.call('POST', options, { path: '/adds', body: { element } });
+  async add(element: string, options: CrdtWriteOptions = {}): Promise<void> {
+    await this.write('POST', options, { path: '/adds', body: { element } });
   }
 
-  async remove(element: string, options: CallOptions = {}): Promise<void> {
-    await this.call('POST', options, { path: '/removes', body: { element } });
+  async remove(element: string, options: CrdtWriteOptions = {}): Promise<void> {
+    await this.write('POST', options, { path: '/removes', body: { element } });
   }
 
   /** The elements; none for a set that nobody has added to. */
   async elements(options: CrdtReadOptions = {}): Promise<string[]> {
-    const more = options.read === undefined ? {} : { read: options.read };
-    return valueOr<string[]>(this.call('GET', options, more), 'elements', []);
+    return valueOr<string[]>(this.read(options), 'elements', []);
   }
 }
 
@@ -132,14 +160,13 @@ export class Register extends Replicated {
     super(core, 'registers', name);
   }
 
-  async set(value: Json, options: CallOptions = {}): Promise<void> {
-    await this.call('PUT', options, { body: { value } });
+  async set(value: Json, options: CrdtWriteOptions = {}): Promise<void> {
+    await this.write('PUT', options, { body: { value } });
   }
 
   /** Undefined for a register that nobody has set. */
   async get(options: CrdtReadOptions = {}): Promise<Json | undefined> {
-    const more = options.read === undefined ? {} : { read: options.read };
-    return valueOr<Json | undefined>(this.call('GET', options, more), 'value', undefined);
+    return valueOr<Json | undefined>(this.read(options), 'value', undefined);
   }
 }
 

@@ -1,6 +1,7 @@
 export {
   Counter,
   type CrdtReadOptions,
+  type CrdtWriteOptions,
   type ListedCounter,
   Register,
   ReplicatedSet,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeToken } from '@memplane/contracts';
+import { encodeSessionToken, encodeToken } from '@memplane/contracts';
 import { MemplaneError } from './errors.ts';
 import { Memplane } from './memplane.ts';
 import type { MemplaneOptions } from './options.ts';
@@ -202,6 +202,55 @@ test('reads carry the token of what was written, unless told otherwise', async (
   await careless.append(event('b'));
   await careless.entity('user/42');
   assert.equal(sent.at(-1)?.url.searchParams.get('after'), null);
+});
+
+test('reads of counters, sets and registers carry the tokens of what was written to them', async () => {
+  const [a, b] = ['0a', '0b'].map((digits) => digits.repeat(16)) as [string, string];
+  const writes = [new Map([[a, 1]]), new Map([[b, 4]]), new Map([[a, 3]]), new Map([[a, 2]])].map(
+    (vector) => ({ value: 1, added: true, token: encodeSessionToken(vector) }),
+  );
+  const { fetch, sent } = misbehaving(({ method }) =>
+    Response.json(method === 'GET' ? { value: 1, elements: [] } : (writes.shift() ?? {})),
+  );
+  const client = new Memplane({ ...QUICK, fetch });
+  const query = (name: string) => sent.at(-1)?.url.searchParams.get(name) ?? null;
+  await client.counter('c').get({ read: 'quorum' });
+  assert.deepEqual([query('read'), query('after'), query('waitMs')], ['quorum', null, null]);
+  await client.counter('c').increment(1, { write: 'quorum' });
+  assert.deepEqual([query('write'), query('token')], ['quorum', 'true']);
+  await client.set('s').add('x');
+  await client.register('r').set(1);
+  await client.counter('c').delete();
+  const own = encodeSessionToken(
+    new Map([
+      [b, 4],
+      [a, 3],
+    ]),
+  );
+  assert.equal(client.sessionToken, own);
+  assert.equal(client.token, undefined);
+  const given = encodeSessionToken(new Map([[b, 9]]));
+  await client.set('s').elements({ after: given, waitMs: 5 });
+  assert.deepEqual([query('after'), query('waitMs')], [`${given},${own}`, '5']);
+  await client.register('r').get({ after: null });
+  assert.equal(query('after'), null);
+  client.observe(given);
+  assert.equal(
+    client.sessionToken,
+    encodeSessionToken(
+      new Map([
+        [a, 3],
+        [b, 9],
+      ]),
+    ),
+  );
+  assert.throws(() => client.observe('mct_junk'), withCode('invalid_token'));
+  client.forgetToken();
+  await client.counter('c').get();
+  assert.equal(query('after'), null);
+  const careless = new Memplane({ ...QUICK, fetch, readYourWrites: false });
+  await careless.counter('c').increment();
+  assert.equal(query('token'), null);
 });
 
 test('tokens of two logs are told, never guessed at', async () => {

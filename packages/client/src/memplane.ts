@@ -191,7 +191,7 @@ export class Memplane {
   }
 
   /** All counters with their values, by name. */
-  counters(options: CallOptions = {}): AsyncGenerator<ListedCounter> {
+  counters(options: ReadOptions = {}): AsyncGenerator<ListedCounter> {
     return listCounters(this.#core, options);
   }
 
@@ -223,12 +223,19 @@ export class Memplane {
     return this.#core.cut.token;
   }
 
-  /** From here on reads include what that token stands for. */
+  /** The same for what it has written to counters, sets and registers. */
+  get sessionToken(): string | undefined {
+    return this.#core.session.token;
+  }
+
+  /** From here on reads include what that token stands for, of whichever kind it is. */
   observe(token: string): void {
-    this.#core.cut.observe(token);
+    if (token.startsWith('mct_')) this.#core.session.observe(token);
+    else this.#core.cut.observe(token);
   }
 
   forgetToken(): void {
     this.#core.cut.forget();
+    this.#core.session.forget();
   }
 }
