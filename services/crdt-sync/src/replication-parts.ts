@@ -28,10 +28,11 @@ export interface ReplicationPartsContext {
 }
 
 const MIB = 1024 * 1024;
-/** Below what gossip sends over one stream. */
-const CHUNK_BYTES_MAX = 2 * MIB;
+/** Below what gossip sends over one stream, and soon there on a slow network. */
+const CHUNK_BYTES_MAX = MIB / 2;
 const ANSWER_BYTES_MAX = 256 * MIB;
 const ANSWER_KEPT_MS = 30_000;
+const COMPARED_ANSWER_MS_MAX = 60_000;
 const VALUES_NAMES_MAX = 1_024;
 const VALUES_BYTES_MAX = MIB;
 /** Failures of one kind are told once in this time. */
@@ -74,6 +75,7 @@ export class ReplicationParts {
       expect: (theirs) => executor.expect(theirs),
       joinAll: join,
       advance: (ranges) => executor.advance(ranges),
+      answerTimeoutMs: Math.max(COMPARED_ANSWER_MS_MAX, config.replicaCallTimeoutMs),
       values_names_max: VALUES_NAMES_MAX,
       values_bytes_max: VALUES_BYTES_MAX,
     });

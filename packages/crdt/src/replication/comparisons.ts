@@ -23,6 +23,11 @@ export class Comparisons {
     if (this.#running?.peer === peer) this.#running = undefined;
   }
 
+  /** With whom states are being compared. */
+  get peer(): string | undefined {
+    return this.#running?.peer;
+  }
+
   /** Begins the one that gains most, if any is still needed. */
   run(): void {
     if (this.#running !== undefined) return;

@@ -9,7 +9,7 @@ export interface ReceiverHooks<S> {
   acknowledge(peer: string): void;
   /** The same, and that what it sent does not fit. */
   refuse(peer: string): void;
-  joined(ranges: readonly CommitRange[], delta: S, bytes: number): void;
+  joined(from: string, ranges: readonly CommitRange[], delta: S, bytes: number): void;
 }
 
 interface Parked {
@@ -91,7 +91,7 @@ export class Receiver<S> {
       this.#joining.delete(ranges);
       if (!isJoined) return;
       this.#stats.deltasJoined++;
-      this.#hooks.joined(ranges, decoded, delta.length);
+      this.#hooks.joined(from, ranges, decoded, delta.length);
       this.#hooks.acknowledge(from);
       this.unpark();
     });

@@ -50,7 +50,9 @@ export class Replication<S> {
     this.#receiver = new Receiver(options, this.stats, {
       acknowledge: (id) => this.#tell(id, this.#peer(id)),
       refuse: (id) => this.#tell(id, this.#peer(id), true),
-      joined: (ranges, delta, bytes) => {
+      joined: (from, ranges, delta, bytes) => {
+        // A long row takes its time: as long as it comes nothing has to be fetched.
+        this.#peer(from).goal = undefined;
         this.#log.appendReceived(ranges, delta, bytes, options.ports.now());
         this.#raised(ranges.map(({ incarnation }) => incarnation));
       },
@@ -98,6 +100,7 @@ export class Replication<S> {
       this.#watch(id, peer);
     }
     this.#receiver.refuseLate();
+    this.#abandonSilent();
     this.#comparisons.run();
     this.#encoded.clear();
   }
@@ -157,6 +160,16 @@ export class Replication<S> {
     if (this.#isSilent(peer)) peer.goal = undefined;
     peer.heardAtMs = this.#options.ports.now();
     peer.isHeardSince = true;
+  }
+
+  /** An answer may take its time, but not while others wait for one that is gone. */
+  #abandonSilent(): void {
+    const { ports, settings } = this.#options;
+    const { peer } = this.#comparisons;
+    if (peer === undefined) return;
+    const silentMs = ports.now() - this.#peer(peer).heardAtMs;
+    const isGone = silentMs > settings.compareDelayMs + settings.vectorIntervalMs;
+    if (isGone || !ports.live().includes(peer)) this.#comparisons.abandon(peer);
   }
 
   #isSilent({ heardAtMs }: Peer): boolean {

@@ -13,6 +13,9 @@ export interface EngineOptions {
   readonly scans_max: number;
 }
 
+/** Of one batch, but for a command that has more by itself. */
+const BATCH_ELEMENTS_MAX = 8_192;
+
 export interface EngineStats {
   commits: number;
   committedCommands: number;
@@ -111,18 +114,22 @@ export class Engine {
   /**
    * A batch ends with a scan, since what comes behind a scan must not show in it. Joins have batches
    * of their own, so that a commit is either of this replica's making or of others'; what discards
-   * stands alone.
+   * stands alone. One of many elements ends early, so that its commit can be sent to the others as
+   * it is.
    */
   #take(): Command[] {
     const queue = this.#queue;
     const max = Math.min(queue.length, this.#options.executor.batch_commands_max);
     const areJoins = queue[0]?.type === 'join';
     let end = queue[0]?.type === 'discard' ? 1 : 0;
-    while (end < max && queue[0]?.type !== 'discard') {
-      const type = queue[end]?.type;
-      if ((type === 'join') !== areJoins || type === 'discard') break;
+    let elements = 0;
+    while (end < max && elements < BATCH_ELEMENTS_MAX && queue[0]?.type !== 'discard') {
+      const command = queue[end];
+      if (command === undefined || (command.type === 'join') !== areJoins) break;
+      if (command.type === 'discard') break;
       end++;
-      if (type === 'scan') break;
+      elements += command.elements.length;
+      if (command.type === 'scan') break;
     }
     if (end === queue.length) {
       this.#queue = [];

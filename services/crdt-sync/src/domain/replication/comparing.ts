@@ -38,6 +38,8 @@ export interface ComparingOptions {
   /** Durable when it resolves. */
   readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
   readonly advance: (ranges: readonly CommitRange[]) => void;
+  /** Longest wait for an answer: a large set takes its time. */
+  readonly answerTimeoutMs: number;
   /** Names whose values are asked for in one call. */
   readonly values_names_max: number;
   /** An answer with values ends with the one that passes this. */
@@ -115,12 +117,12 @@ export class Comparing {
 
   /** What differs at a peer; takes nothing over. @throws MemplaneError */
   async compare(peer: string, signal: AbortSignal): Promise<Compared> {
-    const { calls, store } = this.#options;
+    const { answerTimeoutMs, calls, store } = this.#options;
     const bits = bitsFor(this.#names);
     const ownLife = this.#options.life();
     const known = new Map(this.#options.known());
     const question = encodeDigestsQuestion({ bits, buckets: [] });
-    const { life, bytes } = await calls.call(peer, METHODS.summary, question);
+    const { life, bytes } = await calls.call(peer, METHODS.summary, question, answerTimeoutMs);
     const theirs = decodeSummary(bytes);
     const mine = await sumBuckets(store, bits, signal);
     this.#names = mine.names;
@@ -200,7 +202,8 @@ export class Comparing {
     method: number,
     question: Uint8Array,
   ): Promise<Uint8Array> {
-    const answer = await this.#options.calls.call(peer, method, question);
+    const { answerTimeoutMs, calls } = this.#options;
+    const answer = await calls.call(peer, method, question, answerTimeoutMs);
     if (answer.life === life) return answer.bytes;
     throw new MemplaneError('dependency_unavailable', `Replica ${peer} has started anew.`);
   }

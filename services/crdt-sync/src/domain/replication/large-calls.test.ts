@@ -64,20 +64,27 @@ describe('large calls', () => {
     assert.equal(wire.nowMs, 1_000);
   });
 
-  it('begin a question once that comes again while it is answered', async () => {
+  it('begin a question once that is asked again, before its answer or after', async () => {
     const wire = new Wire();
     const [a, b] = [wire.replica('a'), wire.replica('b')];
-    const gate = Promise.withResolvers<Uint8Array>();
     let begun = 0;
-    b.onCall(1, () => {
-      begun++;
-      return gate.promise;
-    });
-    const both = [a.call('b', 1, Buffer.from('x')), a.call('b', 1, Buffer.from('x'))];
-    const other = a.call('b', 1, Buffer.from('y'));
-    gate.resolve(Buffer.from('done'));
-    await Promise.all([...both, other]);
-    assert.equal(begun, 2);
+    b.onCall(1, async () => Buffer.from([++begun]));
+    // Answers get lost, or come after the attempt that they answer.
+    wire.loses = (number) => number < 3;
+    const { bytes } = await a.call('b', 1, Buffer.from('x'));
+    assert.deepEqual([bytes, begun], [Buffer.from([1]), 1]);
+    const again = await a.call('b', 1, Buffer.from('x'));
+    assert.deepEqual([again.bytes, begun], [Buffer.from([2]), 2]);
+  });
+
+  it('wait as long as is said for an answer that takes its time', async () => {
+    const wire = new Wire();
+    const [a, b] = [wire.replica('a'), wire.replica('b')];
+    b.onCall(1, async () => Buffer.from('done'));
+    wire.loses = () => wire.nowMs < 4_000;
+    await assert.rejects(a.call('b', 1, Buffer.from('x')), { code: 'dependency_unavailable' });
+    const { bytes } = await a.call('b', 1, Buffer.from('x'), 10_000);
+    assert.deepEqual(bytes, Buffer.from('done'));
   });
 
   it('refuse what is too large, and an answer that spans two lives', async () => {

@@ -12,7 +12,7 @@ export interface LargeCallsOptions {
   readonly life: () => number;
   /** Milliseconds on a monotonic clock. */
   readonly now: () => number;
-  /** Of one message and its answer, however often it is asked for again. */
+  /** Of one message and its answer, however often it is asked for again, where nothing else is said. */
   readonly callTimeoutMs: number;
   readonly chunk_bytes_max: number;
   readonly answer_bytes_max: number;
@@ -22,7 +22,10 @@ export interface LargeCallsOptions {
 
 interface Kept {
   readonly from: string;
+  /** The question that it answers. */
+  readonly key: string;
   readonly id: number;
+  readonly first: Uint8Array;
   readonly bytes: Uint8Array;
   readonly untilMs: number;
 }
@@ -41,31 +44,49 @@ const ID_BYTES = 8;
 const REST_BYTES = 12;
 /** The rest of an answer; other methods begin above it. */
 const REST = 0;
-/** The first attempt waits for this part of the whole time, each further one twice as long. */
+/** In front of each question: who asks it for the how manieth time, `life, number`. */
+const ASKED_BYTES = 16;
+/** The first attempt waits for this part of a call's time, each further one twice as long. */
 const FIRST_ATTEMPT = 0.1;
+/** So long at most: who waits longer notices late that a cut has ended. */
+const LONGEST_ATTEMPT = 0.4;
 
 /**
- * Calls whose answers may be larger than a message: the rest is asked for chunk by chunk. One rest is
- * kept for each replica and method, for a while, so memory is bounded by their number.
+ * Calls whose answers may be larger than a message: the rest is asked for chunk by chunk. One answer
+ * is kept for each replica and method, for a while, so memory is bounded by their number.
  *
  * What is not answered soon is asked again, as one of a cut that has just ended; so a question must
- * do no harm when it comes twice. The same question that is being answered is not begun anew.
+ * do no harm when it comes twice. What is being answered, or was, is not begun anew: else an answer
+ * that takes longer than an attempt would never arrive. A later call is another question.
  */
 export class LargeCalls {
   readonly #options: LargeCallsOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #answering = new Map<string, Promise<Uint8Array>>();
   #lastId = 0;
+  #asked = 0;
 
   constructor(options: LargeCallsOptions) {
     this.#options = options;
     options.caller.onCall(REST, async (from, bytes) => this.#rest(from, bytes));
   }
 
-  /** @throws MemplaneError as `Cluster.call`, `body_too_large` */
-  async call(to: string, method: number, question: Uint8Array): Promise<Answer> {
-    const { answer_bytes_max } = this.#options;
-    const first = Buffer.from(await this.#ask(to, method, question));
+  /**
+   * @param timeoutMs of each message
+   * @throws MemplaneError as `Cluster.call`, `body_too_large`
+   */
+  async call(
+    to: string,
+    method: number,
+    question: Uint8Array,
+    timeoutMs = this.#options.callTimeoutMs,
+  ): Promise<Answer> {
+    const { answer_bytes_max, life } = this.#options;
+    const asked = Buffer.alloc(ASKED_BYTES);
+    asked.writeBigUInt64BE(BigInt(life()), 0);
+    asked.writeBigUInt64BE(BigInt(++this.#asked), ASKED_BYTES / 2);
+    const whole = Buffer.concat([asked, question]);
+    const first = Buffer.from(await this.#ask(to, method, whole, timeoutMs));
     if (first.length < HEAD_BYTES) throw malformed(to);
     const total = first.readUInt32BE(0);
     if (total > answer_bytes_max) throw tooLarge(answer_bytes_max);
@@ -75,7 +96,7 @@ export class LargeCalls {
       const ask = Buffer.alloc(REST_BYTES);
       first.copy(ask, 0, ID_AT, HEAD_BYTES);
       ask.writeUInt32BE(length, ID_BYTES);
-      const chunk = await this.#ask(to, REST, ask);
+      const chunk = await this.#ask(to, REST, ask, timeoutMs);
       if (chunk.length === 0 || length + chunk.length > total) throw malformed(to);
       chunks.push(chunk);
       length += chunk.length;
@@ -85,9 +106,15 @@ export class LargeCalls {
 
   /** @param method 1 to 255 */
   onCall(method: number, handler: (from: string, bytes: Uint8Array) => Promise<Uint8Array>): void {
-    this.#options.caller.onCall(method, (from, question) => {
-      const key = `${from} ${method} ${Buffer.from(question).toString('base64')}`;
-      const answering = this.#answering.get(key) ?? this.#answer(from, method, question, handler);
+    this.#options.caller.onCall(method, async (from, whole) => {
+      if (whole.length < ASKED_BYTES) throw malformed(from);
+      const asked = Buffer.from(whole.subarray(0, ASKED_BYTES)).toString('hex');
+      const key = `${from} ${method} ${asked}`;
+      const kept = this.#kept.get(`${from} ${method}`);
+      if (kept?.key === key) return kept.first;
+      const begun = this.#answering.get(key);
+      if (begun !== undefined) return begun;
+      const answering = this.#answer({ from, method, key }, whole.subarray(ASKED_BYTES), handler);
       this.#answering.set(key, answering);
       const end = () => this.#answering.delete(key);
       answering.then(end, end);
@@ -95,11 +122,16 @@ export class LargeCalls {
     });
   }
 
-  async #ask(to: string, method: number, question: Uint8Array): Promise<Uint8Array> {
+  async #ask(
+    to: string,
+    method: number,
+    question: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
     const { caller, callTimeoutMs, now } = this.#options;
-    const untilMs = now() + callTimeoutMs;
+    const untilMs = now() + timeoutMs;
     for (let waitMs = callTimeoutMs * FIRST_ATTEMPT; ; waitMs *= 2) {
-      const attemptMs = Math.min(waitMs, untilMs - now());
+      const attemptMs = Math.min(waitMs, callTimeoutMs * LONGEST_ATTEMPT, untilMs - now());
       const startMs = now();
       try {
         return await caller.call(to, method, question, attemptMs);
@@ -112,8 +144,7 @@ export class LargeCalls {
   }
 
   async #answer(
-    from: string,
-    method: number,
+    { from, method, key }: { from: string; method: number; key: string },
     question: Uint8Array,
     handler: (from: string, bytes: Uint8Array) => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
@@ -124,16 +155,16 @@ export class LargeCalls {
       throw new MemplaneError('dependency_unavailable', 'This replica has started anew.');
     }
     if (bytes.length > answer_bytes_max) throw tooLarge(answer_bytes_max);
-    for (const [key, { untilMs }] of this.#kept) if (untilMs < now()) this.#kept.delete(key);
+    for (const [place, { untilMs }] of this.#kept) if (untilMs < now()) this.#kept.delete(place);
     const id = ++this.#lastId;
-    if (bytes.length > chunk_bytes_max) {
-      this.#kept.set(`${from} ${method}`, { from, id, bytes, untilMs: now() + keptMs });
-    }
     const head = Buffer.alloc(HEAD_BYTES);
     head.writeUInt32BE(bytes.length, 0);
     head.writeBigUInt64BE(BigInt(lifeBefore), LIFE_AT);
     head.writeBigUInt64BE(BigInt(id), ID_AT);
-    return Buffer.concat([head, bytes.subarray(0, chunk_bytes_max)]);
+    const first = Buffer.concat([head, bytes.subarray(0, chunk_bytes_max)]);
+    const untilMs = now() + keptMs;
+    this.#kept.set(`${from} ${method}`, { from, key, id, first, bytes, untilMs });
+    return first;
   }
 
   #rest(from: string, ask: Uint8Array): Uint8Array {

@@ -80,6 +80,7 @@ export class SimulatedPlane {
       expect: (theirs) => executor.expect(theirs),
       joinAll: (delta) => joinAll(engine, delta),
       advance: (ranges) => executor.advance(ranges),
+      answerTimeoutMs: 10_000,
       values_names_max: 8,
       values_bytes_max: 2_000,
     });
