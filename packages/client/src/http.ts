@@ -137,6 +137,8 @@ function toError(
 
 function mayRepeat(error: MemplaneError, repeat: HttpCall['repeat']): boolean {
   if (!error.transient) return false;
+  // It was done, where it was asked, and only a majority is missing: another replica may not know.
+  if (error.extra['durable'] === true) return false;
   if (repeat === 'always') return error.code !== 'deadline_exceeded' || error.status !== 0;
   return REFUSED.has(error.code) || error.extra['refused'] === true;
 }

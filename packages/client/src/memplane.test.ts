@@ -253,6 +253,21 @@ test('reads of counters, sets and registers carry the tokens of what was written
   assert.equal(query('token'), null);
 });
 
+test('a write that only lacks a majority is not repeated: another replica may not know it', async () => {
+  const lacking = () =>
+    Response.json(
+      { code: 'no_quorum', detail: 'no', transient: true, durable: true },
+      { status: 503 },
+    );
+  const { fetch, sent } = misbehaving(lacking);
+  const client = new Memplane({ ...QUICK, fetch });
+  await assert.rejects(
+    client.counter('c').increment(1, { write: 'quorum' }),
+    withCode('no_quorum'),
+  );
+  assert.equal(sent.length, 1);
+});
+
 test('tokens of two logs are told, never guessed at', async () => {
   const client = new Memplane(QUICK);
   const tokenOf = (logId: string) => encodeToken({ logId, epoch: 0, offsets: new Map([[0, 1]]) });

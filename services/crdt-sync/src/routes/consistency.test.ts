@@ -91,7 +91,10 @@ describe('quorums, as callers see them', () => {
         assert.equal(code, 'no_quorum');
         assert.deepEqual(extra, { replicaSet: IDS, quorum: 3, durable: true });
         assert.match(error.message, /durable on this replica and will spread/);
-        assert.match(error.message, ask.opId ? /same opId is safe/ : /count it again/);
+        assert.match(
+          error.message,
+          ask.opId ? /here with the same opId is safe/ : /count it again/,
+        );
         return true;
       });
       assert.ok(net.time.nowMs - startMs <= 1_050, `${net.time.nowMs - startMs} ms`);
