@@ -151,13 +151,16 @@ export class RedisStore implements CrdtStore {
       if (found.length >= limit) break;
       found.push({ ...value, digest: (await this.#digests(value, record)).computed });
     }
+    // A vector that speaks of more would make another replica believe that it has all of that.
+    await this.#redis.confirm();
     return found;
   }
 
   async state(ref: Ref): Promise<NamedState> {
-    const [counter, set, elements, register, used] = list(
-      await this.#redis.call('state', [ref.tenant, ref.name]),
-    );
+    const found = this.#redis.call('state', [ref.tenant, ref.name]);
+    // In the same round trip, and behind it: what is gone is not given as all that there is.
+    const [reply] = await Promise.all([found, this.#redis.confirm()]);
+    const [counter, set, elements, register, used] = list(reply);
     const ops = pairs(list(used)).map(
       ([opId, record]) => [opId.toString(), records.readOp(record)] as const,
     );

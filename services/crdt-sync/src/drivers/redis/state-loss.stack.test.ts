@@ -79,6 +79,19 @@ describe('a replica whose Redis loses what it had', () => {
 
   const NOTICED: [string, (executor: RedisExecutor, world: ExchangeWorld) => Promise<unknown>][] = [
     ['a look at the vector', (executor) => assert.rejects(executor.refresh(), unavailable)],
+    [
+      'a look at digests',
+      async (_, { replicas: [replica] }) => {
+        await assert.rejects(replica?.options.store.digests(ALL) ?? assert.fail(), unavailable);
+      },
+    ],
+    [
+      'a look at a state',
+      async (_, { replicas: [replica] }) => {
+        const state = replica?.options.store.state({ tenant: 'default', name: 'a' });
+        await assert.rejects(state ?? assert.fail(), unavailable);
+      },
+    ],
     ['a token', (executor) => assert.rejects(executor.commitVector(), unavailable)],
     [
       'a comparison that has read',
