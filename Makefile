@@ -14,7 +14,8 @@ E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # What needs root or a while.
-ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts
+ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts \
+	$(sort $(wildcard tests/replicas/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
