@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -114,21 +115,24 @@ export class Fleet implements AsyncDisposable {
     });
   }
 
-  /** Waits until all have the same values. @returns how long it took, with asking */
-  async allEqual(limitMs: number): Promise<number> {
+  /** Waits until all read the same. @returns how long it took, with reading */
+  async allEqual(limitMs: number, read: (replica: Replica) => Promise<string>): Promise<number> {
     const startMs = performance.now();
-    const digests = () => Promise.all(this.all.map((one) => one.digest()));
-    const isEqual = async () => new Set(await digests()).size === 1 || undefined;
-    await eventually('all have the same values', limitMs, isEqual).catch(async (error) => {
-      const [ids, states] = [
-        this.ids,
-        await Promise.all(this.all.map((one) => one.get('/readyz'))),
-      ];
-      const found = await digests();
-      const lines = ids.map((id, i) => `${id} ${found[i]} ${JSON.stringify(states[i])}`);
+    const isEqual = async () => new Set(await Promise.all(this.all.map(read))).size === 1;
+    const probe = async () => (await isEqual()) || undefined;
+    await eventually('all read the same', limitMs, probe).catch(async (error) => {
+      const states = await Promise.all(this.all.map((one) => one.get('/readyz')));
+      const lines = this.ids.map((id, i) => `${id} ${JSON.stringify(states[i])}`);
       throw new Error([String(error), ...lines].join('\n'));
     });
     return performance.now() - startMs;
+  }
+
+  /** All values are the same everywhere, as each finds by itself and by asking the others. */
+  async checkDigests(): Promise<void> {
+    const digests: string[] = [];
+    for (const replica of this.all) digests.push(await replica.digest());
+    assert.equal(new Set(digests).size, 1, `${this.ids}: ${digests}`);
   }
 
   /** All that the replicas have printed, for when something fails. */

@@ -6,6 +6,7 @@ import { anyCut, type Cut, cutOffFrom } from './cuts.ts';
 import { ALERT_MS, type Fleet } from './fleet.ts';
 import type { Load } from './load.ts';
 import { COUNTERS, type Memory, REGISTERS, SETS } from './memory.ts';
+import type { Replica } from './replica.ts';
 import { readValues, textOf } from './values.ts';
 
 const FLAP_MS = 300;
@@ -73,19 +74,21 @@ export async function cutRound(number: number, context: RoundContext): Promise<v
 }
 
 /** All replicas come to be equal in time, and what they have follows from what was done. */
-export async function checkEqual(
-  { fleet, load, memory, figures }: Omit<RoundContext, 'random'>,
-  limitMs = EQUAL_MS_MAX,
-): Promise<void> {
-  figures.equal.push(await fleet.allEqual(limitMs));
+export async function checkEqual({
+  fleet,
+  load,
+  memory,
+  figures,
+}: Omit<RoundContext, 'random'>): Promise<void> {
   const names = { counters: COUNTERS, sets: SETS, registers: REGISTERS };
-  const found = await Promise.all(fleet.all.map((replica) => readValues(replica, names)));
-  const [first] = found;
+  const read = async (replica: Replica) => textOf(await readValues(replica, names));
+  figures.equal.push(await fleet.allEqual(EQUAL_MS_MAX, read));
+  await fleet.checkDigests();
+  const [first] = fleet.all;
   if (first === undefined) throw new Error('nobody runs');
-  const texts = found.map((values, i) => [fleet.ids[i], textOf(values)]);
-  for (const [id, text] of texts) assert.equal(text, textOf(first), `${id} and ${fleet.ids[0]}`);
-  assert.deepEqual([...memory.check(first), ...load.wrong], []);
-  memory.settle(first);
+  const values = await readValues(first, names);
+  assert.deepEqual([...memory.check(values), ...load.wrong], []);
+  memory.settle(values);
 }
 
 async function cutAndWaitForAlerts(number: number, cut: Cut, context: RoundContext) {
@@ -126,7 +129,7 @@ async function allCleared(fleet: Fleet): Promise<void> {
 }
 
 /** The subjects of partitions that stand. @throws Error for an alert of any other kind */
-async function standingAt(replica: Fleet['all'][number]): Promise<string[]> {
+async function standingAt(replica: Replica): Promise<string[]> {
   const alerts = await replica.alerts();
   const others = alerts.filter(({ code }) => code !== 'partition');
   assert.deepEqual(others, [], `alerts of ${replica.id}`);

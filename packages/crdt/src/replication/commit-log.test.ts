@@ -14,7 +14,11 @@ function delta(incarnation: string, seq: number) {
 
 function newLog(known = new Map<string, number>(), bounds = {}) {
   const options = { entries_max: 10, bytes_max: 1_000, delta_bytes_max: 100, ...bounds };
-  return new CommitLog({ lattice: counterLattice, weigh: () => 10, ...options }, known);
+  const merged_bytes_max = options.delta_bytes_max;
+  return new CommitLog(
+    { lattice: counterLattice, weigh: () => 10, merged_bytes_max, ...options },
+    known,
+  );
 }
 
 const ALL = {

@@ -11,6 +11,8 @@ export interface CommitLogOptions<S> {
   readonly bytes_max: number;
   /** Of one delta; a larger one is not kept, and whoever lacks it has to compare states. */
   readonly delta_bytes_max: number;
+  /** Of own commits that become one entry: what one message may have. */
+  readonly merged_bytes_max: number;
 }
 
 interface Entry<S> {
@@ -84,7 +86,7 @@ export class CommitLog<S> {
 
   /** A commit that was made here. Those that nobody has read yet become one entry. */
   appendOwn(incarnation: Incarnation, number: number, delta: S, nowMs: number): void {
-    const { lattice, weigh, delta_bytes_max } = this.#options;
+    const { lattice, weigh, delta_bytes_max, merged_bytes_max } = this.#options;
     const range = { incarnation, after: number - 1, upTo: number };
     const last = this.#entries.at(-1);
     const before = last?.ranges[0];
@@ -94,7 +96,7 @@ export class CommitLog<S> {
       return;
     }
     const isNext = before?.incarnation === incarnation && before.upTo === range.after;
-    const fits = last !== undefined && last.bytes + bytes <= delta_bytes_max;
+    const fits = last !== undefined && last.bytes + bytes <= merged_bytes_max;
     if (last?.delta && last.isOwn && !last.isRead && isNext && fits) {
       lattice.joinInto(last.delta, delta);
       last.ranges[0] = { ...before, upTo: number };

@@ -182,7 +182,7 @@ describe('the replication of five replicas', () => {
   });
 
   it('compares nothing as long as what is lacked comes, if slowly', () => {
-    const world = new World(2, { message_bytes_max: 1, delta_bytes_max: 100 });
+    const world = new World(2, { message_bytes_max: 1 });
     for (let round = 0; round < 3; round++) world.round();
     world.isCut = () => true;
     for (let round = 0; round < 30; round++) {

@@ -8,6 +8,9 @@ import { newStats, type ReplicationOptions, type ReplicationStats } from './port
 import { Receiver } from './receiver.ts';
 import { coversVector, isSameVector, rangesTo, type Vector, vectorDigest } from './vector.ts';
 
+/** Who is sent much needs a while to take it. What is sent again meanwhile makes it worse. */
+const TAKEN_BYTES_PER_MS = 512;
+
 /**
  * Brings the commits of all replicas to each other, with nobody in charge, over a network that
  * loses, repeats and reorders. A state machine: time, the network and the store are passed in.
@@ -40,6 +43,7 @@ export class Replication<S> {
       entries_max: settings.log_entries_max,
       bytes_max: settings.log_bytes_max,
       delta_bytes_max: settings.delta_bytes_max,
+      merged_bytes_max: Math.min(settings.delta_bytes_max, settings.message_bytes_max),
     };
     const weigh = (delta: S) => encode(delta).length;
     this.#log = new CommitLog({ lattice, weigh, ...bounds }, known);
@@ -200,7 +204,7 @@ export class Replication<S> {
     ports.send(id, encodeMessage({ kind: 'deltas', reader: peer.life, ranges, causes, delta }));
     peer.sent = new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
     peer.wasCutShort = reading.hasMore;
-    peer.sentUntilMs = nowMs + settings.resendMs;
+    peer.sentUntilMs = nowMs + settings.resendMs + delta.length / TAKEN_BYTES_PER_MS;
     peer.isHeardSince = false;
     this.stats.deltasSent++;
     this.stats.deltaBytesSent += delta.length;
