@@ -49,7 +49,8 @@ describe('replicas that come and go', { skip }, () => {
     await fleet.allSeeAll();
     await load.stop();
     await checkEqual({ fleet, load, memory, figures });
-    figure('an emptied replica has all, once it is seen', Math.round(figures.equal.at(-1) ?? 0));
+    const tookMs = Math.round(figures.equal.at(-1) ?? 0);
+    figure('an emptied replica has all, once it is seen', tookMs, 'ms');
     await loadAndCheck(IDS);
   });
 
