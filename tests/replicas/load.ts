@@ -34,6 +34,8 @@ export class Load {
   #counted: Increment[] = [];
   /** Not answered ones: said again, they count once. */
   #unanswered: Increment[] = [];
+  /** Which replicas have lost all, and when: until all are equal again no id is known there. */
+  readonly #emptied = new Map<string, number>();
   #number = 0;
   #isStopped = true;
   #running: Promise<unknown> = Promise.resolve();
@@ -51,6 +53,11 @@ export class Load {
       ),
     );
     this.#running = Promise.all(workers);
+  }
+
+  /** A replica has lost all that it had. */
+  emptied(id: string): void {
+    this.#emptied.set(id, this.#memory.epoch);
   }
 
   /** Nothing is under way any more when it resolves. */
@@ -97,6 +104,7 @@ export class Load {
   /** Once more with the same id, where it is certain that the first one is known. */
   async #repeat(replica: Replica, random: Seeded): Promise<void> {
     const { epoch } = this.#memory;
+    if (this.#emptied.get(replica.id) === epoch) return;
     const isKnown = (one: Increment) => one.replica === replica.id || one.epoch < epoch;
     const unanswered = this.#unanswered.find(isKnown);
     const counted = this.#counted.filter(isKnown);
