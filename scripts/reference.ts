@@ -13,6 +13,7 @@ import { INGEST_SETTINGS } from '@memplane/event-ingest';
 import { MATERIALIZER_SETTINGS } from '@memplane/materializer';
 import { asyncApiDocument, openApiDocument, type Setting } from '@memplane/runtime';
 import { VECTOR_INDEX_SETTINGS } from '@memplane/vector-index';
+import * as crdtFlags from '../packages/contracts/src/api/crdt-flags.ts';
 import * as crdtReconciliation from '../packages/contracts/src/api/crdt-reconciliation.ts';
 import * as crdtSync from '../packages/contracts/src/api/crdt-sync.ts';
 import * as deadLetters from '../packages/contracts/src/api/dead-letters.ts';
@@ -32,7 +33,7 @@ type Settings = Readonly<Record<string, Setting<unknown>>>;
 const SERVICES: Readonly<Record<string, readonly object[]>> = {
   'event-ingest': [eventIngest, deadLetters],
   materializer: [materializer, liveness, feeds, replays],
-  'crdt-sync': [crdtSync, crdtReconciliation],
+  'crdt-sync': [crdtSync, crdtFlags, crdtReconciliation],
   'vector-index': [vectorIndex],
 };
 

@@ -174,6 +174,21 @@ describe('three replicas', () => {
     assert.equal(read.body['value'], 1);
   });
 
+  it('raise a flag once two of three have voted, over restarts', async () => {
+    const votes = (id: string) => replicas.ask(id, 'PUT', '/v1/flags/drained/votes');
+    assert.deepEqual((await votes('a')).body, { value: false, votes: 1, of: 3 });
+    await replicas.end('a', 'SIGKILL');
+    await replicas.start('a');
+    await replicas.allHearAll();
+    await everywhere('/v1/flags/drained', 1, 'votes');
+    assert.equal((await votes('b')).body['value'], true);
+    await everywhere('/v1/flags/drained', true);
+    const report = (await replicas.ask('c', 'POST', '/v1/reconciliations', {})).body;
+    assert.deepEqual((report['values'] as { flag: number }).flag, 1);
+    const compared = report['compared'] as { differences: unknown[] }[];
+    assert.ok(compared.every(({ differences }) => differences.length === 0));
+  });
+
   it('tell the version of the membership with each read', async () => {
     const { port } = replicas.at('a');
     const { headers } = await fetch(`http://127.0.0.1:${port}/v1/counters/hits`);

@@ -1,3 +1,4 @@
+export * from './api/crdt-flags.ts';
 export * from './api/crdt-reconciliation.ts';
 export * from './api/crdt-sync.ts';
 export * from './api/dead-letters.ts';

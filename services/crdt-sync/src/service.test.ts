@@ -162,6 +162,24 @@ describe('crdt-sync', () => {
     assert.equal(await client.call('CRDT.DEL', 'r'), 0);
   });
 
+  it('keeps a flag beside what its name holds; one vote is a majority of one', async () => {
+    await client.call('CRDT.SADD', 'flagged', 'x');
+    assert.deepEqual((await http('GET', '/v1/flags/flagged')).body, {
+      value: false,
+      votes: 0,
+      of: 1,
+    });
+    const url = '/v1/flags/flagged/votes';
+    for (const body of [undefined, {}]) {
+      const vote = await http('PUT', `${url}?write=quorum`, body);
+      assert.deepEqual([vote.status, vote.body], [200, { value: true, votes: 1, of: 1 }]);
+    }
+    assert.deepEqual(await client.call('CRDT.SMEMBERS', 'flagged'), ['x']);
+    await client.call('CRDT.DEL', 'flagged');
+    assert.equal((await http('GET', '/v1/flags/flagged?read=quorum')).body['value'], true);
+    assert.equal((await http('GET', '/v1/flags/no%2Fname')).body['code'], 'invalid_request');
+  });
+
   it('does not mix types under one name, until it is reset', async () => {
     await client.call('CRDT.SADD', 'typed', 'x');
     await assert.rejects(client.call('CRDT.INCR', 'typed', '1'), /^ReplyError: WRONGTYPE/);

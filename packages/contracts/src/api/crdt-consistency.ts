@@ -89,3 +89,8 @@ export const writeAnswer = { token: tokenSchema };
 /** Of every read's 200. */
 export const VIEW_VERSION_WORDS =
   'The header `memplane-view-version` is the version of the membership as this replica sees it.';
+
+/** Codes that several operations may answer. */
+export const STORAGE_ERRORS = ['storage_full', 'storage_unavailable', 'storage_damaged'] as const;
+export const SESSION_ERRORS = ['invalid_token', 'not_yet_visible'] as const;
+export const READ_ERRORS = ['no_quorum', ...SESSION_ERRORS] as const;

@@ -5,7 +5,7 @@ const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const digestSchema = z.string().meta({ description: '32 hex digits.' });
 const valueShape = {
   tenant: z.string(),
-  type: z.enum(['counter', 'set', 'register']),
+  type: z.enum(['counter', 'set', 'register', 'flag']),
   name: z.string(),
 };
 
@@ -42,7 +42,12 @@ export const reconciliationSchema = z
     dryRun: z.boolean(),
     /** Replicas whose values were looked at, this one among them. */
     replicas: natural,
-    values: z.strictObject({ counter: natural, set: natural, register: natural }),
+    values: z.strictObject({
+      counter: natural,
+      set: natural,
+      register: natural,
+      flag: natural,
+    }),
     /** Of the values here: the same for the same values, in whatever order and way they came about. */
     digest: z.string(),
     /** Values here that were found damaged: they do not have the digest that was stored with them. */

@@ -3,8 +3,11 @@ import { NAME_PATTERN } from '../names.ts';
 import { operation } from '../operation.ts';
 import {
   flagQuerySchema,
+  READ_ERRORS,
   readAnswer,
   readQuery,
+  SESSION_ERRORS,
+  STORAGE_ERRORS,
   sessionQuery,
   VIEW_VERSION_WORDS,
   writeAnswer,
@@ -67,10 +70,6 @@ export const counterSchema = z
     ...readAnswer,
   })
   .meta({ id: 'Counter' });
-
-const STORAGE_ERRORS = ['storage_full', 'storage_unavailable', 'storage_damaged'] as const;
-const SESSION_ERRORS = ['invalid_token', 'not_yet_visible'] as const;
-const READ_ERRORS = ['no_quorum', ...SESSION_ERRORS] as const;
 
 export const incrementCounter = operation({
   id: 'incrementCounter',

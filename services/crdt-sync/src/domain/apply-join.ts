@@ -15,6 +15,7 @@ import type { Slot } from './slot.ts';
 import {
   flushIncrements,
   joinCounterDelta,
+  joinFlagDelta,
   joinRegisterDelta,
   recount,
   setDots,
@@ -27,11 +28,12 @@ import {
 export function applyJoin(command: Command, slot: Slot, replica: Replica): void {
   const { join } = command;
   if (join === undefined) return;
-  const { counter, set, register, ops } = join;
+  const { counter, set, register, flag, ops } = join;
   const grew = [
     counter !== undefined && joinCounter(slot, counter, replica),
     set !== undefined && joinSet(slot, set),
     register !== undefined && joinRegisterDelta(slot, register),
+    flag !== undefined && joinFlagDelta(slot, flag),
     ops !== undefined && joinOps(slot, ops),
   ];
   observeStamps(join, replica.clock);

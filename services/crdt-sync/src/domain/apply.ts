@@ -3,7 +3,9 @@ import { MemplaneError } from '@memplane/contracts';
 import {
   addElement,
   type CounterState,
+  castVote,
   checkKind,
+  cloneFlag,
   counterSum,
   emptyCounter,
   type Incarnation,
@@ -23,6 +25,7 @@ import type { Slot } from './slot.ts';
 import {
   flushIncrements,
   joinCounterDelta,
+  joinFlagDelta,
   joinRegisterDelta,
   recount,
   setDots,
@@ -96,6 +99,13 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
       outcome.number = resets.includes(true) ? 1 : 0;
       return;
     }
+    case 'flag-vote':
+      outcome.number = joinFlagDelta(slot, castVote(command.version, replica.id)) ? 1 : 0;
+      outcome.value = cloneFlag(slot.flag);
+      return;
+    case 'flag-get':
+      outcome.value = cloneFlag(slot.flag);
+      return;
     case 'join':
       applyJoin(command, slot, replica);
       return;

@@ -2,6 +2,7 @@ import type { MemplaneError } from '@memplane/contracts';
 import type {
   CounterKind,
   CounterState,
+  FlagState,
   Incarnation,
   Json,
   LogPart,
@@ -9,7 +10,7 @@ import type {
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
-import type { CrdtType } from './port.ts';
+import type { KeptType } from './port.ts';
 import type { Slot } from './slot.ts';
 
 /** What a command does; the handlers are in `apply.ts`. */
@@ -27,6 +28,9 @@ export type CommandType =
   | 'register-get'
   | 'register-reset'
   | 'reset-any'
+  /** This replica votes, under the voter set's version in `version`. */
+  | 'flag-vote'
+  | 'flag-get'
   /** Takes in what another replica has changed; see `named-delta.ts`. */
   | 'join'
   /** Drops a damaged value, of the type in `discards`: others have it, and it is joined anew. */
@@ -48,6 +52,7 @@ export interface Join {
   readonly counter: CounterState | undefined;
   readonly set: SetDelta | undefined;
   readonly register: RegisterState | undefined;
+  readonly flag?: FlagState | undefined;
   readonly ops: OpMemory | undefined;
 }
 
@@ -59,7 +64,7 @@ export interface CommitId {
 
 /** What was done, once durable. `number` and `flag` mean what the command type says. */
 export interface Outcome {
-  /** The counter's value; for sets how many elements were added, removed or found; for a reset 1 or 0. */
+  /** The counter's value; for sets how many elements were added, removed or found; for a reset or vote 1 or 0. */
   number: number;
   /**
    * An increment that was counted before; a part that was newer; a counter that exists; a join that
@@ -82,9 +87,10 @@ export class Command {
   kind: CounterKind | undefined = undefined;
   elements: readonly string[] = [];
   value: Json = null;
+  version = 0;
   part: PartUpdate | undefined = undefined;
   join: Join | undefined = undefined;
-  discards: CrdtType | undefined = undefined;
+  discards: KeptType | undefined = undefined;
   /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
   scan: (() => Promise<unknown>) | undefined = undefined;
 
@@ -115,6 +121,7 @@ const READS: ReadonlySet<CommandType> = new Set([
   'set-has',
   'set-get',
   'register-get',
+  'flag-get',
   'scan',
 ]);
 

@@ -55,10 +55,18 @@ async function joinSome(
 }
 
 /** @throws MemplaneError `invalid_request` for a key that is no tenant and name */
-function splitByName({ counters, sets, registers, ops }: ReplicaDelta): [Ref, NamedDelta][] {
-  const keys = new Set([counters, sets, registers, ops].flatMap((values) => [...values.keys()]));
+function splitByName(delta: ReplicaDelta): [Ref, NamedDelta][] {
+  const { counters, sets, registers, flags, ops } = delta;
+  const all = [counters, sets, registers, flags, ops];
+  const keys = new Set(all.flatMap((values) => [...values.keys()]));
   return [...keys].map((key) => {
-    const [counter, set] = [counters.get(key), sets.get(key)];
-    return [refOfDeltaKey(key), { counter, set, register: registers.get(key), ops: ops.get(key) }];
+    const named = {
+      counter: counters.get(key),
+      set: sets.get(key),
+      register: registers.get(key),
+      flag: flags.get(key),
+      ops: ops.get(key),
+    };
+    return [refOfDeltaKey(key), named];
   });
 }

@@ -25,6 +25,7 @@ export function deltaOfChanges(changes: readonly Change[]): ReplicaDelta {
     const key = deltaKeyOf(change.ref);
     if (change.type === 'set') delta.sets.set(key, change.delta);
     else if (change.type === 'register') delta.registers.set(key, change.delta);
+    else if (change.type === 'flag') delta.flags.set(key, change.delta);
     else {
       delta.counters.set(key, change.delta);
       if (change.ops.length === 0) continue;

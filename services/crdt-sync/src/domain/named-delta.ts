@@ -1,6 +1,7 @@
 import {
   type CounterState,
   deltaOfSet,
+  type FlagState,
   type OpMemory,
   type OrSetState,
   type RegisterState,
@@ -14,6 +15,7 @@ export interface NamedDelta {
   readonly counter?: CounterState | undefined;
   readonly set?: SetDelta | { readonly whole: OrSetState } | undefined;
   readonly register?: RegisterState | undefined;
+  readonly flag?: FlagState | undefined;
   readonly ops?: OpMemory | undefined;
 }
 
@@ -23,10 +25,10 @@ export function joinCommand(
   delta: NamedDelta,
   settled: (command: Command) => void,
 ): Command {
-  const { counter, register, ops } = delta;
+  const { counter, register, flag, ops } = delta;
   const set = delta.set && 'whole' in delta.set ? deltaOfSet(delta.set.whole) : delta.set;
   const command = new Command('join', ref.tenant, ref.name, settled);
-  command.join = { counter, set, register, ops };
+  command.join = { counter, set, register, flag, ops };
   if (set !== undefined) command.elements = [...set.patch.keys()];
   return command;
 }

@@ -3,6 +3,7 @@ import type {
   CausalContext,
   CounterState,
   Dot,
+  FlagState,
   Incarnation,
   OpMemory,
   OpRecord,
@@ -13,6 +14,9 @@ import type {
 
 export type CrdtType = 'counter' | 'set' | 'register';
 export const CRDT_TYPES: readonly CrdtType[] = ['counter', 'set', 'register'];
+/** A flag is beside what a name holds: it keeps nothing else from standing there, and is never reset. */
+export type KeptType = CrdtType | 'flag';
+export const KEPT_TYPES: readonly KeptType[] = [...CRDT_TYPES, 'flag'];
 
 export interface Ref {
   readonly tenant: string;
@@ -36,6 +40,7 @@ export interface LoadedName {
   readonly counter: CounterState | undefined;
   readonly set: SetHeader | undefined;
   readonly register: RegisterState | undefined;
+  readonly flag?: FlagState | undefined;
 }
 
 export interface CounterChange {
@@ -66,7 +71,14 @@ export interface SetChange {
   readonly touched: ReadonlyMap<string, readonly Dot[]>;
 }
 
-export type Change = CounterChange | RegisterChange | SetChange;
+export interface FlagChange {
+  readonly type: 'flag';
+  readonly ref: Ref;
+  readonly delta: FlagState;
+  readonly state: FlagState;
+}
+
+export type Change = CounterChange | RegisterChange | SetChange | FlagChange;
 
 export interface Commit {
   readonly incarnation: Incarnation;
@@ -107,26 +119,27 @@ export interface NamedState {
   readonly counter?: CounterState | undefined;
   readonly set?: OrSetState | undefined;
   readonly register?: RegisterState | undefined;
+  readonly flag?: FlagState | undefined;
   readonly ops?: OpMemory | undefined;
 }
 
 /** A value by its digest: equal ones are equal values, whatever replica or driver has them. */
 export interface ValueDigest extends Ref {
-  readonly type: CrdtType;
+  readonly type: KeptType;
   /** 32 hex digits. */
   readonly digest: string;
 }
 
 export interface DigestPage {
   /** Begin after this one. */
-  readonly after: (Ref & { readonly type: CrdtType }) | undefined;
+  readonly after: (Ref & { readonly type: KeptType }) | undefined;
   readonly limit: number;
 }
 
 /** One stored value as a check found it. */
 export interface VerifiedValue {
   readonly tenant: string;
-  readonly type: CrdtType;
+  readonly type: KeptType;
   readonly name: string;
   /** 32 hex digits; what was stored beside the value, and what it comes to now. */
   readonly stored: string;
@@ -140,6 +153,8 @@ export interface VerifiedValue {
 export interface CrdtStore {
   /** Operation ids that a counter remembers; older ones are forgotten. */
   readonly opIdsMax: number;
+  /** Absent where a driver can not keep flags: what is joined of them is passed over. */
+  readonly keepsFlags?: true;
   load(refs: readonly Ref[]): Promise<LoadedName[]>;
   loadElements(
     wants: readonly { readonly ref: Ref; readonly element: string }[],
@@ -164,7 +179,7 @@ export interface CrdtStore {
   lastStamp(): Promise<bigint>;
   /**
    * Digests of all values as they are stored, as of the call: by tenant, then by type in the order
-   * of {@link CRDT_TYPES}, then by name. Fewer than `limit` are the last.
+   * of {@link KEPT_TYPES}, then by name. Fewer than `limit` are the last.
    */
   digests(page: DigestPage): Promise<ValueDigest[]>;
   /**
@@ -183,7 +198,7 @@ export interface CrdtStore {
    * resolves. For one that is damaged, and that others have. Absent where a driver can not.
    * @throws MemplaneError as `commit`
    */
-  discard?(type: CrdtType, ref: Ref): Promise<void>;
+  discard?(type: KeptType, ref: Ref): Promise<void>;
   /** Reads all values, as of the call, and computes their digests anew. */
   verify(): AsyncIterable<VerifiedValue>;
   close(): Promise<void>;

@@ -1,11 +1,11 @@
 import { addDigests, formatDigest, recordDigest } from '@memplane/crdt';
-import type { CrdtType, VerifiedValue } from './port.ts';
+import type { KeptType, VerifiedValue } from './port.ts';
 
 /** Differences that a report lists, of each kind; more are counted. */
 export const DIFFERENCES_MAX = 100;
 
 export interface Reconciled {
-  readonly values: Record<CrdtType, number>;
+  readonly values: Record<KeptType, number>;
   readonly digest: string;
   readonly differences: VerifiedValue[];
   readonly more: number;
@@ -16,7 +16,7 @@ export async function reconcile(
   found: AsyncIterable<VerifiedValue>,
   signal: AbortSignal,
 ): Promise<Reconciled> {
-  const values: Record<CrdtType, number> = { counter: 0, set: 0, register: 0 };
+  const values: Record<KeptType, number> = { counter: 0, set: 0, register: 0, flag: 0 };
   const differences: VerifiedValue[] = [];
   let more = 0;
   let digest = 0n;

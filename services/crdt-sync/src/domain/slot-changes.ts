@@ -5,10 +5,13 @@ import {
   counterSum,
   type Dot,
   emptyCounter,
+  emptyFlag,
   emptyRegister,
   encodeElement,
+  type FlagState,
   increment,
   joinCounterInto,
+  joinFlagInto,
   joinRegisterInto,
   type RegisterState,
   recordDigest,
@@ -52,6 +55,17 @@ export function joinRegisterDelta(slot: Slot, delta: RegisterState): boolean {
   if (grew) {
     slot.registerDelta ??= emptyRegister();
     joinRegisterInto(slot.registerDelta, delta);
+    slot.dirty = true;
+  }
+  return grew;
+}
+
+/** @returns whether the flag grew */
+export function joinFlagDelta(slot: Slot, delta: FlagState): boolean {
+  const grew = joinFlagInto(slot.flag, delta);
+  if (grew) {
+    slot.flagDelta ??= emptyFlag();
+    joinFlagInto(slot.flagDelta, delta);
     slot.dirty = true;
   }
   return grew;

@@ -7,7 +7,9 @@ import {
   type ElementState,
   elementLattice,
   emptyCounter,
+  emptyFlag,
   emptyRegister,
+  type FlagState,
   type OpRecord,
   type OrSetState,
   type RegisterState,
@@ -25,6 +27,7 @@ export class Slot {
   readonly ref: Ref;
   readonly counter: CounterState;
   readonly register: RegisterState;
+  readonly flag: FlagState;
   set: SetHeader;
 
   /** The counter's value with what the batch added; imprecise, and unsafe, beyond ± (2^53 − 1). */
@@ -38,6 +41,7 @@ export class Slot {
   /** What the batch has changed, as deltas; undefined where nothing. */
   counterDelta: CounterState | undefined = undefined;
   registerDelta: RegisterState | undefined = undefined;
+  flagDelta: FlagState | undefined = undefined;
   setDelta: SetDelta | undefined = undefined;
   setCleared = false;
   readonly ops: { opId: string; record: OpRecord }[] = [];
@@ -54,6 +58,7 @@ export class Slot {
     this.ref = ref;
     this.counter = loaded.counter ?? emptyCounter();
     this.register = loaded.register ?? emptyRegister();
+    this.flag = loaded.flag ?? emptyFlag();
     this.set = loaded.set ?? {
       context: new Map(),
       elements: 0,
@@ -98,6 +103,7 @@ export class Slot {
     let weight = 600 + this.ref.name.length;
     weight += 160 * (this.counter.entries.size + this.set.context.size);
     weight += 160 * this.register.context.size + 100 * (this.counter.parts?.byPartition.size ?? 0);
+    for (const voters of this.flag.votes.values()) weight += 100 + 80 * voters.size;
     for (const { value } of this.register.versions) weight += 200 + sizeOf(value);
     return weight;
   }
@@ -114,6 +120,9 @@ export class Slot {
       const { registerDelta: delta } = this;
       changes.push({ type: 'register', ref, delta, state: this.register });
     }
+    if (this.flagDelta) {
+      changes.push({ type: 'flag', ref, delta: this.flagDelta, state: this.flag });
+    }
     if (this.setDelta) {
       const touched = new Map<string, readonly Dot[]>();
       for (const element of this.touched) touched.set(element, this.elements.get(element) ?? []);
@@ -127,6 +136,7 @@ export class Slot {
   endBatch(): void {
     this.counterDelta = undefined;
     this.registerDelta = undefined;
+    this.flagDelta = undefined;
     this.setDelta = undefined;
     this.setCleared = false;
     this.ops.length = 0;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import {
   addElement,
+  castVote,
   contextOf,
   counterDigest,
   counterValue,
@@ -9,8 +10,12 @@ import {
   emptyCounter,
   emptyRegister,
   encodeElement,
+  type FlagState,
+  flagDigest,
+  flagLattice,
   formatDigest,
   increment,
+  join,
   joinCounters,
   joinRegisters,
   joinSets,
@@ -40,6 +45,7 @@ export interface StoreHarness {
   cleanUp(): Promise<void>;
 }
 
+const joinFlags = (a: FlagState, b: FlagState) => join(flagLattice, a, b);
 const INCARNATION = 'c'.repeat(32);
 const ref = (name: string, tenant = 'default'): Ref => ({ tenant, name });
 
@@ -101,6 +107,7 @@ export function storeContract(newHarness: () => Promise<StoreHarness>): void {
   listCases(check);
   commitCases(check);
   stateCases(check);
+  optionalCases(check);
 }
 
 type Case = (
@@ -115,16 +122,20 @@ function commit(store: CrdtStore, changes: readonly Change[], number = 1): Promi
   return store.commit({ incarnation: INCARNATION, number, hlc, changes, known: new Map() });
 }
 
+function expectNothing(found: object | undefined): void {
+  assert.ok(found);
+  for (const [what, value] of Object.entries(found)) assert.equal(value, undefined, what);
+}
+
 function valueCases(check: Check): void {
   check('gives nothing for names that hold nothing', async (store) => {
     const [nothing] = await store.load([ref('nobody')]);
-    assert.deepEqual(nothing, { counter: undefined, set: undefined, register: undefined });
+    expectNothing(nothing);
     assert.deepEqual(await store.elements(ref('nobody'), { after: undefined, limit: 9 }), []);
     assert.deepEqual(await store.incarnations(), []);
     assert.equal(await store.lastStamp(), 0n);
     assert.deepEqual(await store.digests({ after: undefined, limit: 9 }), []);
-    const nothingAtAll = { counter: undefined, set: undefined, register: undefined };
-    assert.deepEqual(await store.state(ref('nobody')), { ...nothingAtAll, ops: undefined });
+    expectNothing(await store.state(ref('nobody')));
   });
 
   check('keeps all types over a restart, under names that do not mix', async (first, reopen) => {
@@ -263,7 +274,30 @@ function commitCases(check: Check): void {
 }
 
 /** What replicas compare and give each other. */
-function stateCases(check: Check): void {
+function optionalCases(check: Check): void {
+  check('keeps flags beside what their names hold, where it can', async (store, reopen) => {
+    if (!store.keepsFlags) return;
+    const vote = castVote(7, 'a');
+    const state = joinFlags(vote, castVote(9, 'b'));
+    const flag: Change = { type: 'flag', ref: ref('n'), delta: vote, state };
+    await commit(store, [flag, counterChange('n', 1n)]);
+    const again = await reopen();
+    const [loaded] = await again.load([ref('n')]);
+    assert.deepEqual(loaded?.flag, state);
+    assert.deepEqual((await again.state(ref('n'))).flag, state);
+    const digests = await again.digests({ after: undefined, limit: 10 });
+    assert.deepEqual(
+      digests.map(({ type, digest }) => [type, digest]),
+      [
+        ['counter', formatDigest(counterDigest(loaded.counter ?? emptyCounter()))],
+        ['flag', formatDigest(flagDigest(state))],
+      ],
+    );
+    await again.discard?.('flag', ref('n'));
+    const left = await again.state(ref('n'));
+    assert.deepEqual([left.flag, left.counter], [undefined, loaded.counter]);
+  });
+
   check('gives no state of a set that is damaged', async (store, _, { damageSet }) => {
     await commit(store, [setChange('hurt', ['x', 'y']), counterChange('well', 1n)]);
     await damageSet(store, ref('hurt'));
@@ -291,7 +325,9 @@ function stateCases(check: Check): void {
     await commit(again, [{ ...counter, ops: [{ opId: 'z', record: used }] }], 3);
     assert.deepEqual([...((await again.state(ref('n'))).ops?.records.keys() ?? [])], ['z']);
   });
+}
 
+function stateCases(check: Check): void {
   check('gives digests of all values in one order, in pages of any size', async (store) => {
     const [a, z, r] = [
       counterChange('a', 5n, 'a-tenant'),

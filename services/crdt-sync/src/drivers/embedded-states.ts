@@ -9,8 +9,8 @@ import {
 } from '@memplane/crdt';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import {
-  CRDT_TYPES,
   type DigestPage,
+  KEPT_TYPES,
   type NamedState,
   type Ref,
   type ValueDigest,
@@ -28,7 +28,7 @@ export async function readDigests(
   using snapshot = rocks.snapshot();
   const found: ValueDigest[] = [];
   let tenant = after?.tenant ?? (await tenantBehind(undefined, rocks, snapshot));
-  let types = after === undefined ? CRDT_TYPES : CRDT_TYPES.slice(CRDT_TYPES.indexOf(after.type));
+  let types = after === undefined ? KEPT_TYPES : KEPT_TYPES.slice(KEPT_TYPES.indexOf(after.type));
   let name = after?.name;
   while (tenant !== undefined && found.length < limit) {
     for (const type of types) {
@@ -40,7 +40,7 @@ export async function readDigests(
         if (named !== undefined) found.push({ ...named, digest: records.storedDigest(value) });
       }
     }
-    types = CRDT_TYPES;
+    types = KEPT_TYPES;
     tenant = await tenantBehind(tenant, rocks, snapshot);
   }
   return found;
@@ -48,13 +48,14 @@ export async function readDigests(
 
 export async function readState(rocks: RocksStore, ref: Ref): Promise<NamedState> {
   using snapshot = rocks.snapshot();
-  const values = CRDT_TYPES.map((type) => keys.valueKey(type, ref));
-  const [counter, set, register] = await rocks.getMany(values, snapshot);
+  const values = KEPT_TYPES.map((type) => keys.valueKey(type, ref));
+  const [counter, set, register, flag] = await rocks.getMany(values, snapshot);
   const ops = await readOps(ref, rocks, snapshot);
   return {
     counter: counter ? records.readCounterRecord(counter) : undefined,
     set: set ? await readSet(ref, set, rocks, snapshot) : undefined,
     register: register ? records.readRegisterRecord(register) : undefined,
+    flag: flag ? records.readFlagRecord(flag) : undefined,
     ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: ops } : undefined,
   };
 }

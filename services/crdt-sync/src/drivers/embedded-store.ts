@@ -21,11 +21,12 @@ import {
   type Change,
   type Commit,
   type CounterChange,
-  CRDT_TYPES,
   type CrdtStore,
   type CrdtType,
   type DigestPage,
   type IncarnationRecord,
+  KEPT_TYPES,
+  type KeptType,
   type ListedName,
   type LoadedName,
   type NamedState,
@@ -48,6 +49,7 @@ export interface EmbeddedStoreOptions {
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
 export class EmbeddedStore implements CrdtStore, AlertStore {
   readonly opIdsMax: number;
+  readonly keepsFlags = true;
   #rocks: RocksStore;
   #failedWrites = 0;
 
@@ -64,14 +66,12 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
   async load(refs: readonly Ref[]): Promise<LoadedName[]> {
     const wanted: Buffer[] = [];
     for (const ref of refs) {
-      wanted.push(
-        keys.valueKey('counter', ref),
-        keys.valueKey('set', ref),
-        keys.valueKey('register', ref),
-      );
+      wanted.push(...KEPT_TYPES.map((type) => keys.valueKey(type, ref)));
     }
     const found = await this.#rocks.getMany(wanted);
-    return refs.map((_, index) => loadedName(found.slice(index * 3, index * 3 + 3)));
+    return refs.map((_, index) =>
+      loadedName(found.slice(index * KEPT_TYPES.length, (index + 1) * KEPT_TYPES.length)),
+    );
   }
 
   async loadElements(
@@ -99,6 +99,8 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
         batch.put(keys.valueKey('counter', change.ref), records.counterRecord(change.state));
       } else if (change.type === 'register') {
         batch.put(keys.valueKey('register', change.ref), records.registerRecord(change.state));
+      } else if (change.type === 'flag') {
+        batch.put(keys.valueKey('flag', change.ref), records.flagRecord(change.state));
       } else putSet(batch, change);
     }
     putKnown(batch, commit);
@@ -125,7 +127,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     return rows.map(({ key, value }) => {
       const name = keys.nameOfValueKey(key)?.name ?? '';
       const { damaged: _, ...loaded } = loadedName(
-        CRDT_TYPES.map((each) => (each === type ? value : null)),
+        KEPT_TYPES.map((each) => (each === type ? value : null)),
       );
       return { name, ...loaded };
     });
@@ -157,7 +159,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     return readState(this.#rocks, ref);
   }
 
-  async discard(type: CrdtType, ref: Ref): Promise<void> {
+  async discard(type: KeptType, ref: Ref): Promise<void> {
     const batch = this.#rocks.batch();
     batch.delete(keys.valueKey(type, ref));
     const ranges =
@@ -293,12 +295,13 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
 }
 
 /** Damage of one name is told with it: others that are loaded at the same time are well. */
-function loadedName([counter, set, register]: readonly (Buffer | null)[]): LoadedName {
+function loadedName([counter, set, register, flag]: readonly (Buffer | null)[]): LoadedName {
   try {
     return {
       counter: counter ? records.readCounterRecord(counter) : undefined,
       set: set ? records.readSetRecord(set) : undefined,
       register: register ? records.readRegisterRecord(register) : undefined,
+      flag: flag ? records.readFlagRecord(flag) : undefined,
     };
   } catch (error) {
     if (!(error instanceof MemplaneError)) throw error;

@@ -1,9 +1,14 @@
 import { KeyWriter, prefixEnd } from '@memplane/rocks';
-import type { CrdtType, Ref } from '../domain/port.ts';
+import type { KeptType, Ref } from '../domain/port.ts';
 
 /** The replica's own records stand under a tenant that no tenant can be called. */
 const REPLICA = '_replica';
-const TYPE_BYTES: Readonly<Record<CrdtType, number>> = { counter: 0x63, set: 0x73, register: 0x72 };
+const TYPE_BYTES: Readonly<Record<KeptType, number>> = {
+  counter: 0x63,
+  set: 0x73,
+  register: 0x72,
+  flag: 0x66,
+};
 const ELEMENT = 0x65;
 const OP = 0x6f;
 const OP_RING = 0x71;
@@ -15,22 +20,22 @@ const MEMBERSHIP = 0x6d;
 
 const writer = new KeyWriter();
 
-export function valueKey(type: CrdtType, ref: Ref): Buffer {
+export function valueKey(type: KeptType, ref: Ref): Buffer {
   return writer.begin(ref.tenant).u8(TYPE_BYTES[type]).raw(latin(ref.name)).finish();
 }
 
 export function nameOfValueKey(
   key: Buffer,
-): { tenant: string; type: CrdtType; name: string } | undefined {
+): { tenant: string; type: KeptType; name: string } | undefined {
   const zero = key.indexOf(0);
   const byte = key[zero + 1];
-  const type = (Object.keys(TYPE_BYTES) as CrdtType[]).find((each) => TYPE_BYTES[each] === byte);
+  const type = (Object.keys(TYPE_BYTES) as KeptType[]).find((each) => TYPE_BYTES[each] === byte);
   if (type === undefined) return undefined;
   return { tenant: key.toString('latin1', 0, zero), type, name: key.toString('latin1', zero + 2) };
 }
 
 /** All values of one type of a tenant, from `after` (exclusive) on. */
-export function valueRange(tenant: string, type: CrdtType, after: string | undefined) {
+export function valueRange(tenant: string, type: KeptType, after: string | undefined) {
   const start = writer.begin(tenant).u8(TYPE_BYTES[type]).finish();
   const end = end_(start);
   return after === undefined

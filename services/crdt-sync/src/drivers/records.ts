@@ -4,10 +4,13 @@ import {
   type CounterState,
   decodeContext,
   decodeCounter,
+  decodeFlag,
   decodeRegister,
   encodeContext,
   encodeCounter,
+  encodeFlag,
   encodeRegister,
+  type FlagState,
   formatDigest,
   type OpRecord,
   type RegisterState,
@@ -41,6 +44,16 @@ export function registerRecord(state: RegisterState): Buffer {
 /** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
 export function readRegisterRecord(record: Buffer): RegisterState {
   return decodeRegister(checked(record));
+}
+
+export function flagRecord(state: FlagState): Buffer {
+  const body = encodeFlag(state);
+  return sealed(digestBytes(recordDigest(body)), body);
+}
+
+/** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
+export function readFlagRecord(record: Buffer): FlagState {
+  return decodeFlag(checked(record));
 }
 
 export function setRecord(header: SetHeader): Buffer {
@@ -92,7 +105,7 @@ export function storedDigest(record: Buffer): string {
   return opened(record).toString('hex', 0, DIGEST_BYTES);
 }
 
-/** The digest of a counter's or register's state as it is stored, without reading it. */
+/** The digest of a counter's, register's or flag's state as it is stored, without reading it. */
 export function computedDigest(record: Buffer): string {
   return formatDigest(recordDigest(opened(record).subarray(DIGEST_BYTES)));
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   counterLattice,
+  flagLattice,
   type Lattice,
   registerLattice,
   setLattice,
@@ -24,6 +25,8 @@ export class CheckedStore extends MemoryStore {
         assert.equal(change.header.elements, is.set?.elements.size);
         const bytes = Buffer.byteLength([...(is.set?.elements.keys() ?? [])].join(''));
         assert.equal(change.header.elementBytes, bytes);
+      } else if (change.type === 'flag') {
+        expectJoin(flagLattice, was.flag, change.delta, is.flag);
       } else expectJoin(counterLattice, was.counter, change.delta, is.counter);
     });
     for await (const { stored, computed, name } of this.verify()) {

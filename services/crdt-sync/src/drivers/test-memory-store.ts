@@ -3,11 +3,13 @@ import {
   addDigests,
   cloneContext,
   cloneCounter,
+  cloneFlag,
   cloneRegister,
   cloneSet,
   counterDigest,
   DELTA_OPS_MAX,
   encodeContext,
+  flagDigest,
   formatDigest,
   type Incarnation,
   type OpRecord,
@@ -30,6 +32,7 @@ interface Held {
 /** A store that outlasts its users in memory only: as quick as property tests need it. */
 export class MemoryStore implements port.CrdtStore {
   readonly opIdsMax: number;
+  readonly keepsFlags = true;
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
   #lastStamp = 0n;
@@ -42,12 +45,13 @@ export class MemoryStore implements port.CrdtStore {
   async load(refs: readonly port.Ref[]): Promise<port.LoadedName[]> {
     return refs.map((ref) => {
       const { header, values } = this.#held(ref);
-      const isDamaged = port.CRDT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)));
+      const isDamaged = port.KEPT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)));
       return {
         ...(isDamaged ? { damaged: damage() } : {}),
         counter: values.counter && cloneCounter(values.counter),
         set: header && { ...header, context: cloneContext(header.context) },
         register: values.register && cloneRegister(values.register),
+        flag: values.flag && cloneFlag(values.flag),
       };
     });
   }
@@ -107,19 +111,20 @@ export class MemoryStore implements port.CrdtStore {
   }
 
   async state(ref: port.Ref): Promise<port.NamedState> {
-    if (port.CRDT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)))) throw damage();
+    if (port.KEPT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)))) throw damage();
     const { values, ops } = this.#held(ref);
     return {
       counter: values.counter && cloneCounter(values.counter),
       set: values.set && cloneSet(values.set),
       register: values.register && cloneRegister(values.register),
+      flag: values.flag && cloneFlag(values.flag),
       ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: new Map(ops) } : undefined,
     };
   }
 
   async *verify(): AsyncGenerator<port.VerifiedValue> {
     const held = [...this.#names.values()].flatMap((each) =>
-      port.CRDT_TYPES.map((type) => ({ ...each.ref, type, held: each })),
+      port.KEPT_TYPES.map((type) => ({ ...each.ref, type, held: each })),
     );
     for (const { held: one, ...value } of held.sort(byPlace)) {
       const digests = digestsOf(one, value.type);
@@ -132,11 +137,11 @@ export class MemoryStore implements port.CrdtStore {
   async settle(): Promise<void> {}
 
   /** From now on a stored value is one that does not have its digest. */
-  damage(type: port.CrdtType, ref: port.Ref): void {
+  damage(type: port.KeptType, ref: port.Ref): void {
     this.#damaged.add(placeOf(type, ref));
   }
 
-  async discard(type: port.CrdtType, ref: port.Ref): Promise<void> {
+  async discard(type: port.KeptType, ref: port.Ref): Promise<void> {
     const held = this.#held(ref);
     const values = { ...held.values, [type]: undefined };
     const header = type === 'set' ? undefined : held.header;
@@ -164,6 +169,9 @@ function changed(held: Held, change: port.Change, opIdsMax: number): Held {
   if (change.type === 'register') {
     return { ...held, values: { ...values, register: cloneRegister(change.state) } };
   }
+  if (change.type === 'flag') {
+    return { ...held, values: { ...values, flag: cloneFlag(change.state) } };
+  }
   if (change.type === 'set') {
     const { header } = change;
     const context = cloneContext(header.context);
@@ -180,20 +188,21 @@ function changed(held: Held, change: port.Change, opIdsMax: number): Held {
   return { ...held, values: { ...values, counter }, ops: new Map(ops.slice(-opIdsMax)) };
 }
 
-function digestsOf({ values, header }: Held, type: port.CrdtType) {
-  const { counter, set, register } = values;
+function digestsOf({ values, header }: Held, type: port.KeptType) {
+  const { counter, set, register, flag } = values;
   const same = (digest: bigint) => ({
     stored: formatDigest(digest),
     computed: formatDigest(digest),
   });
   if (type === 'counter') return counter && same(counterDigest(counter));
   if (type === 'register') return register && same(registerDigest(register));
+  if (type === 'flag') return flag && same(flagDigest(flag));
   if (set === undefined || header === undefined) return undefined;
   const stored = addDigests(recordDigest(encodeContext(header.context)), header.elementsDigest);
   return { stored: formatDigest(stored), computed: formatDigest(setDigest(set)) };
 }
 
-function placeOf(type: port.CrdtType, ref: port.Ref): string {
+function placeOf(type: port.KeptType, ref: port.Ref): string {
   return `${type} ${keyOf(ref)}`;
 }
 
@@ -209,10 +218,10 @@ function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-type Place = port.Ref & { readonly type: port.CrdtType };
+type Place = port.Ref & { readonly type: port.KeptType };
 
 function byPlace(a: Place, b: Place): number {
-  const types = port.CRDT_TYPES;
+  const types = port.KEPT_TYPES;
   const order = byBytes(a.tenant, b.tenant) || types.indexOf(a.type) - types.indexOf(b.type);
   return order || byBytes(a.name, b.name);
 }

@@ -8,6 +8,7 @@ import type { Quorum } from '../domain/replication/quorum.ts';
 import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { addToSetRoute } from './add-to-set.ts';
 import { Consistency } from './consistency.ts';
+import { flagRoutes } from './flags.ts';
 import { forgetMemberRoute } from './forget-member.ts';
 import { getAlertsRoute } from './get-alerts.ts';
 import { getCounterRoute } from './get-counter.ts';
@@ -66,6 +67,7 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     putRegisterRoute(engine, consistency),
     getRegisterRoute(engine, consistency),
     resetRegisterRoute(engine, consistency),
+    ...flagRoutes(parts, consistency),
     getMembersRoute(parts),
     forgetMemberRoute(members, replicaId, operator),
     getAlertsRoute(alerts),

@@ -192,8 +192,10 @@ export class Comparing {
     const answer = await this.#ask(peer, life, METHODS.digests, encodeDigestsQuestion(question));
     const theirs = decodeNamedDigests(answer);
     const { bits, buckets } = question;
-    const mine = await digestsIn(this.#options.store, bits, new Set(buckets), signal);
-    return differences(mine, theirs);
+    const { store } = this.#options;
+    const mine = await digestsIn(store, bits, new Set(buckets), signal);
+    const found = differences(mine, theirs);
+    return store.keepsFlags ? found : found.filter(({ type }) => type !== 'flag');
   }
 
   async #ask(

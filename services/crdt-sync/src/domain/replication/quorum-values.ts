@@ -3,6 +3,8 @@ import {
   counterExists,
   counterValue,
   emptyCounter,
+  emptyFlag,
+  type FlagState,
   type RegisterVersion,
   type ReplicaDelta,
   readRegister,
@@ -42,6 +44,11 @@ export function registerOf(state: ReplicaDelta, ref: Ref): RegisterVersion {
   const version = register && readRegister(register);
   if (version !== undefined) return version;
   throw new MemplaneError('not_found', 'Nothing is written there.', { field: 'path.name' });
+}
+
+/** No votes where there is none. */
+export function flagOf(state: ReplicaDelta, ref: Ref): FlagState {
+  return state.flags.get(deltaKeyOf(ref)) ?? emptyFlag();
 }
 
 function expectType(state: ReplicaDelta, ref: Ref, type: CrdtType): void {

@@ -2,7 +2,7 @@ import type { ReplicaDelta } from '@memplane/crdt';
 import { deltaKeyOf } from '../delta-key.ts';
 import { dispatch } from '../dispatch.ts';
 import type { Engine } from '../engine.ts';
-import type { CrdtStore, CrdtType, Ref } from '../port.ts';
+import type { CrdtStore, KeptType, Ref } from '../port.ts';
 import type { CommitVector } from '../session-token.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
@@ -19,10 +19,11 @@ export interface RepairingOptions {
   readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
 }
 
-const HELD: Readonly<Record<CrdtType, 'counters' | 'sets' | 'registers'>> = {
+const HELD: Readonly<Record<KeptType, 'counters' | 'sets' | 'registers' | 'flags'>> = {
   counter: 'counters',
   set: 'sets',
   register: 'registers',
+  flag: 'flags',
 };
 
 /**
@@ -37,7 +38,7 @@ const HELD: Readonly<Record<CrdtType, 'counters' | 'sets' | 'registers'>> = {
  */
 export async function repair(
   ref: Ref,
-  types: readonly CrdtType[],
+  types: readonly KeptType[],
   options: RepairingOptions,
 ): Promise<string[]> {
   const { calls, engine, expect, joinAll, live, store } = options;
@@ -51,7 +52,7 @@ export async function repair(
   const answers = (await Promise.allSettled(asked)).flatMap((answer) =>
     answer.status === 'fulfilled' ? [answer.value] : [],
   );
-  const isElsewhere = (type: CrdtType) => answers.some(({ delta }) => delta[HELD[type]].has(key));
+  const isElsewhere = (type: KeptType) => answers.some(({ delta }) => delta[HELD[type]].has(key));
   if (!types.every(isElsewhere)) return [];
   for (const type of types) {
     await dispatch(engine, 'discard', ref, (command) => {

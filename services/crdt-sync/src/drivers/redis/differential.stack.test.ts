@@ -298,7 +298,7 @@ function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
   model.has.add(change.type);
   if (change.type === 'counter') joinCounterInto(model.counter, change.delta);
   else if (change.type === 'set') joinSetInto(model.set, setOfDelta(change.delta));
-  else joinRegisterInto(model.register, change.delta);
+  else if (change.type === 'register') joinRegisterInto(model.register, change.delta);
 }
 
 function digestsOfModel({ counter, set, register, has }: ReturnType<typeof emptyModel>) {

@@ -1,4 +1,5 @@
 import { hlcToMs } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
 import {
   contextOfDelta,
   encodeContext,
@@ -60,6 +61,9 @@ export function piecesOf(command: Command, elements_max: number): JoinPiece[] {
 
 /** A change joins what it changed, whatever it says that came of it. */
 export function pieceOfChange(change: Change): JoinPiece {
+  if (change.type === 'flag') {
+    throw new MemplaneError('not_implemented', 'A replica on Redis keeps no flags.');
+  }
   const { type, ref, delta } = change;
   const join = { counter: undefined, set: undefined, register: undefined, ops: undefined };
   if (type === 'set') return pieceOf(ref, { ...join, set: delta });

@@ -18,6 +18,7 @@ import {
   type CrdtType,
   type DigestPage,
   type IncarnationRecord,
+  type KeptType,
   type ListedName,
   type LoadedName,
   type NamedState,
@@ -200,7 +201,8 @@ export class RedisStore implements CrdtStore {
       .filter((tenant) => after === undefined || tenant >= after.tenant)
       .sort();
     for (const tenant of tenants) {
-      const first = tenant === after?.tenant ? CRDT_TYPES.indexOf(after.type) : 0;
+      const first =
+        tenant === after?.tenant ? (CRDT_TYPES as readonly KeptType[]).indexOf(after.type) : 0;
       for (const type of CRDT_TYPES.slice(first)) {
         const isFirst = tenant === after?.tenant && type === after.type;
         let page: Page = { after: isFirst ? after.name : undefined, limit };
