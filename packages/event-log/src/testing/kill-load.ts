@@ -3,6 +3,7 @@
  * line "partition offset n" on its standard output. Meant to be killed.
  */
 import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { newRecord } from '../contract.ts';
 import { openEmbeddedLog } from '../embedded/open.ts';
 
@@ -20,7 +21,20 @@ async function write(): Promise<void> {
     );
     const offsets = await writer.append(records);
     const lines = numbers.map((m, i) => `${m % PARTITIONS} ${offsets[i]} ${m}\n`);
-    writeSync(1, lines.join(''));
+    await tell(lines.join(''));
+  }
+}
+
+/** A pipe that is not read from for a while takes nothing. So short a text it takes whole or not. */
+async function tell(text: string): Promise<void> {
+  for (;;) {
+    try {
+      writeSync(1, text);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await sleep(1);
+    }
   }
 }
 
