@@ -68,6 +68,7 @@ export class RedisStore implements CrdtStore {
           counter: counter ? decodeCounter(body(counter)) : undefined,
           set: set ? await this.#header(ref) : undefined,
           register: register ? decodeRegister(body(register)) : undefined,
+          flag: undefined,
         };
       }),
     );
