@@ -8,6 +8,8 @@ export interface Act {
   readonly isDone: boolean;
   /** How often all replicas had been found equal before it began. */
   readonly epoch: number;
+  /** Its replica had lost all since then, and may not have it again yet. */
+  readonly isBehind: boolean;
   /** Set where, as long as it took, only these replicas heard each other. */
   readonly side: Side | undefined;
 }
@@ -21,7 +23,7 @@ export interface Side {
 /** Whether the replica of `later` certainly had `earlier` when it did it. */
 export function surelySaw(later: Act, earlier: Act): boolean {
   const isAtSameReplica = later.replica === earlier.replica && later.startMs > earlier.endMs;
-  return isAtSameReplica || later.epoch > earlier.epoch;
+  return isAtSameReplica || (later.epoch > earlier.epoch && !later.isBehind);
 }
 
 /** Whether the replica of `later` may have had `earlier` when it did it. */

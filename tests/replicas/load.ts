@@ -34,7 +34,7 @@ export class Load {
   #counted: Increment[] = [];
   /** Not answered ones: said again, they count once. */
   #unanswered: Increment[] = [];
-  /** Which replicas have lost all, and when: until all are equal again no id is known there. */
+  /** Which replicas have lost all, and when: until all are equal again nothing is known there. */
   readonly #emptied = new Map<string, number>();
   #number = 0;
   #isStopped = true;
@@ -172,10 +172,12 @@ export class Load {
     const { id } = replica;
     const side = this.sideOf(id);
     const [startMs, { epoch }] = [performance.now(), this.#memory];
+    const isBehind = this.#emptied.get(id) === epoch;
     const actOf = (isDone: boolean): Act => {
       const isSame = this.sideOf(id) === side;
       const endMs = performance.now();
-      return { replica: id, startMs, endMs, isDone, epoch, side: isSame ? side : undefined };
+      const sideThen = isSame ? side : undefined;
+      return { replica: id, startMs, endMs, isDone, epoch, isBehind, side: sideThen };
     };
     try {
       const answer = await replica.ask<Record<string, unknown>>(method, path, { body });

@@ -7,7 +7,8 @@ import { SetMemory } from './set-memory.ts';
 
 /** From one time to another at a replica. */
 function act(replica: string, startMs: number, endMs: number, more: Partial<Act> = {}): Act {
-  return { replica, startMs, endMs, isDone: true, epoch: 0, side: undefined, ...more };
+  const usual = { isDone: true, epoch: 0, isBehind: false, side: undefined };
+  return { replica, startMs, endMs, ...usual, ...more };
 }
 
 const unanswered = { isDone: false };
@@ -45,6 +46,8 @@ describe('what replicas may have', () => {
     memory.added('e', act('a', 10, 20, left));
     memory.removed('e', act('b', 30, 40, right));
     assert.equal(memory.check(NONE).length, 1);
+    memory.removed('e', act('b', 50, 60, { epoch: 1, isBehind: true }));
+    assert.deepEqual([memory.check(NONE), memory.check(E)], [[], []]);
     memory.removed('e', act('b', 50, 60, { epoch: 1 }));
     assert.equal(memory.check(E).length, 1);
     assert.deepEqual(memory.check(NONE), []);

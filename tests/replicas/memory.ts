@@ -42,6 +42,7 @@ export class Memory {
       endMs: atMs,
       isDone: true,
       epoch: this.epoch,
+      isBehind: false,
       side: undefined,
     };
     for (const [name, memory] of this.counters) memory.settle(values.counters.get(name) ?? 0);
