@@ -12,6 +12,8 @@ import { readValues, textOf } from './values.ts';
 const FLAP_MS = 300;
 const POLL_MS = 40;
 const EQUAL_MS_MAX = 2_000;
+/** A replica that stands still for a moment, as on a busy machine, accuses nobody for that time. */
+const ALERT_MS_MAX = 2 * ALERT_MS;
 const CLEARED_MS_MAX = 3_000;
 
 export interface RoundContext {
@@ -102,11 +104,13 @@ async function cutAndWaitForAlerts(number: number, cut: Cut, context: RoundConte
     if (subject === '') return;
     await eventually(
       `an alert at ${replica.id} about ${subject}`,
-      ALERT_MS - (performance.now() - cutMs),
+      ALERT_MS_MAX - (performance.now() - cutMs),
       async () => (await standingAt(replica)).includes(subject) || undefined,
       POLL_MS,
     );
-    figures.alerted.push(performance.now() - cutMs);
+    const tookMs = performance.now() - cutMs;
+    if (tookMs > ALERT_MS) console.log(`#   ${replica.id} told of it after ${tookMs} ms`);
+    figures.alerted.push(tookMs);
   });
   await Promise.all(waits);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { figure, percentile, scaled, testSeed } from '@memplane/testkit';
-import { Fleet, SYNC_MS } from './fleet.ts';
+import { ALERT_MS, Fleet, SYNC_MS } from './fleet.ts';
 import { Load } from './load.ts';
 import { Memory } from './memory.ts';
 import { whyNoNamespaces } from './namespace.ts';
@@ -11,6 +11,8 @@ import { checkEqual, cutRound, newFigures, type RoundFigures } from './round.ts'
 const ROUNDS = scaled('replica_rounds', { ci: 10, soak: 100 });
 const QUIET_MS = scaled('replica_quiet_ms', { ci: 8_000, soak: 3_600_000 });
 const QUIET_PART_MS = 60_000;
+/** Of all alerts, on a machine that has other things to do. */
+const LATE_PART_MAX = 0.1;
 const IDS = ['a', 'b', 'c', 'd', 'e'];
 const skip = (await whyNoNamespaces()) ?? false;
 
@@ -56,6 +58,9 @@ function tell(figures: RoundFigures, load: Load): void {
     [0.5, 0.99, 1].map((p) => Math.round(percentile(values, p))).join(' / ');
   const unit = 'ms (p50 / p99 / longest)';
   figure('a cut is told', row(figures.alerted), unit);
+  const late = figures.alerted.filter((ms) => ms > ALERT_MS).length;
+  figure(`told later than after ${ALERT_MS} ms`, `${late} of ${figures.alerted.length}`);
+  assert.ok(late <= LATE_PART_MAX * figures.alerted.length, `${late} alerts were late`);
   figure('healed, until all see all', row(figures.seen), unit);
   figure('all see all, until all are equal', row(figures.equal), unit);
   figure('all are equal, until no alert stands', row(figures.cleared), unit);
