@@ -105,6 +105,18 @@ export function int(value: unknown): number {
   return value;
 }
 
+/** A whole number from zero on. */
+export function natural(value: unknown): number {
+  const number = int(value);
+  if (number < 0) throw damaged('a number below zero');
+  return number;
+}
+
+export function bytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw damaged('bytes were expected');
+}
+
 export function big(value: unknown): bigint {
   return typeof value === 'bigint' ? value : BigInt(int(value));
 }

@@ -1,8 +1,8 @@
 import { encode } from 'cborg';
 import { type DecodeLimits, openBounded } from '../bounded-cbor.ts';
-import { compareText } from '../dot.ts';
 import * as form from '../forms.ts';
-import type { ReadonlyVector, Vector } from './vector.ts';
+import type { ReadonlyVector } from './vector.ts';
+import { vectorForm, vectorOfForm } from './vector-form.ts';
 
 /*
  * What two replicas ask each other while they compare their states: first the sums of the digests
@@ -38,10 +38,7 @@ export interface NamedDigest {
 }
 
 export function encodeSummary({ known, sums }: Summary): Uint8Array {
-  const entries = [...known]
-    .filter(([, commits]) => commits > 0)
-    .sort((a, b) => compareText(a[0], b[0]))
-    .map(([incarnation, commits]) => [form.incarnationBytes(incarnation), commits]);
+  const entries = vectorForm(new Map([...known].filter(([, commits]) => commits > 0)));
   const bytes = Buffer.alloc(sums.length * SUM_BYTES);
   sums.forEach((sum, index) => {
     bytes.writeBigUInt64BE(BigInt.asUintN(64, sum), index * SUM_BYTES);
@@ -51,12 +48,8 @@ export function encodeSummary({ known, sums }: Summary): Uint8Array {
 
 export function decodeSummary(bytes: Uint8Array, limits?: DecodeLimits): Summary {
   const [entries, sumsForm] = openBounded(bytes, SUMMARY, limits);
-  const known: Vector = new Map();
-  for (const entry of form.list(entries)) {
-    const [incarnation, commits] = form.list(entry);
-    known.set(form.incarnationText(incarnation), natural(commits));
-  }
-  const packed = Buffer.from(record(sumsForm));
+  const known = vectorOfForm(entries);
+  const packed = Buffer.from(form.bytes(sumsForm));
   const buckets = packed.length / SUM_BYTES;
   if (buckets < 1 || buckets > 2 ** BUCKET_BITS_MAX || !Number.isInteger(Math.log2(buckets))) {
     throw form.damaged('sums of buckets');
@@ -71,7 +64,7 @@ export function encodeDigestsQuestion({ bits, buckets }: DigestsQuestion): Uint8
 
 export function decodeDigestsQuestion(bytes: Uint8Array, limits?: DecodeLimits): DigestsQuestion {
   const [bits, buckets] = openBounded(bytes, DIGESTS, limits);
-  return { bits: bitsOf(bits), buckets: form.list(buckets).map(natural) };
+  return { bits: bitsOf(bits), buckets: form.list(buckets).map(form.natural) };
 }
 
 export function encodeNamedDigests(digests: readonly NamedDigest[]): Uint8Array {
@@ -83,7 +76,7 @@ export function decodeNamedDigests(bytes: Uint8Array, limits?: DecodeLimits): Na
   const [forms] = openBounded(bytes, NAMED_DIGESTS, limits);
   return form.list(forms).map((entry) => {
     const [type, key, digestForm] = form.list(entry);
-    const digest = Buffer.from(record(digestForm));
+    const digest = Buffer.from(form.bytes(digestForm));
     if (digest.length !== DIGEST_BYTES) throw form.damaged('a digest');
     return { type: form.text(type), key: form.text(key), digest: digest.toString('hex') };
   });
@@ -99,18 +92,7 @@ export function decodeNames(bytes: Uint8Array, limits?: DecodeLimits): string[] 
 }
 
 function bitsOf(value: unknown): number {
-  const bits = natural(value);
+  const bits = form.natural(value);
   if (bits > BUCKET_BITS_MAX) throw form.damaged('more buckets than there are');
   return bits;
-}
-
-function natural(value: unknown): number {
-  const number = form.int(value);
-  if (number < 0) throw form.damaged('a number below zero');
-  return number;
-}
-
-function record(value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  throw form.damaged('bytes were expected');
 }

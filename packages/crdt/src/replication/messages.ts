@@ -1,9 +1,10 @@
 import { encode } from 'cborg';
 import { type DecodeLimits, expectSameBytes, openBounded } from '../bounded-cbor.ts';
-import { compareText, type Incarnation } from '../dot.ts';
+import type { Incarnation } from '../dot.ts';
 import * as form from '../forms.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import type { ReadonlyVector, Vector } from './vector.ts';
+import { vectorForm, vectorOfForm } from './vector-form.ts';
 
 const VECTOR = 17;
 const DELTAS = 18;
@@ -101,57 +102,41 @@ function messageOf(bytes: Uint8Array, limits: DecodeLimits | undefined): Replica
       return deltasOf(openBounded(bytes, DELTAS, limits));
     default: {
       const [reader] = openBounded(bytes, BEHIND, limits);
-      return { kind: 'behind', reader: natural(reader) };
+      return { kind: 'behind', reader: form.natural(reader) };
     }
   }
 }
 
 function vectorOf(parts: readonly unknown[]): VectorMessage {
   const [life, sequence, own, digest, flagsForm, entriesForm] = parts;
-  const flags = natural(flagsForm);
+  const flags = form.natural(flagsForm);
   return {
     kind: 'vector',
-    life: natural(life),
-    sequence: natural(sequence),
+    life: form.natural(life),
+    sequence: form.natural(sequence),
     own: form.incarnationText(own),
-    digest: natural(digest),
+    digest: form.natural(digest),
     isWhole: (flags & IS_WHOLE) !== 0,
     wantsWhole: (flags & WANTS_WHOLE) !== 0,
     refuses: (flags & REFUSES) !== 0,
-    entries: entriesOf(entriesForm),
+    entries: vectorOfForm(entriesForm),
   };
 }
 
 function deltasOf([reader, rangesForm, causesForm, delta]: readonly unknown[]): DeltasMessage {
   const ranges = form.list(rangesForm).map((entry) => {
     const [incarnation, afterForm, upToForm] = form.list(entry);
-    const after = natural(afterForm);
-    const upTo = natural(upToForm);
+    const after = form.natural(afterForm);
+    const upTo = form.natural(upToForm);
     if (upTo <= after) throw form.damaged('a range');
     return { incarnation: form.incarnationText(incarnation), after, upTo };
   });
-  if (!(delta instanceof Uint8Array)) throw form.damaged('a delta was expected');
-  const causes = entriesOf(causesForm);
-  return { kind: 'deltas', reader: natural(reader), ranges, causes, delta };
-}
-
-function vectorForm(vector: ReadonlyVector): unknown[] {
-  return [...vector]
-    .sort((a, b) => compareText(a[0], b[0]))
-    .map(([incarnation, commits]) => [form.incarnationBytes(incarnation), commits]);
-}
-
-function entriesOf(value: unknown): Vector {
-  const entries: Vector = new Map();
-  for (const entry of form.list(value)) {
-    const [incarnation, commits] = form.list(entry);
-    entries.set(form.incarnationText(incarnation), natural(commits));
-  }
-  return entries;
-}
-
-function natural(value: unknown): number {
-  const number = form.int(value);
-  if (number < 0) throw form.damaged('a number below zero');
-  return number;
+  const causes = vectorOfForm(causesForm);
+  return {
+    kind: 'deltas',
+    reader: form.natural(reader),
+    ranges,
+    causes,
+    delta: form.bytes(delta),
+  };
 }

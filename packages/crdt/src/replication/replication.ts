@@ -6,7 +6,15 @@ import { decodeMessage, encodeMessage, type VectorMessage } from './messages.ts'
 import { Peer } from './peer.ts';
 import { newStats, type ReplicationOptions, type ReplicationStats } from './ports.ts';
 import { Receiver } from './receiver.ts';
-import { coversVector, isSameVector, rangesTo, type Vector, vectorDigest } from './vector.ts';
+import {
+  coversVector,
+  isSameVector,
+  type ReadonlyVector,
+  rangesTo,
+  upToOf,
+  type Vector,
+  vectorDigest,
+} from './vector.ts';
 
 /** Who is sent much needs a while to take it. What is sent again meanwhile makes it worse. */
 const TAKEN_BYTES_PER_MS = 512;
@@ -132,9 +140,9 @@ export class Replication<S> {
     for (const id of this.#options.ports.live()) this.#sendDeltas(id, this.#peer(id));
   }
 
-  /** How many of these replicas are known to have a commit durably; this one is not counted. */
-  countWith(replicas: readonly string[], incarnation: Incarnation, number: number): number {
-    return replicas.filter((id) => (this.#peers.get(id)?.vector.get(incarnation) ?? 0) >= number)
+  /** How many of these replicas are known to have commits durably; this one is not counted. */
+  countWith(replicas: readonly string[], commits: ReadonlyVector): number {
+    return replicas.filter((id) => coversVector(this.#peers.get(id)?.vector ?? new Map(), commits))
       .length;
   }
 
@@ -202,7 +210,7 @@ export class Replication<S> {
     const delta = this.#encoded.get(key) ?? encode(reading.delta);
     this.#encoded.set(key, delta);
     ports.send(id, encodeMessage({ kind: 'deltas', reader: peer.life, ranges, causes, delta }));
-    peer.sent = new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
+    peer.sent = upToOf(ranges);
     peer.wasCutShort = reading.hasMore;
     peer.sentUntilMs = nowMs + settings.resendMs + delta.length / TAKEN_BYTES_PER_MS;
     peer.isHeardSince = false;
@@ -261,10 +269,8 @@ export class Replication<S> {
     const { ports, settings } = this.#options;
     const nowMs = ports.now();
     if (peer.goal === undefined || coversVector(ports.known, peer.goal.vector)) {
-      const lacking = [...peer.vector].filter(
-        ([incarnation, commits]) => (ports.known.get(incarnation) ?? 0) < commits,
-      );
-      peer.goal = lacking.length === 0 ? undefined : { vector: new Map(lacking), sinceMs: nowMs };
+      const vector = upToOf(rangesTo(peer.vector, ports.known));
+      peer.goal = vector.size === 0 ? undefined : { vector, sinceMs: nowMs };
     } else if (nowMs - peer.goal.sinceMs >= settings.compareDelayMs && !this.#isSilent(peer)) {
       this.#comparisons.add(id);
     }

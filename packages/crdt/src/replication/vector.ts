@@ -45,6 +45,11 @@ export function rangesTo(vector: ReadonlyVector, known: ReadonlyVector): CommitR
   return ranges;
 }
 
+/** Where ranges end. */
+export function upToOf(ranges: readonly CommitRange[]): Vector {
+  return new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo]));
+}
+
 /** Incarnations are random, so some of their digits mixed with the number spread well enough. */
 function entryDigest(incarnation: Incarnation, commits: number): number {
   const high = Number.parseInt(incarnation.slice(0, 8), 16);

@@ -1,4 +1,5 @@
-import { type CommitVector, covers } from './session-token.ts';
+import { coversVector } from '@memplane/crdt';
+import type { CommitVector } from './session-token.ts';
 
 /** What has a vector that grows. */
 export interface VectorSource {
@@ -15,14 +16,14 @@ export async function waitUntilCovered(
 ): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const end = source.onAdvance((known) => {
-    if (covers(known, needs)) resolve();
+    if (coversVector(known, needs)) resolve();
   });
   signal.addEventListener('abort', () => resolve(), { once: true });
   try {
-    if (covers(await source.commitVector(), needs)) return true;
+    if (coversVector(await source.commitVector(), needs)) return true;
     if (!signal.aborted) await promise;
     // Where several processes write, nobody tells what the others have written meanwhile.
-    return covers(await source.commitVector(), needs);
+    return coversVector(await source.commitVector(), needs);
   } finally {
     end();
   }

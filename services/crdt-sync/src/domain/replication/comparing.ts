@@ -1,7 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   type CommitRange,
-  coversVector,
   type DigestsQuestion,
   decodeDigestsQuestion,
   decodeNamedDigests,
@@ -11,6 +10,7 @@ import {
   encodeNamedDigests,
   encodeNames,
   encodeSummary,
+  isSameVector,
   type NamedDigest,
   type ReadonlyVector,
   type ReplicaDelta,
@@ -73,7 +73,7 @@ export interface Compared {
 
 /** Whether each of two had all that the other had. */
 export function areEven({ known, theirs }: Compared): boolean {
-  return coversVector(known, theirs) && coversVector(theirs, known);
+  return isSameVector(known, theirs);
 }
 
 /**

@@ -3,11 +3,13 @@ import {
   decodeReplicaDelta,
   encodeReplicaDelta,
   type Incarnation,
+  type ReadonlyVector,
   type ReplicaDelta,
   Replication,
   type ReplicationSettings,
   type ReplicationStats,
   replicaDeltaLattice,
+  upToOf,
 } from '@memplane/crdt';
 import type { Cancel, Timers } from '@memplane/gossip';
 import type { ReplicatedExecutor } from '../executor.ts';
@@ -36,10 +38,7 @@ export interface ReplicatorOptions {
 }
 
 interface Waiting {
-  readonly replicas: readonly string[];
-  readonly incarnation: Incarnation;
-  readonly number: number;
-  readonly count: number;
+  readonly isThere: () => boolean;
   readonly resolve: () => void;
 }
 
@@ -97,10 +96,7 @@ export class Replicator {
   async handOver(signal: AbortSignal): Promise<boolean> {
     const { executor, peers } = this.#options;
     const live = peers.live();
-    const all = [...executor.known].map(([incarnation, number]) =>
-      this.confirmed({ incarnation, number }, live, live.length, signal),
-    );
-    return (await Promise.all(all)).every(Boolean);
+    return this.#confirmed(new Map(executor.known), live, live.length, signal);
   }
 
   stop(): void {
@@ -135,12 +131,21 @@ export class Replicator {
     count: number,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { incarnation, number } = commit;
-    const isThere = () => this.#replication.countWith(replicas, incarnation, number) >= count;
+    const commits = new Map([[commit.incarnation, commit.number]]);
+    return this.#confirmed(commits, replicas, count, signal);
+  }
+
+  async #confirmed(
+    commits: ReadonlyVector,
+    replicas: readonly string[],
+    count: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const isThere = () => this.#replication.countWith(replicas, commits) >= count;
     if (isThere()) return true;
     this.#replication.sendNow();
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waiting = { replicas, incarnation, number, count, resolve };
+    const waiting = { isThere, resolve };
     this.#waiting.push(waiting);
     signal.addEventListener('abort', () => resolve(), { once: true });
     if (signal.aborted) resolve();
@@ -150,9 +155,7 @@ export class Replicator {
   }
 
   #settleWaiting(): void {
-    for (const { replicas, incarnation, number, count, resolve } of this.#waiting) {
-      if (this.#replication.countWith(replicas, incarnation, number) >= count) resolve();
-    }
+    for (const { isThere, resolve } of this.#waiting) if (isThere()) resolve();
   }
 
   #begin(): Replication<ReplicaDelta> {
@@ -181,7 +184,7 @@ export class Replicator {
     const { executor, joinAll } = this.#options;
     const { life } = this;
     // It is joined name by name, and shows before all of it is here.
-    executor.expect(new Map(ranges.map(({ incarnation, upTo }) => [incarnation, upTo])));
+    executor.expect(upToOf(ranges));
     try {
       await joinAll(delta);
     } catch (cause) {

@@ -50,17 +50,8 @@ export class SimulatedPlane {
         }
       },
     });
-    const store = this.stores.get(id) ?? new MemoryStore(100);
-    this.stores.set(id, store);
-    const random = net.random.fork(7 + Math.trunc(net.time.nowMs) + id.charCodeAt(0));
-    const replica = await TestReplica.start({
-      id,
-      store,
-      now: () => EPOCH_MS + net.time.nowMs,
-      newIncarnation: () =>
-        Array.from({ length: 16 }, () => random.int(0, 255).toString(16).padStart(2, '0')).join(''),
-      told: () => {},
-    });
+    const replica = await this.#startReplica(id);
+    const { store } = replica.options;
     const { engine, executor } = replica;
     const calls = new LargeCalls({
       caller: cluster,
@@ -123,6 +114,20 @@ export class SimulatedPlane {
     const made = { id, replica, replicator, comparing, quorum, writes, reconciling };
     this.replicas.set(id, made);
     return made;
+  }
+
+  #startReplica(id: string): Promise<TestReplica> {
+    const store = this.stores.get(id) ?? new MemoryStore(100);
+    this.stores.set(id, store);
+    const random = this.net.random.fork(7 + Math.trunc(this.net.time.nowMs) + id.charCodeAt(0));
+    return TestReplica.start({
+      id,
+      store,
+      now: () => EPOCH_MS + this.net.time.nowMs,
+      newIncarnation: () =>
+        Array.from({ length: 16 }, () => random.int(0, 255).toString(16).padStart(2, '0')).join(''),
+      told: () => {},
+    });
   }
 
   #reconcilingOf(parts: {
