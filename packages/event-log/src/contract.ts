@@ -360,7 +360,7 @@ function recentCases(options: LogContractOptions): void {
       const again = await log.reopen();
       for (const { writer } of [again]) {
         const recent = [];
-        for await (const record of writer.recent(12)) recent.push(record);
+        for await (const batch of writer.recent(12)) recent.push(...batch);
         assert.equal(recent.length, 12);
         for (const [i, record] of recent.entries()) {
           const n = 29 - i;
@@ -372,7 +372,7 @@ function recentCases(options: LogContractOptions): void {
         }
       }
       const all = [];
-      for await (const record of again.writer.recent(1000)) all.push(record);
+      for await (const batch of again.writer.recent(1000)) all.push(...batch);
       assert.equal(all.length, 30);
       return again;
     }));

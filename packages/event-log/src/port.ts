@@ -101,8 +101,8 @@ export interface LogWriter {
    * `overloaded` when more than the configured bytes are already waiting.
    */
   append(records: readonly NewRecord[]): Promise<number[]>;
-  /** The newest records, newest first, at most `limit`. */
-  recent(limit: number): AsyncIterable<RecentRecord>;
+  /** The newest records, newest first, at most `limit`, in batches: there may be many. */
+  recent(limit: number): AsyncIterable<readonly RecentRecord[]>;
   /** The highest stamp that the log holds, 0n when empty. */
   readonly highestHlc: bigint;
   bounds(partition: number): Promise<LogBounds>;

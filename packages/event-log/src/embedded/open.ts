@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { MemplaneError } from '@memplane/contracts';
 import { acquireDirectoryLock, type DirectoryLock } from '../directory-lock.ts';
-import type { LogAdmin, LogReader, LogWriter, RecentRecord } from '../port.ts';
+import type { LogAdmin, LogReader, LogWriter } from '../port.ts';
 import { PollingSource, SharedSource } from './bounds-source.ts';
 import { damaged, toStorageError } from './errors.ts';
 import { FileCache } from './file-cache.ts';
@@ -98,7 +98,10 @@ async function openLocked(
     appendQueueBytesMax: options.appendQueueBytesMax,
     produceDeadlineMs: options.produceDeadlineMs,
     monotonicMs: options.monotonicMs,
-    recent: (limit) => recentOf(files, dir, bounds, info.partitions, limit),
+    recent: (limit) => {
+      const all = Array.from({ length: info.partitions }, (_, p) => bounds.bounds(p));
+      return newestFirst(files, dir, all, limit);
+    },
     release: () => {
       files.close();
       lock?.release();
@@ -108,26 +111,6 @@ async function openLocked(
   const openMs = performance.now() - startedAt;
   const report = { isNew: found === undefined, tornBytes, scannedBytes, openMs };
   return { writer, admin: writer, shared, report };
-}
-
-/** An async iteration by hand: a generator would take two turns for each record. */
-function recentOf(
-  files: FileCache,
-  dir: string,
-  bounds: SharedBounds,
-  partitions: number,
-  limit: number,
-): AsyncIterable<RecentRecord> {
-  return {
-    [Symbol.asyncIterator]() {
-      const all = Array.from({ length: partitions }, (_, p) => bounds.bounds(p));
-      const records = newestFirst(files, dir, all, limit);
-      return {
-        next: () => Promise.resolve(records.next()),
-        return: () => Promise.resolve({ done: true, value: undefined }),
-      };
-    },
-  };
 }
 
 /** Makes the first segment, then the manifest: a folder without one holds no log yet. */

@@ -4,6 +4,7 @@ import type { EntryView } from './index-entry.ts';
 import { readEntries } from './index-reader.ts';
 
 const BLOCK_ENTRIES = 2048;
+const BATCH_RECORDS = 4_096;
 const TWO_32 = 0x1_0000_0000;
 
 /** Walks one partition's index from its end to its start. */
@@ -59,24 +60,32 @@ class Backwards {
 }
 
 /** The newest records over all partitions, in the reverse of the order they were stored in. */
-export function* newestFirst(
+export async function* newestFirst(
   files: FileCache,
   dir: string,
   bounds: readonly LogBounds[],
   limit: number,
-): Generator<RecentRecord> {
+): AsyncGenerator<readonly RecentRecord[]> {
   const walks = bounds.map((one, partition) => new Backwards(files, dir, partition, one));
-  for (let given = 0; given < limit; ) {
+  for (let left = limit; left > 0; ) {
+    const batch = newestOf(walks, Math.min(left, BATCH_RECORDS));
+    if (batch.length === 0) return;
+    yield batch;
+    left -= batch.length;
+  }
+}
+
+function newestOf(walks: readonly Backwards[], count: number): RecentRecord[] {
+  const batch: RecentRecord[] = [];
+  while (batch.length < count) {
     let newest: Backwards | undefined;
     for (const walk of walks) {
       if (walk.place >= 0 && (newest === undefined || walk.place > newest.place)) newest = walk;
     }
-    if (newest === undefined) return;
+    if (newest === undefined) break;
     const record = newest.record();
     newest.next();
-    if (record !== undefined) {
-      given += 1;
-      yield record;
-    }
+    if (record !== undefined) batch.push(record);
   }
+  return batch;
 }

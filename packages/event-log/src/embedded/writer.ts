@@ -32,7 +32,7 @@ export interface WriterParts {
   readonly produceDeadlineMs: number;
   readonly monotonicMs: () => number;
   /** Reads the newest records from the indexes. */
-  readonly recent: (limit: number) => AsyncIterable<RecentRecord>;
+  readonly recent: (limit: number) => AsyncIterable<readonly RecentRecord[]>;
   /** Called once, when the writer is closed. */
   readonly release: () => void;
 }
@@ -95,7 +95,7 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
     return this.#parts.bounds.bounds(partition);
   }
 
-  recent(limit: number): AsyncIterable<RecentRecord> {
+  recent(limit: number): AsyncIterable<readonly RecentRecord[]> {
     return this.#parts.recent(limit);
   }
 

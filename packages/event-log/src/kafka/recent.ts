@@ -51,19 +51,25 @@ export async function* recentRecords(
   bounds: BoundsLookup,
   partitions: number,
   limit: number,
-): AsyncGenerator<RecentRecord, void, undefined> {
+): AsyncGenerator<readonly RecentRecord[], void, undefined> {
   const sources = Array.from({ length: partitions }, (_, p) => backwards(fetcher, bounds, p));
   const heads = await Promise.all(sources.map(async (source) => (await source.next()).value));
+  let batch: RecentRecord[] = [];
   for (let given = 0; given < limit; given++) {
     let newest = -1;
     for (const [i, head] of heads.entries()) {
       if (head && (newest < 0 || head.hlc > (heads[newest]?.hlc ?? 0n))) newest = i;
     }
     const record = heads[newest];
-    if (!record) return;
-    yield record;
+    if (!record) break;
+    batch.push(record);
+    if (batch.length === STEP_OFFSETS) {
+      yield batch;
+      batch = [];
+    }
     heads[newest] = (await sources[newest]?.next())?.value;
   }
+  if (batch.length > 0) yield batch;
 }
 
 /** The highest stamp among the newest records of each partition; 0 for an empty log. */

@@ -63,7 +63,7 @@ export class KafkaWriter implements LogWriter {
   }
 
   /** Newest first by their stamps: partitions have no order among each other. */
-  recent(limit: number): AsyncIterable<RecentRecord> {
+  recent(limit: number): AsyncIterable<readonly RecentRecord[]> {
     return recentRecords(this.#fetcher, this.#parts.bounds, this.info.partitions, limit);
   }
 

@@ -5,8 +5,6 @@ import { RecentIds } from '../domain/recent-ids.ts';
 
 type LoadedAppend = Omit<FirstAppend, 'contentKey'> & { readonly digest: string };
 
-const LOADED_AT_ONCE = 4_096;
-
 /**
  * The record of recent ids of a plane with one writer: in memory, and filled from the log itself
  * at the start, so that it is exactly as durable as the events.
@@ -25,11 +23,12 @@ export class EmbeddedDuplicates implements DuplicateRecord {
 
   /** Reads what the log's newest records tell, at most `entriesMax`; only before anything else. */
   async load(log: Pick<LogWriter, 'recent'>, entriesMax: number): Promise<void> {
-    let loaded = 0;
-    for await (const record of log.recent(entriesMax)) {
-      this.#ids.addOlder(record.idDigest, record.contentDigest, record);
+    for await (const batch of log.recent(entriesMax)) {
+      for (const record of batch) {
+        this.#ids.addOlder(record.idDigest, record.contentDigest, record);
+      }
       // The thread has other services to start meanwhile.
-      if (++loaded % LOADED_AT_ONCE === 0) await setImmediate();
+      await setImmediate();
     }
   }
 
