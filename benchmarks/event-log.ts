@@ -180,7 +180,7 @@ async function readAndRestart(): Promise<object> {
   await reader.close();
   const recentAt = performance.now();
   let recent = 0;
-  for await (const batch of first.writer.recent(200_000)) recent += batch.length;
+  for await (const batch of first.writer.recent(200_000)) recent += batch.count;
   const recentMs = performance.now() - recentAt;
   await first.writer.close();
   const second = await openEmbeddedLog({ dir });

@@ -8,4 +8,5 @@ export type { SharedLogState } from './embedded/shared-state.ts';
 export * from './follow.ts';
 export * from './murmur2.ts';
 export * from './port.ts';
+export * from './recent-batch.ts';
 export * from './retention.ts';

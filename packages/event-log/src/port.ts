@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { RecentBatch } from './recent-batch.ts';
 
 /** Identity and shape of a log. A new generation of the same data gets a new `logId`. */
 export interface LogInfo {
@@ -43,15 +44,6 @@ export interface LogReadOptions {
   /** Stop before the sum of value bytes passes this; at least one record is returned. */
   readonly maxBytes: number;
   readonly maxRecords?: number;
-}
-
-/** What remains of a record in the log's recent past: enough to recognise a repetition. */
-export interface RecentRecord {
-  readonly partition: number;
-  readonly offset: number;
-  readonly hlc: bigint;
-  readonly idDigest: Uint8Array;
-  readonly contentDigest: Uint8Array;
 }
 
 /** The reading half of a log. Only durable records are ever seen. */
@@ -102,7 +94,7 @@ export interface LogWriter {
    */
   append(records: readonly NewRecord[]): Promise<number[]>;
   /** The newest records, newest first, at most `limit`, in batches: there may be many. */
-  recent(limit: number): AsyncIterable<readonly RecentRecord[]>;
+  recent(limit: number): AsyncIterable<RecentBatch>;
   /** The highest stamp that the log holds, 0n when empty. */
   readonly highestHlc: bigint;
   bounds(partition: number): Promise<LogBounds>;

@@ -13,6 +13,7 @@ export const ENTRY_WORDS = ENTRY_BYTES / 4;
 export const ENTRIES_PER_CHUNK = 65_536;
 export const ENTRY_FORMAT = 1;
 /** The format of an entry that stands for a record that could not be read at recovery. */
+const DIGESTS_WORD = 8;
 export const ENTRY_LOST = 0xffff;
 
 /** An array of entries that grows, with the views that its fields need. */
@@ -58,16 +59,16 @@ export function isIntactEntry(words: Int32Array, first: number): boolean {
 /** Reads entries that are in a buffer, field by field, without making objects. */
 export class EntryView {
   readonly #bytes: Buffer;
-  readonly #words: Int32Array;
+  readonly words: Int32Array;
 
   /** `bytes` begins at a multiple of 4 in its memory, as `Buffer.allocUnsafeSlow` gives it. */
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
-    this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+    this.words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
   }
 
   intact(i: number): boolean {
-    return isIntactEntry(this.#words, i * ENTRY_WORDS);
+    return isIntactEntry(this.words, i * ENTRY_WORDS);
   }
 
   lost(i: number): boolean {
@@ -75,15 +76,15 @@ export class EntryView {
   }
 
   segment(i: number): number {
-    return (this.#words[i * ENTRY_WORDS + 1] ?? 0) >>> 0;
+    return (this.words[i * ENTRY_WORDS + 1] ?? 0) >>> 0;
   }
 
   position(i: number): number {
-    return (this.#words[i * ENTRY_WORDS + 2] ?? 0) >>> 0;
+    return (this.words[i * ENTRY_WORDS + 2] ?? 0) >>> 0;
   }
 
   length(i: number): number {
-    return (this.#words[i * ENTRY_WORDS + 3] ?? 0) >>> 0;
+    return (this.words[i * ENTRY_WORDS + 3] ?? 0) >>> 0;
   }
 
   keyBytes(i: number): number {
@@ -94,11 +95,8 @@ export class EntryView {
     return this.#bytes.readBigUInt64LE(i * ENTRY_BYTES + 24);
   }
 
-  idDigest(i: number): Buffer {
-    return this.#bytes.subarray(i * ENTRY_BYTES + 32, i * ENTRY_BYTES + 48);
-  }
-
-  contentDigest(i: number): Buffer {
-    return this.#bytes.subarray(i * ENTRY_BYTES + 48, i * ENTRY_BYTES + 64);
+  /** Where its digests are among the words: of its identity, then of its content. */
+  digestsAt(i: number): number {
+    return i * ENTRY_WORDS + DIGESTS_WORD;
   }
 }

@@ -1,4 +1,5 @@
-import type { LogBounds, RecentRecord } from '../port.ts';
+import type { LogBounds } from '../port.ts';
+import { RecentBatch } from '../recent-batch.ts';
 import type { FileCache } from './file-cache.ts';
 import type { EntryView } from './index-entry.ts';
 import { readEntries } from './index-reader.ts';
@@ -44,18 +45,12 @@ class Backwards {
     this.place = this.#view.segment(i) * TWO_32 + this.#view.position(i);
   }
 
-  /** Undefined for a record that recovery could not read. */
-  record(): RecentRecord | undefined {
+  /** Leaves out a record that recovery could not read. */
+  addTo(batch: RecentBatch): void {
     const view = this.#view;
     const i = this.offset - this.#blockFrom;
-    if (view === undefined || view.lost(i) || !view.intact(i)) return undefined;
-    return {
-      partition: this.partition,
-      offset: this.offset,
-      hlc: view.hlc(i),
-      idDigest: view.idDigest(i),
-      contentDigest: view.contentDigest(i),
-    };
+    if (view === undefined || view.lost(i) || !view.intact(i)) return;
+    batch.addWords(this.partition, this.offset, view.hlc(i), view.words, view.digestsAt(i));
   }
 }
 
@@ -65,27 +60,26 @@ export async function* newestFirst(
   dir: string,
   bounds: readonly LogBounds[],
   limit: number,
-): AsyncGenerator<readonly RecentRecord[]> {
+): AsyncGenerator<RecentBatch> {
   const walks = bounds.map((one, partition) => new Backwards(files, dir, partition, one));
   for (let left = limit; left > 0; ) {
     const batch = newestOf(walks, Math.min(left, BATCH_RECORDS));
-    if (batch.length === 0) return;
+    if (batch.count === 0) return;
     yield batch;
-    left -= batch.length;
+    left -= batch.count;
   }
 }
 
-function newestOf(walks: readonly Backwards[], count: number): RecentRecord[] {
-  const batch: RecentRecord[] = [];
-  while (batch.length < count) {
+function newestOf(walks: readonly Backwards[], capacity: number): RecentBatch {
+  const batch = new RecentBatch(capacity);
+  while (!batch.isFull) {
     let newest: Backwards | undefined;
     for (const walk of walks) {
       if (walk.place >= 0 && (newest === undefined || walk.place > newest.place)) newest = walk;
     }
     if (newest === undefined) break;
-    const record = newest.record();
+    newest.addTo(batch);
     newest.next();
-    if (record !== undefined) batch.push(record);
   }
   return batch;
 }

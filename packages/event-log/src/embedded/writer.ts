@@ -6,8 +6,8 @@ import {
   type LogInfo,
   type LogWriter,
   type NewRecord,
-  type RecentRecord,
 } from '../port.ts';
+import type { RecentBatch } from '../recent-batch.ts';
 import type { SegmentSummary } from '../retention.ts';
 import { toStorageError } from './errors.ts';
 import type { IndexFiles } from './index-files.ts';
@@ -32,7 +32,7 @@ export interface WriterParts {
   readonly produceDeadlineMs: number;
   readonly monotonicMs: () => number;
   /** Reads the newest records from the indexes. */
-  readonly recent: (limit: number) => AsyncIterable<readonly RecentRecord[]>;
+  readonly recent: (limit: number) => AsyncIterable<RecentBatch>;
   /** Called once, when the writer is closed. */
   readonly release: () => void;
 }
@@ -95,7 +95,7 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
     return this.#parts.bounds.bounds(partition);
   }
 
-  recent(limit: number): AsyncIterable<readonly RecentRecord[]> {
+  recent(limit: number): AsyncIterable<RecentBatch> {
     return this.#parts.recent(limit);
   }
 

@@ -1,5 +1,6 @@
 import { crc32c } from '@platformatic/kafka';
-import type { LogRecord, RecentRecord } from '../port.ts';
+import type { LogRecord } from '../port.ts';
+import type { RecentRecord } from '../recent-batch.ts';
 import { BATCH, BATCH_MAGIC } from './batch-encoder.ts';
 import { unpack } from './compression.ts';
 import { damagedBatch } from './errors.ts';

@@ -1,4 +1,4 @@
-import type { RecentRecord } from '../port.ts';
+import { RecentBatch, type RecentRecord } from '../recent-batch.ts';
 import { decodeRecent } from './batch-decoder.ts';
 import type { BoundsLookup } from './bounds.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -51,10 +51,10 @@ export async function* recentRecords(
   bounds: BoundsLookup,
   partitions: number,
   limit: number,
-): AsyncGenerator<readonly RecentRecord[], void, undefined> {
+): AsyncGenerator<RecentBatch, void, undefined> {
   const sources = Array.from({ length: partitions }, (_, p) => backwards(fetcher, bounds, p));
   const heads = await Promise.all(sources.map(async (source) => (await source.next()).value));
-  let batch: RecentRecord[] = [];
+  let batch = new RecentBatch(STEP_OFFSETS);
   for (let given = 0; given < limit; given++) {
     let newest = -1;
     for (const [i, head] of heads.entries()) {
@@ -62,14 +62,14 @@ export async function* recentRecords(
     }
     const record = heads[newest];
     if (!record) break;
-    batch.push(record);
-    if (batch.length === STEP_OFFSETS) {
+    batch.add(record);
+    if (batch.isFull) {
       yield batch;
-      batch = [];
+      batch = new RecentBatch(STEP_OFFSETS);
     }
     heads[newest] = (await sources[newest]?.next())?.value;
   }
-  if (batch.length > 0) yield batch;
+  if (batch.count > 0) yield batch;
 }
 
 /** The highest stamp among the newest records of each partition; 0 for an empty log. */

@@ -1,6 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import { deleteRecordsV2 } from '@platformatic/kafka';
-import type { LogAdmin, LogBounds, LogInfo, LogWriter, NewRecord, RecentRecord } from '../port.ts';
+import type { LogAdmin, LogBounds, LogInfo, LogWriter, NewRecord } from '../port.ts';
+import type { RecentBatch } from '../recent-batch.ts';
 import { recordBytesMax } from './batch-encoder.ts';
 import { Fetcher } from './fetcher.ts';
 import { RECORD_BYTES_MAX } from './options.ts';
@@ -63,7 +64,7 @@ export class KafkaWriter implements LogWriter {
   }
 
   /** Newest first by their stamps: partitions have no order among each other. */
-  recent(limit: number): AsyncIterable<readonly RecentRecord[]> {
+  recent(limit: number): AsyncIterable<RecentBatch> {
     return recentRecords(this.#fetcher, this.#parts.bounds, this.info.partitions, limit);
   }
 

@@ -3,6 +3,8 @@ import { CONTENT_KEY_CHARS } from './prepare.ts';
 
 const KEY_BYTES = 16;
 const ENTRY_BYTES = 2 * KEY_BYTES;
+const KEY_WORDS = KEY_BYTES / 4;
+const ENTRY_WORDS = ENTRY_BYTES / 4;
 const NONE = -1;
 
 /**
@@ -13,6 +15,7 @@ export class RecentIds {
   readonly #max: number;
   /** Identity and content of each entry. */
   readonly #keys: Buffer;
+  readonly #words: Int32Array;
   readonly #partitions: Int32Array;
   readonly #offsets: Float64Array;
   readonly #hlcs: BigUint64Array;
@@ -26,7 +29,8 @@ export class RecentIds {
 
   constructor(entriesMax: number) {
     this.#max = Math.max(1, entriesMax);
-    this.#keys = Buffer.alloc(this.#max * ENTRY_BYTES);
+    this.#words = new Int32Array(this.#max * ENTRY_WORDS);
+    this.#keys = Buffer.from(this.#words.buffer);
     this.#partitions = new Int32Array(this.#max);
     this.#offsets = new Float64Array(this.#max);
     this.#hlcs = new BigUint64Array(this.#max);
@@ -78,35 +82,34 @@ export class RecentIds {
   /**
    * Adds an identity older than all that are there; only before the first `add`. One that is there
    * takes this earlier place. Nothing is added when full.
-   * @param id 16 bytes
-   * @param digest at least 16 bytes, which are kept
+   * @param digests words of memory (in its own byte order) that hold, from `at` on, the four of the
+   * identity, then four of the content's digest
    */
-  addOlder(id: Uint8Array, digest: Uint8Array, place: Place): void {
-    const chain = bucketOfBytes(id) & this.#mask;
+  addOlder(digests: Int32Array, at: number, place: Place): void {
+    const chain = (digests[at] ?? 0) & this.#mask;
     let slot = this.#heads[chain] ?? NONE;
-    while (slot !== NONE && !this.#holdsBytes(slot, id)) slot = this.#next[slot] ?? NONE;
+    while (slot !== NONE && !this.#holdsWords(slot, digests, at)) slot = this.#next[slot] ?? NONE;
     if (slot === NONE) {
       if (this.#size === this.#max) return;
       // From the last slot down, so that the ring comes to the oldest one first.
       slot = this.#max - 1 - this.#size++;
-      this.#copy(id, slot * ENTRY_BYTES);
+      this.#copyWords(slot * ENTRY_WORDS, digests, at);
       this.#next[slot] = this.#heads[chain] ?? NONE;
       this.#heads[chain] = slot;
     }
-    this.#copy(digest, slot * ENTRY_BYTES + KEY_BYTES);
+    this.#copyWords(slot * ENTRY_WORDS + KEY_WORDS, digests, at + KEY_WORDS);
     this.#partitions[slot] = place.partition;
     this.#offsets[slot] = place.offset;
     this.#hlcs[slot] = place.hlc;
   }
 
-  #copy(key: Uint8Array, at: number): void {
-    for (let i = 0; i < KEY_BYTES; i++) this.#keys[at + i] = key[i] ?? 0;
+  #copyWords(to: number, from: Int32Array, at: number): void {
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[to + i] = from[at + i] ?? 0;
   }
 
-  #holdsBytes(slot: number, id: Uint8Array): boolean {
-    const at = slot * ENTRY_BYTES;
-    for (let i = 0; i < KEY_BYTES; i++) {
-      if (this.#keys[at + i] !== id[i]) return false;
+  #holdsWords(slot: number, words: Int32Array, at: number): boolean {
+    for (let i = 0; i < KEY_WORDS; i++) {
+      if (this.#words[slot * ENTRY_WORDS + i] !== words[at + i]) return false;
     }
     return true;
   }
@@ -126,8 +129,7 @@ export class RecentIds {
   }
 
   #unlink(slot: number): void {
-    const bytes = slot * ENTRY_BYTES;
-    const chain = bucketOf(this.#keys.toString('latin1', bytes, bytes + 4)) & this.#mask;
+    const chain = (this.#words[slot * ENTRY_WORDS] ?? 0) & this.#mask;
     const after = this.#next[slot] ?? NONE;
     let at = this.#heads[chain] ?? NONE;
     if (at === slot) {
@@ -147,7 +149,10 @@ export class RecentIds {
 
 type Place = Omit<FirstAppend, 'contentKey'>;
 
-/** The identity is a hash already: four of its bytes are as good as any. */
+/**
+ * The identity is a hash already: four of its bytes are as good as any. They are its first word, as
+ * Node's platforms, which all have the lowest byte first, read it.
+ */
 function bucketOf(idKey: string): number {
   return (
     idKey.charCodeAt(0) |
@@ -155,8 +160,4 @@ function bucketOf(idKey: string): number {
     (idKey.charCodeAt(2) << 16) |
     (idKey.charCodeAt(3) << 24)
   );
-}
-
-function bucketOfBytes(id: Uint8Array): number {
-  return (id[0] ?? 0) | ((id[1] ?? 0) << 8) | ((id[2] ?? 0) << 16) | ((id[3] ?? 0) << 24);
 }

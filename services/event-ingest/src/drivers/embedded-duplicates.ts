@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { LogWriter } from '@memplane/event-log';
+import { DIGESTS_WORDS, type LogWriter } from '@memplane/event-log';
 import type { DuplicateRecord, FirstAppend } from '../domain/duplicate-record.ts';
 import { RecentIds } from '../domain/recent-ids.ts';
 
@@ -24,8 +24,12 @@ export class EmbeddedDuplicates implements DuplicateRecord {
   /** Reads what the log's newest records tell, at most `entriesMax`; only before anything else. */
   async load(log: Pick<LogWriter, 'recent'>, entriesMax: number): Promise<void> {
     for await (const batch of log.recent(entriesMax)) {
-      for (const record of batch) {
-        this.#ids.addOlder(record.idDigest, record.contentDigest, record);
+      for (let i = 0; i < batch.count; i++) {
+        this.#ids.addOlder(batch.digests, i * DIGESTS_WORDS, {
+          partition: batch.partitions[i] ?? 0,
+          offset: batch.offsets[i] ?? 0,
+          hlc: batch.hlcs[i] ?? 0n,
+        });
       }
       // The thread has other services to start meanwhile.
       await setImmediate();
