@@ -3,10 +3,9 @@ import { MemplaneError } from '@memplane/contracts';
 import { NO_ROW } from '../domain/bm25.ts';
 import type { ChunkChecks } from './chunk-checks.ts';
 import { openForUpdate } from './open-file.ts';
+import { CHUNK_BITS, CHUNK_ROWS, RECORD_BYTES, RowChunk } from './row-chunk.ts';
 
-const RECORD_BYTES = 32;
-const CHUNK_BITS = 13;
-const CHUNK_ROWS = 1 << CHUNK_BITS;
+const IN_CHUNK = CHUNK_ROWS - 1;
 const HEADER_BYTES = 4096;
 const FORMAT = 'memplane rows 1';
 
@@ -45,7 +44,8 @@ export interface RowColumnsOptions {
 export class RowColumns {
   readonly #file: number;
   readonly #checks: ChunkChecks;
-  readonly #chunks: DataView[] = [];
+  readonly #chunks: RowChunk[] = [];
+  readonly #scratch = new RowChunk();
   #supersededSum = 0;
   #count = 0;
   #flushed = 0;
@@ -74,15 +74,7 @@ export class RowColumns {
 
   add(row: RowColumn): number {
     const n = this.#count++;
-    const view = this.#chunk(n);
-    const at = (n % CHUNK_ROWS) * RECORD_BYTES;
-    view.setUint16(at, row.partition, true);
-    view.setUint16(at + 2, ROW_KINDS.indexOf(row.kind), true);
-    view.setUint32(at + 4, row.textLength, true);
-    view.setUint32(at + 8, row.previousTurn, true);
-    view.setUint32(at + 12, row.entityRef, true);
-    view.setFloat64(at + 16, row.offset, true);
-    view.setFloat64(at + 24, Number.POSITIVE_INFINITY, true);
+    this.#chunk(n).set(n & IN_CHUNK, { ...row, kind: ROW_KINDS.indexOf(row.kind) });
     return n;
   }
 
@@ -91,38 +83,37 @@ export class RowColumns {
     const before = this.supersededAt(row);
     if (before !== Number.POSITIVE_INFINITY) this.#sum(-markSum(row, before));
     this.#sum(markSum(row, offset));
-    this.#chunk(row).setFloat64((row % CHUNK_ROWS) * RECORD_BYTES + 24, offset, true);
+    this.#chunk(row).supersede(row & IN_CHUNK, offset);
     if (row < this.#flushed) this.#changed.add(row);
   }
 
   partition(row: number): number {
-    return this.#at(row)?.getUint16((row % CHUNK_ROWS) * RECORD_BYTES, true) ?? 0;
+    return this.#at(row)?.partition(row & IN_CHUNK) ?? 0;
   }
 
   kind(row: number): RowKind {
-    const code = this.#at(row)?.getUint16((row % CHUNK_ROWS) * RECORD_BYTES + 2, true) ?? 0;
+    const code = this.#at(row)?.kind(row & IN_CHUNK) ?? 0;
     return ROW_KINDS[code] ?? 'forgotten';
   }
 
   textLength(row: number): number {
-    return this.#at(row)?.getUint32((row % CHUNK_ROWS) * RECORD_BYTES + 4, true) ?? 0;
+    return this.#at(row)?.textLength(row & IN_CHUNK) ?? 0;
   }
 
   previousTurn(row: number): number {
-    return this.#at(row)?.getUint32((row % CHUNK_ROWS) * RECORD_BYTES + 8, true) ?? NO_ROW;
+    return this.#at(row)?.previousTurn(row & IN_CHUNK) ?? NO_ROW;
   }
 
   entityRef(row: number): number {
-    return this.#at(row)?.getUint32((row % CHUNK_ROWS) * RECORD_BYTES + 12, true) ?? 0;
+    return this.#at(row)?.entityRef(row & IN_CHUNK) ?? 0;
   }
 
   offset(row: number): number {
-    return this.#at(row)?.getFloat64((row % CHUNK_ROWS) * RECORD_BYTES + 16, true) ?? -1;
+    return this.#at(row)?.offset(row & IN_CHUNK) ?? -1;
   }
 
   supersededAt(row: number): number {
-    const at = (row % CHUNK_ROWS) * RECORD_BYTES + 24;
-    return this.#at(row)?.getFloat64(at, true) ?? Number.POSITIVE_INFINITY;
+    return this.#at(row)?.supersededAt(row & IN_CHUNK) ?? Number.POSITIVE_INFINITY;
   }
 
   /** Orders rows by their place in the log, whatever order the index met them in. */
@@ -136,7 +127,12 @@ export class RowColumns {
       const chunkEnd = (Math.floor(this.#flushed / CHUNK_ROWS) + 1) * CHUNK_ROWS;
       const rows = Math.min(this.#count, chunkEnd) - this.#flushed;
       this.#write(this.#flushed, rows);
-      this.#checks.extend(this.#flushed >>> CHUNK_BITS, 0, this.#asAdded(this.#flushed, rows));
+      const chunk = this.#chunk(this.#flushed);
+      this.#checks.extend(
+        this.#flushed >>> CHUNK_BITS,
+        0,
+        chunk.asAdded(this.#flushed & IN_CHUNK, rows, this.#scratch),
+      );
       this.#flushed += rows;
     }
     this.#checks.save();
@@ -163,9 +159,13 @@ export class RowColumns {
     }
     for (let base = 0; base < count; base += CHUNK_ROWS) {
       const rows = Math.min(CHUNK_ROWS, count - base);
-      const bytes = new Uint8Array(this.#chunk(base).buffer, 0, rows * RECORD_BYTES);
+      const bytes = this.#chunk(base).bytes.subarray(0, rows * RECORD_BYTES);
       readSync(this.#file, bytes, 0, bytes.length, HEADER_BYTES + base * RECORD_BYTES);
-      this.#checks.verify(base >>> CHUNK_BITS, 0, this.#asAdded(base, rows));
+      this.#checks.verify(
+        base >>> CHUNK_BITS,
+        0,
+        this.#chunk(base).asAdded(0, rows, this.#scratch),
+      );
     }
     this.#count = count;
     this.#flushed = count;
@@ -174,20 +174,11 @@ export class RowColumns {
       if (offset === Number.POSITIVE_INFINITY) continue;
       if (offset <= appliedOf(this.partition(row))) this.#sum(markSum(row, offset));
       else {
-        this.#chunk(row).setFloat64((row % CHUNK_ROWS) * RECORD_BYTES + 24, Infinity, true);
+        this.#chunk(row).supersede(row & IN_CHUNK, Number.POSITIVE_INFINITY);
         this.#changed.add(row);
       }
     }
     if (this.#supersededSum !== supersededSum) throw damaged(path);
-  }
-
-  /** The records of rows of one chunk without the marks that came later. */
-  #asAdded(row: number, rows: number): Uint8Array {
-    const at = (row % CHUNK_ROWS) * RECORD_BYTES;
-    const bytes = this.#chunk(row).buffer.slice(at, at + rows * RECORD_BYTES);
-    const view = new DataView(bytes);
-    for (let i = 0; i < rows; i++) view.setFloat64(i * RECORD_BYTES + 24, Infinity, true);
-    return new Uint8Array(bytes);
   }
 
   #sum(by: number): void {
@@ -195,22 +186,20 @@ export class RowColumns {
   }
 
   #write(row: number, rows: number): void {
-    const at = (row % CHUNK_ROWS) * RECORD_BYTES;
-    const bytes = new Uint8Array(this.#chunk(row).buffer, at, rows * RECORD_BYTES);
+    const at = (row & IN_CHUNK) * RECORD_BYTES;
+    const bytes = this.#chunk(row).bytes.subarray(at, at + rows * RECORD_BYTES);
     writeSync(this.#file, bytes, 0, bytes.length, HEADER_BYTES + row * RECORD_BYTES);
   }
 
-  #at(row: number): DataView | undefined {
+  #at(row: number): RowChunk | undefined {
     return this.#chunks[row >>> CHUNK_BITS];
   }
 
-  #chunk(row: number): DataView {
-    const index = Math.floor(row / CHUNK_ROWS);
-    const known = this.#chunks[index];
-    if (known) return known;
-    const view = new DataView(new ArrayBuffer(CHUNK_ROWS * RECORD_BYTES));
-    this.#chunks[index] = view;
-    return view;
+  #chunk(row: number): RowChunk {
+    const index = row >>> CHUNK_BITS;
+    const chunk = this.#chunks[index] ?? new RowChunk();
+    this.#chunks[index] = chunk;
+    return chunk;
   }
 }
 
