@@ -29,6 +29,11 @@ export class AppliedGate {
     this.#nudging = nudging;
   }
 
+  /** Whether searches wait at the moment. */
+  get isWaitedFor(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** To be called whenever something has been applied. */
   wake(): void {
     for (const waiting of this.#waiting) {

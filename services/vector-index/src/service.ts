@@ -35,6 +35,8 @@ import { StoringSpans } from './storing-spans.ts';
 
 const CONNECT_RETRY_MS = 50;
 const MAINTENANCE_INTERVAL_MS = 20;
+/** While searches wait for what is applied, the rest waits for them, but not for ever. */
+const MAINTENANCE_POSTPONED_MS_MAX = 2_000;
 const EMBED_RETRY_MS = 200;
 /** Of all rows: building anew costs as much as what stays. */
 const ENDED_PART_MIN = 0.25;
@@ -97,6 +99,7 @@ class VectorIndexService implements VectorIndex {
   #rebuilding: Promise<void> | undefined;
   #connecting: Promise<void> | undefined;
   #maintenance: NodeJS.Timeout | undefined;
+  #maintainedAtMs = performance.now();
   #port = 0;
 
   constructor(
@@ -179,6 +182,10 @@ class VectorIndexService implements VectorIndex {
   /** A failure here (a full disk) costs nothing but room: the next step tries again. */
   #maintain(): void {
     if (this.#rebuilding) return;
+    const nowMs = performance.now();
+    const isLate = nowMs - this.#maintainedAtMs > MAINTENANCE_POSTPONED_MS_MAX;
+    if (this.#gate.isWaitedFor && !isLate) return;
+    this.#maintainedAtMs = nowMs;
     const { elsewhere } = this.#generations.live;
     if (elsewhere) this.#storing?.look((partition) => elsewhere.settledOf(partition), Date.now());
     try {

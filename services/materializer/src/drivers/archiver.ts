@@ -37,6 +37,8 @@ export interface ArchiverPorts {
 
 const READ_BYTES = 1024 * 1024;
 const FIRST_GUESS_BYTES = 512;
+/** After a start, what is waited for comes first: views, and the index that follows them. */
+const TICKS_BEFORE_FIRST = 5;
 
 interface Progress {
   /** Mean bytes of an event, of the last segment. */
@@ -106,6 +108,7 @@ export class Archiver {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
+    await pause(TICKS_BEFORE_FIRST * this.#settings.archiveTickMs, signal);
     while (!signal.aborted) {
       try {
         await this.tick();
