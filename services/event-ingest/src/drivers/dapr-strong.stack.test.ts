@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DaprState, type SidecarConfig, waitForSidecar } from '@memplane/runtime/dapr';
+import { DaprFixture } from '@memplane/stack/dapr-fixture';
+import type { StrongStore } from '../domain/strong/store.ts';
+import { DaprStrong } from './dapr-strong.ts';
+import { describeStrongContract } from './strong-contract.ts';
+
+// etcd itself, through two real sidecars.
+const stack = new DaprFixture();
+const sidecars: SidecarConfig[] = [];
+const SETTLE_MS = 1_500;
+
+before(async () => {
+  await stack.start();
+  for (const name of ['ingest-1', 'ingest-2']) {
+    const { httpPort } = await stack.sidecar('event-ingest', undefined, name);
+    const sidecar = {
+      url: `http://127.0.0.1:${httpPort}`,
+      apiToken: stack.tokens.apiTokens['event-ingest'],
+      appToken: stack.tokens.appTokens['event-ingest'],
+    };
+    await waitForSidecar(sidecar, 30_000);
+    sidecars.push(sidecar);
+  }
+});
+after(() => stack[Symbol.asyncDispose]());
+
+function open(index: number): DaprStrong {
+  return new DaprStrong({
+    state: new DaprState(sidecars[index] as SidecarConfig, 'strong'),
+    timeoutMs: 5_000,
+    settleMs: SETTLE_MS,
+    monotonicMs: () => performance.now(),
+    pause: (ms) => pause(ms),
+  });
+}
+
+describeStrongContract('etcd by sidecars', async () => ({
+  store: open(0),
+  another: open(1),
+  async dispose() {},
+}));
+
+test('a maker that is gone is followed by another one', async () => {
+  const state = new DaprState(sidecars[0] as SidecarConfig, 'strong');
+  await open(0).prepare();
+  // Its entry, and nothing else.
+  const key = 'default.test.abandoned';
+  for (let bucket = 0; bucket < 16; bucket++) {
+    const name = `default.creations.${bucket}`;
+    const found = await state.get(name, { timeoutMs: 5_000 });
+    const value = JSON.parse(String(found?.value)) as Record<string, unknown>;
+    const text = JSON.stringify({ ...value, pending: { [key]: 'gone' } });
+    const item = { key: name, value: text };
+    assert.ok(await state.saveIf(item, found?.etag, { timeoutMs: 5_000 }));
+  }
+  const began = performance.now();
+  const outcomes = await Promise.all([open(0).create(key, 'a'), open(1).create(key, 'b')]);
+  assert.ok(performance.now() - began >= SETTLE_MS);
+  assert.ok(outcomes.filter(({ kind }) => kind === 'written').length <= 1);
+  assert.match((await open(0).get(key))?.value ?? '', /^[ab]$/);
+});
+
+test('without etcd nothing is told as read, or as surely written', async () => {
+  const store: StrongStore = open(0);
+  const made = await store.create('default.test.away', '1');
+  assert.equal(made.kind, 'written');
+  await stack.server('etcd').kill();
+  await assert.rejects(store.get('default.test.away'), { code: 'no_quorum' });
+  const version = made.kind === 'written' ? made.version : '';
+  const outcome = await store.compareAndSet('default.test.away', '2', version);
+  assert.equal(outcome.kind, 'unknown');
+});

@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { KeyWriter, RocksStore } from '@memplane/rocks';
+import type { StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
+
+const FORMAT_VERSION = 1;
+/** Format version, key id (0: not encrypted), version. */
+const VERSION_AT = 2;
+const VERSION_BYTES = 12;
+const VALUE_AT = VERSION_AT + VERSION_BYTES;
+
+/**
+ * The strong store of a plane with one ingest: RocksDB in a folder that one process has open. What is
+ * done to one key is done one after the other, reads included, so that nobody sees what is not
+ * durable yet; different keys do not wait for each other, and share the disk's syncs.
+ */
+export class RocksStrong implements StrongStore {
+  readonly #rocks: RocksStore;
+  readonly #keys = new KeyWriter();
+  /** By key: the end of what is under way. */
+  readonly #queues = new Map<string, Promise<unknown>>();
+
+  private constructor(rocks: RocksStore) {
+    this.#rocks = rocks;
+  }
+
+  /** @throws MemplaneError `storage_unavailable`, also when another process has it open */
+  static async open(dir: string): Promise<RocksStrong> {
+    return new RocksStrong(await RocksStore.open(dir, { writeBufferBytes: 4 * 1024 * 1024 }));
+  }
+
+  /** Syncs of the disk so far: fewer than writes where they overlap. */
+  get syncRuns(): number {
+    return this.#rocks.syncRuns;
+  }
+
+  get(key: string): Promise<Versioned | undefined> {
+    return this.#inTurn(key, () => this.#read(key));
+  }
+
+  create(key: string, value: string): Promise<WriteOutcome> {
+    return this.#inTurn(key, () => this.#writeIf(key, value, undefined));
+  }
+
+  compareAndSet(key: string, value: string, version: string): Promise<WriteOutcome> {
+    return this.#inTurn(key, () => this.#writeIf(key, value, version));
+  }
+
+  delete(key: string, version: string): Promise<WriteOutcome> {
+    return this.#inTurn(key, () => this.#writeIf(key, undefined, version));
+  }
+
+  close(): Promise<void> {
+    return this.#rocks.close();
+  }
+
+  #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(key);
+    const turn = before === undefined ? work() : before.then(work, work);
+    this.#queues.set(key, turn);
+    const forget = () => {
+      if (this.#queues.get(key) === turn) this.#queues.delete(key);
+    };
+    turn.then(forget, forget);
+    return turn;
+  }
+
+  async #read(key: string): Promise<Versioned | undefined> {
+    const row = await this.#rocks.get(this.#keyOf(key));
+    if (row === null) return undefined;
+    if (row[0] !== FORMAT_VERSION) throw new Error(`strong: ${key} has format ${row[0]}`);
+    return {
+      value: row.toString('utf8', VALUE_AT),
+      version: row.toString('base64url', VERSION_AT, VALUE_AT),
+    };
+  }
+
+  async #writeIf(
+    key: string,
+    value: string | undefined,
+    version: string | undefined,
+  ): Promise<WriteOutcome> {
+    const before = await this.#read(key);
+    if (before?.version !== version) return { kind: 'conflict' };
+    // Random, so that a key that was removed and made again never has an earlier version.
+    const next = randomBytes(VERSION_BYTES);
+    const batch = this.#rocks.batch();
+    if (value === undefined) batch.delete(this.#keyOf(key));
+    else {
+      const head = Buffer.from([FORMAT_VERSION, 0]);
+      batch.put(this.#keyOf(key), Buffer.concat([head, next, Buffer.from(value)]));
+    }
+    try {
+      await this.#rocks.write(batch, { sync: true });
+    } catch (cause) {
+      return { kind: 'unknown', cause };
+    }
+    return { kind: 'written', version: next.toString('base64url') };
+  }
+
+  /** `tenant.rest`: the tenant ends at the first point. */
+  #keyOf(key: string): Buffer {
+    const point = key.indexOf('.');
+    if (point < 1) throw new RangeError(`a key of the strong store without a tenant: ${key}`);
+    return this.#keys
+      .begin(key.slice(0, point))
+      .raw(Buffer.from(key.slice(point + 1)))
+      .finish();
+  }
+}
