@@ -17,6 +17,7 @@ export * from './merge-patch.ts';
 export * from './names.ts';
 export * from './operation.ts';
 export * from './position.ts';
+export * from './roles.ts';
 export * from './session-token.ts';
 export * from './token.ts';
 export * from './varint.ts';

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorCode } from './errors.ts';
+import type { Role } from './roles.ts';
 
 /** One documented answer of an operation. Without a schema the body is not JSON. */
 export interface OperationResponse {
@@ -23,6 +24,11 @@ export interface Operation<
   readonly path: `/${string}`;
   readonly summary: string;
   readonly tags?: readonly string[];
+  /**
+   * What the caller must be, where the plane has tenants: one of its own services (`plane`), or one
+   * that has the role. Without it nobody may.
+   */
+  readonly role?: Role | 'plane';
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;

@@ -1,10 +1,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type Duplex, Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import { DEFAULT_TENANT, LIMITS, MemplaneError } from '@memplane/contracts';
+import { LIMITS, MemplaneError } from '@memplane/contracts';
 import { type Histogram, SpanKind } from '@opentelemetry/api';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { TokenCheck } from './auth.ts';
+import { Access } from './identity/access.ts';
+import { ANYONE, type Identity } from './identity/identity.ts';
+import { TenantShares } from './identity/tenant-shares.ts';
 import { BodyReader, parseJson } from './json-body.ts';
 import type { Logger } from './logger.ts';
 import { openApiDocument } from './openapi.ts';
@@ -34,6 +36,9 @@ export interface HttpOptions {
    * is held for one by a sidecar.
    */
   readonly appToken?: string | undefined;
+  /** Who the callers are, where they are told apart: see `AccessOptions`. */
+  readonly tenantsFile?: string | undefined;
+  readonly planeToken?: string | undefined;
   /** Requests under way at once; more are answered 429 `overloaded`. */
   readonly inflight_requests_max: number;
   /** Bytes of bodies being held at once; more are answered 429. Default: 64 MiB. */
@@ -55,8 +60,10 @@ export class HttpServer {
   readonly #options: HttpOptions;
   readonly #server: Server;
   readonly #duration: Histogram;
-  readonly #check: TokenCheck | undefined;
-  readonly #appCheck: TokenCheck | undefined;
+  /** Who calls; other ports of the service ask it too. */
+  readonly access: Access;
+  readonly #callers = new WeakMap<IncomingMessage, Identity>();
+  readonly #shares: TenantShares;
   readonly #ending = new AbortController();
   readonly #bodies: BodyReader;
   #inflight = 0;
@@ -68,8 +75,8 @@ export class HttpServer {
       LIMITS.request_bytes_max,
       options.inflight_body_bytes_max ?? BODY_BYTES_DEFAULT,
     );
-    this.#check = options.token ? new TokenCheck(options.token) : undefined;
-    this.#appCheck = options.appToken ? new TokenCheck(options.appToken) : undefined;
+    this.access = new Access(options);
+    this.#shares = new TenantShares(() => this.access.tenantShareOf(options.inflight_requests_max));
     this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
       unit: 's',
       advice: {
@@ -87,8 +94,12 @@ export class HttpServer {
     this.#server.keepAliveTimeout = 65_000;
   }
 
-  /** Resolves once it listens. @throws Error with words when the port is taken. */
+  /**
+   * Resolves once it listens.
+   * @throws Error with words when the port is taken; ConfigError for tenants that can not be read
+   */
   async listen(): Promise<number> {
+    await this.access.open();
     const { host, port, name } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause: NodeJS.ErrnoException) => {
@@ -117,6 +128,7 @@ export class HttpServer {
 
   async stop(): Promise<void> {
     this.#draining = true;
+    this.access.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
@@ -133,15 +145,27 @@ export class HttpServer {
     app.set('strict routing', true);
     app.use(joinEncodedEntity);
     app.get('/healthz', (_request, response) => void response.json({ status: 'alive', name }));
-    app.get('/readyz', (_request, response) => {
+    app.get('/readyz', async (request, response) => {
       const state = this.#draining ? { ready: false, draining: true } : readiness();
-      response.status(state.ready ? 200 : 503).json(state);
+      const { ready } = state;
+      // How much is under way says what others do.
+      const isShown = await this.access.seesPlane(request.headers);
+      response.status(ready ? 200 : 503).json(isShown ? state : { ready });
     });
     app.use((request, _response, next) => {
-      this.#authenticate(request);
-      next();
+      const found = this.access.identify(request.headers);
+      if (!(found instanceof Promise)) {
+        if (found !== ANYONE) this.#callers.set(request, found);
+        next();
+        return;
+      }
+      found.then((identity) => {
+        this.#callers.set(request, identity);
+        next();
+      }, next);
     });
-    app.get('/metrics', async (_request, response) => {
+    app.get('/metrics', async (request, response) => {
+      this.access.authorize(this.#callerOf(request), 'operator');
       response.type('text/plain; version=0.0.4').send(await telemetry.metricsText());
     });
     let document: string | undefined;
@@ -149,7 +173,7 @@ export class HttpServer {
       document ??= JSON.stringify(
         openApiDocument(
           routes.filter((route) => !route.isForSidecar).map((route) => route.operation),
-          { title: `Memplane ${name}`, version, description, secured: this.#isSecured },
+          { title: `Memplane ${name}`, version, description, secured: this.access.isSecured },
         ),
       );
       response.type('application/json').send(document);
@@ -187,24 +211,11 @@ export class HttpServer {
     }
   }
 
-  get #isSecured(): boolean {
-    return this.#check !== undefined || this.#appCheck !== undefined;
-  }
-
-  #authenticate(request: Request): void {
-    if (!this.#isSecured || this.#isBySidecar(request)) return;
-    if (this.#check?.allows(request.headers.authorization)) return;
-    throw new MemplaneError(
-      'unauthorized',
-      this.#check
-        ? 'Send the token as `Authorization: Bearer …`.'
-        : 'Only calls through the sidecar are served.',
-    );
-  }
-
-  #isBySidecar(request: Request): boolean {
-    const token = singleHeader(request, 'dapr-api-token');
-    return token !== undefined && this.#appCheck?.matches(token) === true;
+  #callerOf(request: IncomingMessage): Identity {
+    if (!this.access.hasTenants) return ANYONE;
+    const identity = this.#callers.get(request);
+    if (identity === undefined) throw new MemplaneError('unauthorized', 'Nobody knows who calls.');
+    return identity;
   }
 
   async #serve(route: Route, request: Request, response: Response): Promise<void> {
@@ -212,6 +223,9 @@ export class HttpServer {
     const { operation } = route;
     try {
       this.#admit();
+      const identity = this.#callerOf(request);
+      const tenant = this.access.tenantOf(identity, request.headers);
+      const leave = this.access.hasTenants ? this.#shares.enter(tenant) : undefined;
       this.#inflight++;
       try {
         await inSpan(
@@ -223,12 +237,13 @@ export class HttpServer {
             attributes: { 'http.route': operation.path },
           },
           async (trace) => {
-            const bySidecar = this.#isBySidecar(request);
-            if (route.isForSidecar && !bySidecar) {
+            const bySidecar = this.access.isBySidecar(request.headers);
+            if (!route.isForSidecar) this.access.authorize(identity, operation.role);
+            else if (!bySidecar) {
               throw new MemplaneError('forbidden', 'This is for the sidecar alone.');
             }
             const caller = {
-              tenant: DEFAULT_TENANT,
+              tenant,
               callerAppId: bySidecar ? singleHeader(request, 'dapr-caller-app-id') : undefined,
               trace,
             };
@@ -244,6 +259,7 @@ export class HttpServer {
         );
       } finally {
         this.#inflight--;
+        leave?.();
       }
     } catch (error) {
       this.#fail(error, request, response);

@@ -2,6 +2,7 @@ export * from './asyncapi.ts';
 export * from './auth.ts';
 export * from './config.ts';
 export * from './http-server.ts';
+export * from './identity/index.ts';
 export * from './invoker.ts';
 export * from './json-body.ts';
 export * from './lifecycle.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ServiceName } from '@memplane/contracts';
-import { MemplaneError } from '@memplane/contracts';
+import { MemplaneError, TENANT_HEADER } from '@memplane/contracts';
 import { context, propagation, type Context as TraceContext } from '@opentelemetry/api';
 import { httpCall, textOf } from './http-client.ts';
 import { fromProblem, jsonOf } from './problem.ts';
@@ -8,6 +8,8 @@ import { fromProblem, jsonOf } from './problem.ts';
 export interface InvokeOptions {
   readonly body?: unknown;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
+  /** Whom the call is for; believed only of a service that has proven itself. */
+  readonly tenant?: string;
   /** The longest that the call may take, in milliseconds. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -54,6 +56,7 @@ export function createHttpInvoker(
   ): Promise<IncomingMessage> => {
     const carried: Record<string, string> = {};
     propagation.inject(options.trace ?? context.active(), carried);
+    if (options.tenant !== undefined) carried[TENANT_HEADER] = options.tenant;
     const deadline = AbortSignal.timeout(options.timeoutMs);
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
     const url = `${baseUrls[service]}${pathOf(path)}${queryText(options.query)}`;

@@ -21,8 +21,10 @@ const COMMON_ERRORS: readonly ErrorCode[] = [
   'invalid_json',
   'invalid_encoding',
   'unauthorized',
+  'forbidden',
   'headers_too_large',
   'overloaded',
+  'quota_exceeded',
   'shutting_down',
   'deadline_exceeded',
   'internal',
@@ -52,6 +54,7 @@ export function openApiDocument(operations: readonly Operation[], info: OpenApiI
       operationId: op.id,
       summary: op.summary,
       ...(op.tags ? { tags: [...op.tags] } : {}),
+      ...(op.role ? { 'x-memplane-role': op.role } : {}),
       requestParams: {
         ...(op.params ? { path: op.params } : {}),
         ...(op.query ? { query: op.query } : {}),

@@ -28,6 +28,7 @@ export const voteForFlag = operation({
   id: 'voteForFlag',
   method: 'put',
   path: '/v1/flags/{name}/votes',
+  role: 'writer',
   summary: 'The replica that is asked votes for a flag, for good; a repetition changes nothing',
   tags: ['flags'],
   params: nameParams,

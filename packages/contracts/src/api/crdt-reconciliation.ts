@@ -68,6 +68,7 @@ export const reconcile = operation({
   id: 'reconcile',
   method: 'post',
   path: '/v1/reconciliations',
+  role: 'operator',
   summary:
     'Check all values here by their digests, compare them with each other replica, and bring what differs to both',
   tags: ['operations'],

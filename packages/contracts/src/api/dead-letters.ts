@@ -61,6 +61,7 @@ export const listDeadLetters = operation({
   id: 'listDeadLetters',
   method: 'get',
   path: '/v1/dead-letters',
+  role: 'operator',
   summary: 'Messages of agent-inbox that could never be appended, oldest first',
   tags: ['dead letters'],
   query: z.strictObject({
@@ -82,6 +83,7 @@ export const redriveDeadLetters = operation({
   id: 'redriveDeadLetters',
   method: 'post',
   path: '/v1/dead-letters/redrives',
+  role: 'operator',
   summary: 'Append dead letters after all, each at a new position',
   tags: ['dead letters'],
   body: z.strictObject({

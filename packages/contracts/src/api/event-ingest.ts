@@ -121,6 +121,7 @@ export const appendEvents = operation({
   id: 'appendEvents',
   method: 'post',
   path: '/v1/events',
+  role: 'writer',
   summary: 'Append one event or up to 1,000; they are durable when this answers.',
   tags: ['events'],
   body: appendBodySchema,

@@ -50,6 +50,7 @@ export const getFeed = operation({
   id: 'getFeed',
   method: 'get',
   path: '/v1/feeds/{topic}',
+  role: 'reader',
   summary: 'A resumable feed of one partition, as NDJSON or server-sent events',
   tags: ['feeds'],
   params: z.strictObject({ topic: z.enum([TOPICS.events, TOPICS.views]) }),
