@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
+import { redisTool } from '@memplane/stack';
 import { call, eventually, figure, Plane, ScratchFolder } from '@memplane/testkit';
 import { Redis } from 'ioredis';
 
@@ -14,6 +15,10 @@ const BENCHMARK_COMMANDS = 20_000;
 
 const folder = new ScratchFolder('resp');
 let plane: Plane;
+const tools = {
+  'redis-cli': await redisTool('redis-cli'),
+  'redis-benchmark': await redisTool('redis-benchmark'),
+};
 
 before(async () => {
   plane = await Plane.start({ dataDir: folder.path, env: { MEMPLANE_TOKEN: TOKEN } });
@@ -30,18 +35,19 @@ interface Said {
 }
 
 function redisProgram(
-  program: string,
+  program: keyof typeof tools,
   args: readonly string[],
   input?: string,
   token = TOKEN,
 ): Said {
+  const { command, env } = tools[program];
   const { status, stdout, stderr, error } = spawnSync(
-    program,
+    command,
     ['-h', '127.0.0.1', '-p', String(plane.ports.resp), ...args],
     {
       encoding: 'utf8',
       timeout: 60_000,
-      env: { ...process.env, ...(token === '' ? {} : { REDISCLI_AUTH: token }) },
+      env: { ...process.env, ...env, ...(token === '' ? {} : { REDISCLI_AUTH: token }) },
       ...(input === undefined ? {} : { input }),
     },
   );

@@ -14,7 +14,13 @@ export {
 } from './build/go.ts';
 export { KAFKA_VERSION, kafkaLibs, kafkaRecipe } from './build/kafka.ts';
 export { MILVUS_VERSION, milvusFolder, milvusRecipe } from './build/milvus.ts';
-export { packagedRedis, type RedisBinary, redisBinary, redisRecipe } from './build/redis.ts';
+export {
+  packagedRedis,
+  type RedisBinary,
+  redisBinary,
+  redisRecipe,
+  redisTool,
+} from './build/redis.ts';
 export {
   type ApartNet,
   apartNet,

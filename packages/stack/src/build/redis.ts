@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { built, type Recipe } from './cache.ts';
 import { runBuild } from './command.ts';
 
@@ -56,6 +56,15 @@ export async function packagedRedis(): Promise<RedisBinary> {
     throw new Error(`redis: the distribution's is ${version}; ${MAJOR_MIN}.0 or newer is needed`);
   }
   return { command, version, libraryPath };
+}
+
+/** `redis-cli`, `redis-benchmark` or another program that came with that server. */
+export async function redisTool(
+  name: string,
+): Promise<{ readonly command: string; readonly env: Readonly<Record<string, string>> }> {
+  const { command, libraryPath } = await redisBinary();
+  if (libraryPath === undefined) return { command: name, env: {} };
+  return { command: join(dirname(command), name), env: { LD_LIBRARY_PATH: libraryPath } };
 }
 
 function versionOf(command: string, libraryPath?: string): string | undefined {
