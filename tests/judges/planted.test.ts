@@ -136,6 +136,32 @@ const PLANTED: readonly Planted[] = [
     judge: 'tests/soak/memory.test.ts',
     counts: { MEMPLANE_TEST_MEMORY_EVENTS: 20_000, MEMPLANE_TEST_MEMORY_VECTORS: 500 },
   },
+  {
+    bug: 'a RESP parser without a limit',
+    file: 'services/crdt-sync/src/resp/connection.ts',
+    right: 'new RespParser(options.resp_command_bytes_max)',
+    wrong: 'new RespParser(Number.POSITIVE_INFINITY)',
+    judge: 'tests/judges/resp-fuzz.test.ts',
+    pattern: 'any bytes',
+    counts: { MEMPLANE_TEST_RESP_FUZZ_SECONDS: 6 },
+  },
+  {
+    bug: 'a RESP parser that loses its place between two packets',
+    file: 'services/crdt-sync/src/resp/parser.ts',
+    right: 'this.#at = start;',
+    wrong: '',
+    judge: 'tests/judges/resp-fuzz.test.ts',
+    pattern: 'any bytes',
+    counts: { MEMPLANE_TEST_RESP_FUZZ_SECONDS: 6 },
+  },
+  {
+    bug: 'a RESP connection that takes any number of commands with long answers',
+    file: 'services/crdt-sync/src/resp/connection.ts',
+    right: 'this.#weight >= resp_pipeline_commands_max ||',
+    wrong: '',
+    judge: 'tests/judges/resp-peers.test.ts',
+    pattern: 'who does not read',
+  },
 ];
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

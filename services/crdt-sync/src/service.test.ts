@@ -262,7 +262,7 @@ describe('crdt-sync', () => {
   it('speaks RESP3 where asked, and closes after a protocol error', async () => {
     assert.match(
       await talk(service, 'HELLO 3\r\nCRDT.READ none\r\nCRDT.SMEMBERS none\r\nQUIT\r\n'),
-      /^%6\r\n[\s\S]*_\r\n~0\r\n\+OK\r\n$/,
+      /^%7\r\n[\s\S]*_\r\n~0\r\n\+OK\r\n$/,
     );
     assert.equal(
       await talk(service, 'PING\r\n*1\r\n+x\r\nPING\r\n'),

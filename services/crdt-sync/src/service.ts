@@ -13,6 +13,7 @@ import { ClusterParts } from './cluster-parts.ts';
 import type { CrdtSyncConfig } from './config.ts';
 import { AlertPublishing, type AlertSink } from './domain/alert-publishing.ts';
 import { type AlertStore, Alerts } from './domain/alerts.ts';
+import { membersView } from './domain/cluster/members-view.ts';
 import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
 import { Reconciling } from './domain/reconciling.ts';
@@ -148,7 +149,15 @@ class CrdtSyncService implements CrdtSync {
     this.#reconciling = new Reconciling({ engine, store, alerts, others });
     if (replication) replication.onDamage = () => void this.#repair();
     const appendfsync = () => storage.appendfsync;
-    this.#resp = new RespServer({ ...config, engine, store, logger, appendfsync });
+    const members = cluster?.members;
+    this.#resp = new RespServer({
+      ...config,
+      engine,
+      store,
+      logger,
+      appendfsync,
+      membersView: () => membersView({ ...config, engine, members }),
+    });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
     createClusterMetrics(telemetry.meter, cluster);
     this.#server = new HttpServer({
@@ -162,7 +171,7 @@ class CrdtSyncService implements CrdtSync {
         ...parts,
         ...config,
         store,
-        members: cluster?.members,
+        members,
         reconciling: this.#reconciling,
         hasSidecar: config.appToken !== undefined,
       }),

@@ -6,9 +6,10 @@ import {
   SET_ELEMENT_BYTES_MAX,
 } from '@memplane/contracts';
 import type { Json, RegisterVersion } from '@memplane/crdt';
+import type { MembersView } from '../domain/cluster/members-view.ts';
 import type { Command, CommandType } from '../domain/command.ts';
 import type { CrdtStore } from '../domain/port.ts';
-import { RespCommand, renderNumber } from './resp-command.ts';
+import { RespCommand, renderNumber, WHOLE_SET_WEIGHT, weightOf } from './resp-command.ts';
 import * as write from './writer.ts';
 
 /** What a connection's command becomes: an answer at once, or a command for the engine. */
@@ -21,12 +22,16 @@ export interface PlanContext {
   readonly version: write.RespVersion;
   readonly store: CrdtStore;
   readonly set_elements_max: number;
+  readonly membersView: () => MembersView;
   readonly settled: (command: Command) => void;
   /** Covers all that reads may have shown until the call. */
   readonly sessionToken: () => Promise<string>;
 }
 
 export const NAME_FAILURE = write.failure('ERR a name is 1 to 128 of A-Z a-z 0-9 . _ ~ : @ -');
+
+/** Of a session with hundreds of starts of replicas in it. */
+const TOKEN_BYTES_MAX = 16 * 1024;
 
 type Plan = (args: readonly string[], context: PlanContext) => Planned;
 
@@ -43,6 +48,7 @@ const PLANS: Readonly<Record<string, { readonly min: number; readonly max: numbe
     'CRDT.READ': { min: 1, max: 1, plan: planRead },
     'CRDT.TOKEN': { min: 0, max: 0, plan: planToken },
     'CRDT.DEL': { min: 1, max: 1, plan: planDelete },
+    'CRDT.MEMBERS': { min: 0, max: 0, plan: planReplicas },
   };
 
 /** @returns undefined for a command that is not about CRDTs */
@@ -52,8 +58,7 @@ export function planCommand(words: readonly string[], context: PlanContext): Pla
   if (known === undefined) return undefined;
   const args = words.slice(1);
   if (args.length < known.min || args.length > known.max) {
-    const lower = name.toLowerCase();
-    return { reply: write.failure(`ERR wrong number of arguments for '${lower}' command`) };
+    return { reply: write.wrongArguments(name) };
   }
   if (known.min > 0 && !NAME_PATTERN.test(args[0] ?? '')) {
     return { reply: NAME_FAILURE };
@@ -75,7 +80,7 @@ function engineCommand(
   args: readonly string[],
   context: PlanContext,
   render: (command: Command) => string,
-  fill?: (command: Command) => void,
+  fill?: (command: RespCommand) => void,
 ): Planned {
   const command = new RespCommand(type, context.tenant, args[0] ?? '', context.settled);
   command.render = render;
@@ -128,7 +133,9 @@ function planMembers(args: readonly string[], context: PlanContext): Planned {
   });
   // Goes first, to find a name that holds another type.
   const before = new RespCommand('set-get', context.tenant, ref.name, () => {});
-  return 'command' in planned ? { ...planned, before } : planned;
+  if (!('command' in planned)) return planned;
+  planned.command.weight = WHOLE_SET_WEIGHT;
+  return { ...planned, before };
 }
 
 function planWrite(args: readonly string[], context: PlanContext): Planned {
@@ -152,7 +159,10 @@ function planRead(args: readonly string[], context: PlanContext): Planned {
     const { value } = outcome.value as RegisterVersion;
     return write.bulk(textOf(value));
   };
-  return engineCommand('register-get', args, context, render);
+  const weight = weightOf(REGISTER_VALUE_BYTES_MAX);
+  return engineCommand('register-get', args, context, render, (command) => {
+    command.weight = weight;
+  });
 }
 
 function planDelete(args: readonly string[], context: PlanContext): Planned {
@@ -164,7 +174,26 @@ function planToken(args: readonly string[], context: PlanContext): Planned {
   const render = ({ outcome }: Command) => write.bulk(String(outcome.value));
   return engineCommand('scan', args, context, render, (command) => {
     command.scan = () => context.sessionToken();
+    command.weight = weightOf(TOKEN_BYTES_MAX);
   });
+}
+
+/** As `GET /v1/members` has it, with 1 and 0 for true and false. */
+function planReplicas(_: readonly string[], { version, membersView }: PlanContext): Planned {
+  const replyOf = (value: unknown) =>
+    typeof value === 'string' ? write.bulk(value) : write.integerReply(Number(value));
+  const mapOf = (facts: object) =>
+    write.map(
+      version,
+      Object.entries(facts).map(([name, value]) => [write.bulk(name), replyOf(value)]),
+    );
+  const { viewVersion, quorum, members } = membersView();
+  const reply = write.map(version, [
+    [write.bulk('viewVersion'), write.integerReply(viewVersion)],
+    [write.bulk('quorum'), write.integerReply(quorum)],
+    [write.bulk('members'), write.array(members.map(mapOf))],
+  ]);
+  return { reply };
 }
 
 /** Texts as they are, other JSON values as JSON. */

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN, PLANE_VERSION } from '@memplane/contracts';
-import { TokenCheck, toMemplaneError } from '@memplane/runtime';
+import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN } from '@memplane/contracts';
+import { toMemplaneError } from '@memplane/runtime';
+import type { MembersView } from '../domain/cluster/members-view.ts';
 import type { Command } from '../domain/command.ts';
-import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
 import {
   type CommitVector,
@@ -12,28 +12,32 @@ import {
 import { waitUntilCovered } from '../domain/vector-wait.ts';
 import { errorReply, NAME_FAILURE, planCommand } from './commands.ts';
 import { RespParser, RespProtocolError } from './parser.ts';
-import { RespCommand } from './resp-command.ts';
+import { RespCommand, weightOf } from './resp-command.ts';
+import { Session, type SessionOptions } from './session.ts';
 import * as write from './writer.ts';
 
-export interface ConnectionOptions {
-  readonly engine: Engine;
+export interface ConnectionOptions extends SessionOptions {
   readonly store: CrdtStore;
-  readonly token: string | undefined;
-  readonly replicaId: string;
+  /** What CRDT.MEMBERS tells. */
+  readonly membersView: () => MembersView;
   readonly set_elements_max: number;
   readonly resp_pipeline_commands_max: number;
   readonly resp_command_bytes_max: number;
   readonly resp_output_bytes_max: number;
   readonly resp_unauthenticated_timeout_ms: number;
-  /** What CONFIG GET appendfsync answers. */
-  readonly appendfsync: () => string;
   /** How long CRDT.AFTER waits. */
   readonly wait_ms_max: number;
 }
 
+/** How long a peer has to read what it was told at last, and to close. */
+const LINGER_TIMEOUT_MS = 1_000;
+/** A peer that is gone without a word is noticed by its kernel's silence after so long. */
+const KEEP_ALIVE_DELAY_MS = 300_000;
+
 /** An answer in its turn; undefined until it is known. */
 interface Turn {
   reply: string | undefined;
+  readonly weight: number;
   /** Of a scan: what is asked first, and fails instead of it. */
   before?: Command | undefined;
 }
@@ -45,15 +49,20 @@ interface Turn {
 export class RespConnection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
-  readonly #check: TokenCheck | undefined;
+  readonly #session: Session;
   readonly #parser: RespParser;
   readonly #turns: Turn[] = [];
   /** Answers that are no text, in their turns. */
   readonly #raws: { readonly turn: Turn; readonly bytes: Buffer }[] = [];
-  readonly #timer: NodeJS.Timeout | undefined;
-  #version: write.RespVersion = 2;
-  #isAllowed: boolean;
+  /** Ends a peer that does not say who it is, or does not close. */
+  #timer: NodeJS.Timeout | undefined;
+  /** Of all turns; see `weightOf`. */
+  #weight = 0;
+  /** No more is taken; what was is answered. */
   #isEnding = false;
+  /** The peer sends no more, and may still listen. */
+  #isPeerDone = false;
+  #isClosed = false;
   #isFlushing = false;
   /** CRDT.AFTER waits: nothing is read meanwhile. */
   #isWaiting = false;
@@ -62,8 +71,7 @@ export class RespConnection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#check = options.token ? new TokenCheck(options.token) : undefined;
-    this.#isAllowed = this.#check === undefined;
+    this.#session = new Session(options);
     this.#parser = new RespParser(options.resp_command_bytes_max);
     this.#settled = (settled) => {
       const command = settled as RespCommand;
@@ -72,28 +80,35 @@ export class RespConnection {
       this.#flushSoon();
     };
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
     socket.on('data', (chunk) => {
+      // What follows the last command, or what broke the protocol, is read and forgotten.
+      if (this.#isEnding) return;
       this.#parser.push(chunk);
       this.#read();
     });
     socket.on('drain', () => this.#read());
     socket.on('error', () => socket.destroy());
-    if (!this.#isAllowed) {
+    socket.once('end', () => {
+      this.#isPeerDone = true;
+      this.#flushSoon();
+    });
+    socket.once('close', () => clearTimeout(this.#timer));
+    if (!this.#session.isAllowed) {
       this.#timer = setTimeout(() => socket.destroy(), options.resp_unauthenticated_timeout_ms);
-      socket.once('close', () => clearTimeout(this.#timer));
     }
   }
 
   /** Answers what was taken, then closes. */
   end(): void {
     this.#isEnding = true;
-    if (this.#turns.length === 0) this.#socket.end();
+    this.#flushSoon();
   }
 
   #read(): void {
     try {
       while (!this.#isEnding && !this.#isWaiting && !this.#isFull()) {
-        if (this.#isAllowed && this.#parser.nextIncrement()) {
+        if (this.#session.isAllowed && this.#parser.nextIncrement()) {
           this.#increment();
           continue;
         }
@@ -104,7 +119,7 @@ export class RespConnection {
       }
     } catch (error) {
       if (!(error instanceof RespProtocolError)) throw error;
-      this.#turns.push({ reply: write.failure(`ERR ${error.message}`) });
+      this.#answer(write.failure(`ERR ${error.message}`));
       this.#isEnding = true;
     }
     if (this.#isWaiting || this.#isFull()) this.#socket.pause();
@@ -116,19 +131,30 @@ export class RespConnection {
   #takeRaw(words: readonly string[]): void {
     const name = (words[0] ?? '').toUpperCase();
     const isEcho = words.length === 2 && (name === 'ECHO' || name === 'PING');
-    if (!isEcho || !this.#isAllowed) {
-      this.#turns.push({ reply: write.failure('ERR arguments must be valid UTF-8') });
+    if (!isEcho || !this.#session.isAllowed) {
+      this.#answer(write.failure('ERR arguments must be valid UTF-8'));
       return;
     }
-    const turn = { reply: '' };
+    const bytes = write.bulkBytes(this.#parser.raw);
+    const turn = { reply: '', weight: weightOf(bytes.length) };
+    this.#queue(turn);
+    this.#raws.push({ turn, bytes });
+  }
+
+  #queue(turn: Turn): void {
     this.#turns.push(turn);
-    this.#raws.push({ turn, bytes: write.bulkBytes(this.#parser.raw) });
+    this.#weight += turn.weight;
+  }
+
+  /** What is known at once. */
+  #answer(reply: string): void {
+    this.#queue({ reply, weight: weightOf(reply.length) });
   }
 
   #isFull(): boolean {
     const { resp_pipeline_commands_max, resp_output_bytes_max } = this.#options;
     return (
-      this.#turns.length >= resp_pipeline_commands_max ||
+      this.#weight >= resp_pipeline_commands_max ||
       this.#socket.writableLength > resp_output_bytes_max
     );
   }
@@ -137,12 +163,12 @@ export class RespConnection {
   #increment(): void {
     const { name, by } = this.#parser;
     if (!NAME_PATTERN.test(name)) {
-      this.#turns.push({ reply: NAME_FAILURE });
+      this.#answer(NAME_FAILURE);
       return;
     }
     const command = new RespCommand('increment', DEFAULT_TENANT, name, this.#settled);
     command.by = by;
-    this.#turns.push(command);
+    this.#queue(command);
     this.#submit(command);
   }
 
@@ -156,19 +182,22 @@ export class RespConnection {
   }
 
   #take(words: readonly string[]): void {
-    const own = this.#answer(words);
+    const own = this.#session.answer(words);
     if (own !== undefined) {
-      this.#turns.push({ reply: own });
+      this.#answer(own);
+      if (this.#session.isQuitting) this.#isEnding = true;
+      if (this.#session.isAllowed) clearTimeout(this.#timer);
       return;
     }
-    const { engine, store, set_elements_max } = this.#options;
+    const { engine, store, set_elements_max, membersView } = this.#options;
     if (words[0]?.toUpperCase() === 'CRDT.AFTER') {
       this.#after(words);
       return;
     }
     const planned = planCommand(words, {
       tenant: DEFAULT_TENANT,
-      version: this.#version,
+      version: this.#session.version,
+      membersView,
       store,
       set_elements_max,
       settled: this.#settled,
@@ -176,13 +205,13 @@ export class RespConnection {
     });
     if (planned === undefined) {
       const name = (words[0] ?? '').slice(0, 128);
-      this.#turns.push({ reply: write.failure(`ERR unknown command '${name}'`) });
+      this.#answer(write.failure(`ERR unknown command '${name}'`));
     } else if ('reply' in planned) {
-      this.#turns.push({ reply: planned.reply });
+      this.#answer(planned.reply);
     } else {
       const { command, before } = planned;
       command.before = before;
-      this.#turns.push(command);
+      this.#queue(command);
       if (before !== undefined) this.#submit(before);
       this.#submit(command);
     }
@@ -190,10 +219,10 @@ export class RespConnection {
 
   /** Reads no further until this replica has what the token asks for, or time is up. */
   #after(words: readonly string[]): void {
-    const turn: Turn = { reply: undefined };
-    this.#turns.push(turn);
+    const turn: Turn = { reply: undefined, weight: 1 };
+    this.#queue(turn);
     if (words.length !== 2) {
-      turn.reply = write.failure("ERR wrong number of arguments for 'crdt.after' command");
+      turn.reply = write.wrongArguments('crdt.after');
       return;
     }
     try {
@@ -228,104 +257,6 @@ export class RespConnection {
     }
   }
 
-  /** What a connection answers by itself. */
-  #answer(words: readonly string[]): string | undefined {
-    const name = (words[0] ?? '').toUpperCase();
-    if (name === 'AUTH') return this.#authenticate(words.at(-1) ?? '', words.length);
-    if (name === 'HELLO') return this.#hello(words);
-    if (name === 'QUIT') {
-      this.#isEnding = true;
-      return write.simple('OK');
-    }
-    if (!this.#isAllowed) return write.failure('NOAUTH Authentication required.');
-    switch (name) {
-      case 'PING':
-        return words[1] === undefined ? write.simple('PONG') : write.bulk(words[1]);
-      case 'ECHO':
-        return write.bulk(words[1] ?? '');
-      case 'SELECT':
-        return words[1] === '0'
-          ? write.simple('OK')
-          : write.failure('ERR there is only database 0');
-      case 'CLIENT':
-        return write.simple('OK');
-      case 'COMMAND':
-        return write.array([]);
-      case 'CONFIG':
-        return this.#config(words);
-      case 'INFO':
-        return write.bulk(this.#info());
-      default:
-        return undefined;
-    }
-  }
-
-  #authenticate(token: string, words: number): string {
-    if (words < 2 || words > 3) {
-      return write.failure("ERR wrong number of arguments for 'auth' command");
-    }
-    if (this.#check === undefined) {
-      return write.failure('ERR AUTH was called, but no token is set on this plane');
-    }
-    if (!this.#check.matches(token)) {
-      return write.failure('WRONGPASS invalid username-password pair or user is disabled.');
-    }
-    this.#isAllowed = true;
-    clearTimeout(this.#timer);
-    return write.simple('OK');
-  }
-
-  #hello(words: readonly string[]): string {
-    const asked = words[1];
-    if (asked !== undefined && asked !== '2' && asked !== '3') {
-      return write.failure('NOPROTO unsupported protocol version');
-    }
-    const auth = words.findIndex((word) => word.toUpperCase() === 'AUTH');
-    if (auth > 0) {
-      const reply = this.#authenticate(words[auth + 2] ?? '', 3);
-      if (!reply.startsWith('+')) return reply;
-    }
-    if (!this.#isAllowed) return write.failure('NOAUTH Authentication required.');
-    if (asked !== undefined) this.#version = asked === '3' ? 3 : 2;
-    return write.map(this.#version, [
-      [write.bulk('server'), write.bulk('memplane')],
-      [write.bulk('version'), write.bulk(PLANE_VERSION)],
-      [write.bulk('proto'), write.integerReply(this.#version)],
-      [write.bulk('mode'), write.bulk('standalone')],
-      [write.bulk('role'), write.bulk('master')],
-      [write.bulk('modules'), write.array([])],
-    ]);
-  }
-
-  /** What `redis-benchmark` asks for; nothing can be set here. */
-  #config(words: readonly string[]): string {
-    const [, verb = '', name = ''] = words;
-    if (verb.toUpperCase() !== 'GET') return write.failure('ERR nothing can be configured here');
-    const known = new Map([
-      ['appendonly', 'yes'],
-      ['appendfsync', this.#options.appendfsync()],
-      ['save', ''],
-    ]).get(name.toLowerCase());
-    if (known === undefined) return write.map(this.#version, []);
-    return write.map(this.#version, [[write.bulk(name), write.bulk(known)]]);
-  }
-
-  #info(): string {
-    const { engine, replicaId } = this.#options;
-    const { commits, committedCommands, failedCommits } = engine.stats;
-    return [
-      '# Server',
-      `memplane_version:${PLANE_VERSION}`,
-      `replica:${replicaId}`,
-      `incarnation:${engine.incarnation}`,
-      '# Stats',
-      `commits:${commits}`,
-      `commands_committed:${committedCommands}`,
-      `commits_failed:${failedCommits}`,
-      '',
-    ].join('\r\n');
-  }
-
   /** After all of a batch are settled, so that answers that are ready go out in one write. */
   #flushSoon(): void {
     if (this.#isFlushing) return;
@@ -351,13 +282,27 @@ export class RespConnection {
         text = '';
       }
       text += turn.reply;
+      this.#weight -= turn.weight;
       count++;
     }
     if (count > 0) {
       this.#turns.splice(0, count);
       if (text !== '' && !this.#socket.destroyed) this.#socket.write(text);
     }
-    if (this.#isEnding && this.#turns.length === 0) this.#socket.end();
-    else if (wasFull && !this.#isFull()) this.#read();
+    if (wasFull && !this.#isFull() && !this.#isEnding) this.#read();
+    else if (this.#turns.length > 0) return;
+    else if (this.#isEnding || (this.#isPeerDone && !this.#isFull())) this.#close();
+  }
+
+  /** Once all is answered. Closed at once, what the peer has not read yet would be lost to it. */
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    this.#socket.end(() => {
+      this.#timer = setTimeout(() => this.#socket.destroy(), LINGER_TIMEOUT_MS);
+    });
+    this.#socket.resume();
   }
 }

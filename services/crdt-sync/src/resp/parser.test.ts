@@ -108,6 +108,10 @@ describe('RESP parser', () => {
       ['*99999999\r\n', /invalid multibulk length/],
       ['*1\r\n$-1\r\n', /invalid bulk length/],
       ['*1\r\n$999999999\r\n', /invalid bulk length/],
+      ['*1\r\n$0000000000001\r\nx\r\n', /invalid bulk length/],
+      ['ECHO "open\r\n', /unbalanced quotes/],
+      ['ECHO "a"b\r\n', /unbalanced quotes/],
+      [`*9999\r\n${'$1\r\nx\r\n'.repeat(9_999)}`, /^Protocol error: too big command/],
       ['x'.repeat(70_000), /too big (inline request|command)/],
     ];
     for (const [text, message] of cases) {
@@ -121,6 +125,10 @@ describe('RESP parser', () => {
     assert.deepEqual(feed(Buffer.from('\r\n*0\r\nPING\r\n  CRDT.GET   k \n'), [], true), [
       ['PING'],
       ['CRDT.GET', 'k'],
+    ]);
+    const quoted = `ECHO "a \\"b\\" \\x41\\n\\q" 'it\\'s \\n' "" pre"fix"\n`;
+    assert.deepEqual(feed(Buffer.from(quoted), [], true), [
+      ['ECHO', 'a "b" A\nq', "it's \\n", '', 'prefix'],
     ]);
   });
 

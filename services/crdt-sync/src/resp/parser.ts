@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { splitInline } from './inline.ts';
 
 /** The peer broke the protocol; the text is answered, and the connection closed. */
 export class RespProtocolError extends Error {
@@ -11,18 +12,33 @@ const STAR = 0x2a;
 const DOLLAR = 0x24;
 const INLINE_BYTES_MAX = 64 * 1024;
 const ARGUMENTS_MAX = 1024 * 1024;
+/** Of a length, zeros in front included. */
+const DIGITS_MAX = 12;
 const EMPTY: Buffer = Buffer.alloc(0);
 const INCREMENT = Buffer.from('*3\r\n$9\r\nCRDT.INCR\r\n');
 
+/** An array whose end has not come yet. */
+interface OpenArray {
+  readonly words: string[];
+  readonly count: number;
+  /** Of what has been taken of it. */
+  bytes: number;
+}
+
 /**
  * Takes bytes as they come and gives whole commands: RESP arrays of bulk strings, or inline lines.
- * What is incomplete is kept, at most `commandBytesMax` of it.
+ * What is incomplete is kept, at most `commandBytesMax` of it, and is not read again from its start
+ * when more comes: a command in a thousand packets costs no more than in one.
  * Source: the Redis serialization protocol specification.
  */
 export class RespParser {
   readonly #commandBytesMax: number;
+  /** What came and is not taken yet begins at `#at` and goes to the end. */
   #bytes = EMPTY;
   #at = 0;
+  /** A buffer of its own, longer than what is in it, while something incomplete waits for more. */
+  #room = EMPTY;
+  #open: OpenArray | undefined;
   #nameBytes = EMPTY;
   /** What {@link nextIncrement} took. */
   name = '';
@@ -37,8 +53,25 @@ export class RespParser {
   }
 
   push(chunk: Buffer): void {
-    const rest = this.#at === this.#bytes.length ? EMPTY : this.#bytes.subarray(this.#at);
-    this.#bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const waiting = this.#bytes.length - this.#at;
+    if (waiting === 0) {
+      this.#bytes = chunk;
+      this.#at = 0;
+      this.#room = EMPTY;
+      return;
+    }
+    const end = this.#bytes.length + chunk.length;
+    if (end <= this.#room.length) {
+      chunk.copy(this.#room, this.#bytes.length);
+      this.#bytes = this.#room.subarray(0, end);
+      return;
+    }
+    // Twice what is needed, so that bytes are moved once or twice in all, however they trickle in.
+    const needed = waiting + chunk.length;
+    if (needed > this.#room.length) this.#room = Buffer.allocUnsafeSlow(needed * 2);
+    this.#bytes.copy(this.#room, 0, this.#at);
+    chunk.copy(this.#room, waiting);
+    this.#bytes = this.#room.subarray(0, needed);
     this.#at = 0;
   }
 
@@ -50,7 +83,7 @@ export class RespParser {
   nextIncrement(): boolean {
     const bytes = this.#bytes;
     let at = this.#at;
-    if (bytes.length - at < INCREMENT.length + 11) return false;
+    if (bytes.length - at < INCREMENT.length + 11 || this.#open !== undefined) return false;
     for (let i = 0; i < INCREMENT.length; i++) if (bytes[at + i] !== INCREMENT[i]) return false;
     at += INCREMENT.length;
     const nameLength = this.#shortLength(at);
@@ -81,18 +114,9 @@ export class RespParser {
   /** The next command; undefined when there is no whole one. @throws RespProtocolError */
   next(): string[] | undefined {
     for (;;) {
-      const start = this.#at;
-      this.isUtf8 = true;
       const command = this.#read();
-      if (command === undefined) {
-        this.#at = start;
-        if (this.#bytes.length - start > this.#commandBytesMax) {
-          throw new RespProtocolError('Protocol error: too big command');
-        }
-        return undefined;
-      }
       // Empty lines and empty arrays are passed over, as Redis does.
-      if (command.length > 0) return command;
+      if (command === undefined || command.length > 0) return command;
     }
   }
 
@@ -126,42 +150,65 @@ export class RespParser {
   }
 
   #read(): string[] | undefined {
+    if (this.#open !== undefined) return this.#readArray(this.#open);
     if (this.#at >= this.#bytes.length) return undefined;
-    return this.#bytes[this.#at] === STAR ? this.#readArray() : this.#readInline();
-  }
-
-  #readArray(): string[] | undefined {
+    this.isUtf8 = true;
+    if (this.#bytes[this.#at] !== STAR) return this.#readInline();
+    const start = this.#at;
     const count = this.#readNumber('multibulk length', ARGUMENTS_MAX);
     if (count === undefined) return undefined;
-    const words: string[] = [];
-    let total = 0;
-    for (let i = 0; i < count; i++) {
-      if (this.#at >= this.#bytes.length) return undefined;
-      if (this.#bytes[this.#at] !== DOLLAR) {
-        const got = String.fromCharCode(this.#bytes[this.#at] ?? 0);
-        throw new RespProtocolError(`Protocol error: expected '$', got '${got}'`);
+    this.#open = { words: [], count, bytes: this.#at - start };
+    return this.#readArray(this.#open);
+  }
+
+  #readArray(open: OpenArray): string[] | undefined {
+    while (open.words.length < open.count) {
+      const start = this.#at;
+      const word = this.#readWord(open.bytes);
+      if (word === undefined) {
+        this.#at = start;
+        return undefined;
       }
-      const length = this.#readNumber('bulk length', this.#commandBytesMax);
-      if (length === undefined) return undefined;
-      if (length < 0) throw new RespProtocolError('Protocol error: invalid bulk length');
-      total += length;
-      if (total > this.#commandBytesMax) {
-        throw new RespProtocolError('Protocol error: too big command');
-      }
-      const end = this.#at + length;
-      if (end + 2 > this.#bytes.length) return undefined;
-      const word = this.#bytes.subarray(this.#at, end);
-      if (!isUtf8(word)) {
-        this.isUtf8 = false;
-        this.raw = Buffer.from(word);
-      }
-      words.push(word.toString());
-      if (this.#bytes[end] !== CR || this.#bytes[end + 1] !== LF) {
-        throw new RespProtocolError('Protocol error: expected CRLF');
-      }
-      this.#at = end + 2;
+      open.bytes += this.#at - start;
+      open.words.push(word);
     }
-    return words;
+    this.#open = undefined;
+    return open.words;
+  }
+
+  /** The next bulk string, of an array of which so many bytes were taken. */
+  #readWord(before: number): string | undefined {
+    const start = this.#at;
+    if (before > this.#commandBytesMax) {
+      throw new RespProtocolError('Protocol error: too big command');
+    }
+    if (start >= this.#bytes.length) return undefined;
+    if (this.#bytes[start] !== DOLLAR) {
+      const got = String.fromCharCode(this.#bytes[start] ?? 0);
+      throw new RespProtocolError(`Protocol error: expected '$', got '${got}'`);
+    }
+    const length = this.#readNumber('bulk length', this.#commandBytesMax);
+    if (length === undefined) return undefined;
+    if (length < 0) throw new RespProtocolError('Protocol error: invalid bulk length');
+    const end = this.#at + length;
+    if (before + end + 2 - start > this.#commandBytesMax) {
+      throw new RespProtocolError('Protocol error: too big command');
+    }
+    if (end + 2 > this.#bytes.length) return undefined;
+    const word = this.#bytes.subarray(this.#at, end);
+    if (this.#bytes[end] !== CR || this.#bytes[end + 1] !== LF) {
+      throw new RespProtocolError('Protocol error: expected CRLF');
+    }
+    this.#at = end + 2;
+    return this.#textOf(word);
+  }
+
+  #textOf(word: Buffer): string {
+    if (!isUtf8(word)) {
+      this.isUtf8 = false;
+      this.raw = Buffer.from(word);
+    }
+    return word.toString();
   }
 
   /** The number of `*N` or `$N` and its line end. */
@@ -176,10 +223,11 @@ export class RespParser {
       const digit = (bytes[at] ?? 0) - 0x30;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
-      if (value > max) throw new RespProtocolError(`Protocol error: invalid ${what}`);
+      if (value > max || at - first >= DIGITS_MAX) {
+        throw new RespProtocolError(`Protocol error: invalid ${what}`);
+      }
     }
     if (at + 1 >= bytes.length) {
-      if (at - first > 12) throw new RespProtocolError(`Protocol error: invalid ${what}`);
       if (at < bytes.length && bytes[at] !== CR) {
         throw new RespProtocolError(`Protocol error: invalid ${what}`);
       }
@@ -199,10 +247,12 @@ export class RespParser {
       throw new RespProtocolError('Protocol error: too big inline request');
     }
     if (end < 0) return undefined;
-    const bytes = this.#bytes.subarray(this.#at, end);
-    this.isUtf8 = isUtf8(bytes);
-    const line = bytes.toString().trim();
+    const line = this.#bytes.toString('latin1', this.#at, end);
+    const words = splitInline(line);
+    if (words === undefined) {
+      throw new RespProtocolError('Protocol error: unbalanced quotes in request');
+    }
     this.#at = end + 1;
-    return line === '' ? [] : line.split(/\s+/);
+    return words.map((word) => this.#textOf(Buffer.from(word, 'latin1')));
   }
 }

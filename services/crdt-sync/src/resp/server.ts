@@ -20,10 +20,10 @@ export class RespServer {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
-    this.#server = createServer((socket) => {
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       if (this.#open.size >= options.resp_connections_max) {
         socket.on('error', () => {});
-        socket.end(failure('ERR max number of clients reached'));
+        socket.end(failure('ERR max number of clients reached'), () => socket.destroySoon());
         return;
       }
       const connection = new RespConnection(socket, options);

@@ -24,3 +24,12 @@ export function setReply(version: RespVersion, elements: readonly string[]): str
   const sign = version === 3 ? '~' : '*';
   return `${sign}${elements.length}\r\n${elements.map(bulk).join('')}`;
 }
+
+export function unknownSubcommand(words: readonly string[]): string {
+  const [name = '', subcommand = ''] = words.map((word) => word.slice(0, 128));
+  return failure(`ERR unknown subcommand '${subcommand}' of ${name.toUpperCase()}`);
+}
+
+export function wrongArguments(name: string): string {
+  return failure(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
+}

@@ -1,0 +1,61 @@
+import { connect, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+
+export interface Heard {
+  readonly bytes: Buffer;
+  /** How the connection ended. */
+  readonly end: 'closed' | 'reset' | 'hangs';
+}
+
+/**
+ * Sends all packets, says that no more will come, and listens until the server closes.
+ * @param pauseMs between two packets; otherwise one turn of this process
+ */
+export async function talk(
+  port: number,
+  packets: readonly Buffer[],
+  { deadlineMs, pauseMs = 0 }: { readonly deadlineMs: number; readonly pauseMs?: number },
+): Promise<Heard> {
+  const socket = await open(port);
+  const parts: Buffer[] = [];
+  socket.on('data', (part) => parts.push(part));
+  const ended = new Promise<Heard['end']>((resolve) => {
+    const timer = setTimeout(() => resolve('hangs'), deadlineMs);
+    socket.once('error', () => resolve('reset'));
+    socket.once('end', () => resolve('closed'));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve('closed');
+    });
+  });
+  for (const packet of packets) {
+    if (socket.destroyed) break;
+    socket.write(packet);
+    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    else await turn();
+  }
+  socket.end();
+  const end = await ended;
+  socket.destroy();
+  return { bytes: Buffer.concat(parts), end };
+}
+
+export async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  socket.setNoDelay(true);
+  return socket;
+}
+
+export function packetsOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
+  const packets: Buffer[] = [];
+  let from = 0;
+  for (const to of [...cuts, bytes.length]) {
+    if (to > from) packets.push(bytes.subarray(from, to));
+    from = Math.max(from, to);
+  }
+  return packets;
+}
