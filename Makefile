@@ -91,6 +91,14 @@ bench-stack: build ## Against real servers: Kafka Streams, bare Milvus, a replay
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)
 	@exec $(NODE) benchmarks/run.ts
 
+# One name a line: each is a file of benchmarks/.
+BENCH_CRDT := \
+	crdt-joins
+
+.PHONY: bench-crdt
+bench-crdt: build ## The replicated types against Pekko Distributed Data (needs Java, Maven)
+	@exec $(NODE) benchmarks/run.ts --report bench-crdt $(BENCH_CRDT)
+
 .PHONY: lint
 lint: install ## Format, lint and types
 	@biome check --diagnostic-level=error .

@@ -2,13 +2,14 @@ import {
   type CausalContext,
   containsDot,
   contextOf,
+  joinContextInto,
   subtractContext,
   uniteContexts,
 } from './context.ts';
 import type { Dot } from './dot.ts';
 import type { OrSetState } from './or-set.ts';
 import type { SetDelta } from './replica-delta.ts';
-import type { SetPatch } from './set-patch.ts';
+import { joinDots, type SetPatch } from './set-patch.ts';
 
 /** All dots that a delta has seen. */
 export function contextOfDelta({ patch, cleared }: SetDelta): CausalContext {
@@ -32,3 +33,27 @@ export function deltaOfSet({ elements, context }: OrSetState): SetDelta {
   const standing = uniteContexts([...patch.values()].map((part) => part.context));
   return { patch, cleared: subtractContext(context, standing) };
 }
+
+/**
+ * Joins a patch into a set in one piece, in place: as `joinSetInto` would join the same delta as a
+ * state, without a look at the elements that the patch does not name. O(patch).
+ * @returns whether the set grew
+ */
+export function joinPatchIntoSet(set: OrSetState, patch: SetPatch): boolean {
+  let grew = false;
+  for (const [element, theirs] of patch) {
+    const mine = set.elements.get(element) ?? NO_DOTS;
+    const joined = joinDots(mine, set.context, theirs);
+    if (joined === mine) continue;
+    grew = true;
+    if (joined.length > 0) set.elements.set(element, joined);
+    else set.elements.delete(element);
+  }
+  // Only now: a dot belongs to one element, and none of those above may count as seen before.
+  for (const { context } of patch.values()) {
+    if (joinContextInto(set.context, context)) grew = true;
+  }
+  return grew;
+}
+
+const NO_DOTS: readonly Dot[] = [];
