@@ -82,13 +82,32 @@ export function joinContextInto(target: CausalContext, source: ReadonlyContext):
       grew = true;
       continue;
     }
-    const united = uniteIntervals(mine, intervals);
-    if (!sameIntervals(united, mine)) {
+    const fits = fitInto(mine, intervals);
+    if (fits === 'known') continue;
+    if (fits === undefined) {
+      const united = uniteIntervals(mine, intervals);
+      if (sameIntervals(united, mine)) continue;
       target.set(incarnation, united);
-      grew = true;
     }
+    grew = true;
   }
   return grew;
+}
+
+/**
+ * Nearly all that is joined is one interval of an incarnation, which is known already or goes on
+ * where the last one ends: that needs no new list.
+ * @returns undefined where it is neither
+ */
+function fitInto(mine: number[], theirs: readonly number[]): 'known' | 'grown' | undefined {
+  if (theirs.length !== 2) return undefined;
+  const last = mine.length - 2;
+  const from = at(theirs, 0);
+  const to = at(theirs, 1);
+  if (from < at(mine, last) || from > at(mine, last + 1) + 1) return undefined;
+  if (to <= at(mine, last + 1)) return 'known';
+  mine[last + 1] = to;
+  return 'grown';
 }
 
 /** The union of many contexts, at no more than the cost of sorting their intervals. */

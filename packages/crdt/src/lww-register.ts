@@ -7,6 +7,7 @@ import {
   dotsOf,
   joinContextInto,
   nextDot,
+  type ReadonlyContext,
   subtractContext,
 } from './context.ts';
 import { compareDots, compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
@@ -86,16 +87,35 @@ export function resetRegister(state: RegisterState): RegisterState {
 
 /** Joins `source` into `target` in place. Returns whether `target` grew. */
 export function joinRegisterInto(target: RegisterState, source: RegisterState): boolean {
-  const theirs = source.versions.map((version) => version.dot);
-  const kept = target.versions.filter(
-    ({ dot }) => hasDot(theirs, dot) || !containsDot(source.context, dot),
-  );
-  const fresh = source.versions.filter(({ dot }) => !containsDot(target.context, dot));
-  const changed = kept.length !== target.versions.length || fresh.length > 0;
+  const theirs = source.versions.map(({ dot }) => dot);
+  const changed =
+    hasBeyond(theirs, target.context) || hasOvertaken(target.versions, theirs, source.context);
   if (changed) {
-    target.versions = [...kept, ...fresh].sort((a, b) => compareDots(a.dot, b.dot));
+    const kept = target.versions.filter(
+      ({ dot }) => hasDot(theirs, dot) || !containsDot(source.context, dot),
+    );
+    const fresh = source.versions.filter(({ dot }) => !containsDot(target.context, dot));
+    const joined = [...kept, ...fresh];
+    if (joined.length > 1) joined.sort((a, b) => compareDots(a.dot, b.dot));
+    target.versions = joined;
   }
   return joinContextInto(target.context, source.context) || changed;
+}
+
+/** Whether one of these dots was never seen. */
+function hasBeyond(dots: readonly Dot[], seen: ReadonlyContext): boolean {
+  for (const dot of dots) if (!containsDot(seen, dot)) return true;
+  return false;
+}
+
+/** Whether one of these versions was seen elsewhere and does not stand there any more. */
+function hasOvertaken(
+  versions: readonly RegisterVersion[],
+  standing: readonly Dot[],
+  seen: ReadonlyContext,
+): boolean {
+  for (const { dot } of versions) if (!hasDot(standing, dot) && containsDot(seen, dot)) return true;
+  return false;
 }
 
 export function joinRegisters(a: RegisterState, b: RegisterState): RegisterState {

@@ -7,6 +7,7 @@ import {
   dotsOf,
   joinContextInto,
   nextDot,
+  type ReadonlyContext,
   subtractContext,
 } from './context.ts';
 import { compareDots, compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
@@ -55,23 +56,72 @@ export function resetSet(state: OrSetState): OrSetState {
 
 /** Joins `source` into `target` in place. Returns whether `target` grew. */
 export function joinSetInto(target: OrSetState, source: OrSetState): boolean {
+  const { elements, context } = target;
+  const before = elements.size;
   let grew = false;
-  for (const [element, mine] of target.elements) {
-    const theirs = source.elements.get(element) ?? [];
-    const kept = mine.filter((dot) => hasDot(theirs, dot) || !containsDot(source.context, dot));
-    if (kept.length === mine.length) continue;
-    grew = true;
-    if (kept.length > 0) target.elements.set(element, kept);
-    else target.elements.delete(element);
-  }
+  let shared = 0;
   for (const [element, theirs] of source.elements) {
-    const fresh = theirs.filter((dot) => !containsDot(target.context, dot));
-    if (fresh.length === 0) continue;
-    const mine = target.elements.get(element) ?? [];
-    target.elements.set(element, [...mine, ...fresh].sort(compareDots));
+    const mine = elements.get(element);
+    if (mine !== undefined) shared++;
+    const joined = joinDots(mine ?? NO_DOTS, context, theirs, source.context);
+    if (joined === mine || joined.length === 0) {
+      if (joined === mine || mine === undefined) continue;
+      elements.delete(element);
+    } else elements.set(element, joined);
+    grew = true;
   }
-  return joinContextInto(target.context, source.context) || grew;
+  if (shared < before && dropRemoved(elements, source)) grew = true;
+  return joinContextInto(context, source.context) || grew;
 }
+
+/** Takes away from elements that `source` does not have the dots that it has seen. */
+function dropRemoved(elements: Map<string, readonly Dot[]>, source: OrSetState): boolean {
+  let grew = false;
+  for (const [element, mine] of elements) {
+    if (source.elements.has(element)) continue;
+    const kept = joinDots(mine, NO_CONTEXT, NO_DOTS, source.context);
+    if (kept === mine) continue;
+    grew = true;
+    if (kept.length > 0) elements.set(element, kept);
+    else elements.delete(element);
+  }
+  return grew;
+}
+
+/**
+ * The dots on which an element stands after a join: those that stand on both sides, and those that
+ * the other side has never seen. `mine` itself when nothing changes.
+ */
+export function joinDots(
+  mine: readonly Dot[],
+  context: ReadonlyContext,
+  theirs: readonly Dot[],
+  theirContext: ReadonlyContext,
+): readonly Dot[] {
+  if (!hasLost(mine, theirs, theirContext) && !hasFresh(theirs, context)) return mine;
+  const kept = mine.filter((dot) => hasDot(theirs, dot) || !containsDot(theirContext, dot));
+  const fresh = theirs.filter((dot) => !containsDot(context, dot));
+  return kept.length === 0 ? fresh : [...kept, ...fresh].sort(compareDots);
+}
+
+function hasLost(
+  mine: readonly Dot[],
+  theirs: readonly Dot[],
+  theirContext: ReadonlyContext,
+): boolean {
+  for (const dot of mine) {
+    if (!hasDot(theirs, dot) && containsDot(theirContext, dot)) return true;
+  }
+  return false;
+}
+
+function hasFresh(theirs: readonly Dot[], context: ReadonlyContext): boolean {
+  for (const dot of theirs) if (!containsDot(context, dot)) return true;
+  return false;
+}
+
+const NO_DOTS: readonly Dot[] = [];
+const NO_CONTEXT: ReadonlyContext = new Map();
 
 export function joinSets(a: OrSetState, b: OrSetState): OrSetState {
   const joined = cloneSet(a);

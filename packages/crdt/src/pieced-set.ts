@@ -9,9 +9,9 @@ import {
   uniteContexts,
 } from './context.ts';
 import type { Dot, Incarnation } from './dot.ts';
-import type { OrSetState } from './or-set.ts';
+import { joinDots, type OrSetState } from './or-set.ts';
 import * as tree from './piece-tree.ts';
-import { type ElementState, elementDifference, joinDots, type SetPatch } from './set-patch.ts';
+import { type ElementState, elementDifference, type SetPatch } from './set-patch.ts';
 
 /**
  * An OR-Set of many elements, kept in pieces. The causal context is one for the whole set, where it
@@ -151,6 +151,6 @@ function joinElement(
   change: tree.PieceChange,
 ): void {
   const mine = tree.dotsAt(set.tree, element);
-  const joined = joinDots(mine, set.context, theirs);
+  const joined = joinDots(mine, set.context, theirs.dots, theirs.context);
   if (joined !== mine) tree.putDots(set.tree, element, joined, change);
 }

@@ -6,8 +6,9 @@ import type { Dot } from './dot.ts';
 import { join } from './lattice.ts';
 import { joinSets, type OrSetState } from './or-set.ts';
 import { setDeltaLattice } from './replica-delta.ts';
-import { deltaOfSet, setOfDelta } from './set-delta.ts';
-import { setLattice } from './test-lattice.ts';
+import { deltaOfSet, joinPatchIntoSet, setOfDelta } from './set-delta.ts';
+import type { SetPatch } from './set-patch.ts';
+import { patchTestLattice, setLattice } from './test-lattice.ts';
 import { play, steps } from './test-world.ts';
 
 const RUNS = Number(process.env['MEMPLANE_PROPERTY_RUNS'] ?? 1000);
@@ -50,6 +51,23 @@ describe('a delta of a set', () => {
         const [a, b] = [pool[i % pool.length] as OrSetState, pool[j % pool.length] as OrSetState];
         const joined = join(setDeltaLattice, deltaOfSet(a), deltaOfSet(b));
         return same(setOfDelta(joined), joinSets(a, b));
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('that names its elements is joined as the state that it comes to', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(), fc.nat(), (history, i, j) => {
+        const { seen, deltas } = play(patchTestLattice, history);
+        const ofPatch = (patch: SetPatch) => setOfDelta({ patch, cleared: new Map() });
+        const a = seen[i % seen.length] ?? new Map();
+        const b = deltas[j % deltas.length] ?? new Map();
+        const set = ofPatch(a);
+        const before = encodeSet(set);
+        const grew = joinPatchIntoSet(set, b);
+        const isOther = Buffer.compare(before, encodeSet(set)) !== 0;
+        return grew === isOther && same(set, joinSets(ofPatch(a), ofPatch(b)));
       }),
       { numRuns: RUNS },
     );

@@ -7,9 +7,9 @@ import {
   uniteContexts,
 } from './context.ts';
 import type { Dot } from './dot.ts';
-import type { OrSetState } from './or-set.ts';
+import { joinDots, type OrSetState } from './or-set.ts';
 import type { SetDelta } from './replica-delta.ts';
-import { joinDots, type SetPatch } from './set-patch.ts';
+import type { SetPatch } from './set-patch.ts';
 
 /** All dots that a delta has seen. */
 export function contextOfDelta({ patch, cleared }: SetDelta): CausalContext {
@@ -43,7 +43,7 @@ export function joinPatchIntoSet(set: OrSetState, patch: SetPatch): boolean {
   let grew = false;
   for (const [element, theirs] of patch) {
     const mine = set.elements.get(element) ?? NO_DOTS;
-    const joined = joinDots(mine, set.context, theirs);
+    const joined = joinDots(mine, set.context, theirs.dots, theirs.context);
     if (joined === mine) continue;
     grew = true;
     if (joined.length > 0) set.elements.set(element, joined);

@@ -10,8 +10,9 @@ import {
   joinContextInto,
   subtractContext,
 } from './context.ts';
-import { compareDots, type Dot, hasDot } from './dot.ts';
+import { type Dot, hasDot } from './dot.ts';
 import type { Lattice } from './lattice.ts';
+import { joinDots } from './or-set.ts';
 
 /** An element's part of an OR-Set: the dots on which it stands, in order, and all its dots seen. */
 export interface ElementState {
@@ -30,7 +31,7 @@ export const elementLattice: Lattice<ElementState> = {
   bottom: () => ({ dots: [], context: new Map() }),
   clone: ({ dots, context }) => ({ dots, context: cloneContext(context) }),
   joinInto(target, source) {
-    const joined = joinDots(target.dots, target.context, source);
+    const joined = joinDots(target.dots, target.context, source.dots, source.context);
     const changed = joined !== target.dots;
     target.dots = joined;
     return joinContextInto(target.context, source.context) || changed;
@@ -62,16 +63,4 @@ export function elementDifference(
     dots: part.dots.filter((dot) => !containsDot(context, dot)),
     context: missingContext(part.context, stands, { context, standing: dots }),
   };
-}
-
-/** The dots that stand after a join; `mine` itself when nothing changes. */
-export function joinDots(
-  mine: readonly Dot[],
-  context: CausalContext,
-  theirs: ElementState,
-): readonly Dot[] {
-  const kept = mine.filter((dot) => hasDot(theirs.dots, dot) || !containsDot(theirs.context, dot));
-  const fresh = theirs.dots.filter((dot) => !containsDot(context, dot));
-  if (kept.length === mine.length && fresh.length === 0) return mine;
-  return [...kept, ...fresh].sort(compareDots);
 }

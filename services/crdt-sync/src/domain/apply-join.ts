@@ -54,7 +54,7 @@ function joinSet(slot: Slot, delta: SetDelta): boolean {
   let grew = false;
   for (const [element, part] of patch) {
     const mine = slot.elements.get(element) ?? [];
-    const joined = joinDots(mine, context, part);
+    const joined = joinDots(mine, context, part.dots, part.context);
     if (joined === mine) continue;
     setDots(slot, element, joined);
     grew = true;
