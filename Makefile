@@ -16,6 +16,7 @@ JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # What needs root or a while.
 ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts \
 	$(sort $(wildcard tests/replicas/*.test.ts))
+HELM_TESTS := $(sort $(wildcard tests/helm/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
@@ -52,6 +53,10 @@ test-stack: build ## Drivers on real servers, then the whole plane (needs Java, 
 test-plane: build ## The whole distributed plane alone: dialogues, faults, outsiders, other teams' agents
 	@exec $(NODE) tests/stack/run.ts $(FILES)
 
+.PHONY: test-helm
+test-helm: build ## The chart and the images, as far as no cluster is needed (needs Go, Java, Maven)
+	@exec $(TEST) $(HELM_TESTS)
+
 STACK := $(NODE) packages/stack/src/stack.ts
 
 .PHONY: stack-up
@@ -75,7 +80,7 @@ stack-env: install ## eval "$$(make -s stack-env)" lets an agent reach the plane
 	@OPERATOR=$(OPERATOR) exec $(STACK) env
 
 .PHONY: test-all
-test-all: test test-extra test-stack ## Everything that this machine can run
+test-all: test test-extra test-helm test-stack ## Everything that this machine can run
 
 .PHONY: soak
 soak: build ## The same tests at their full counts; the report goes to docs/reports/

@@ -4,9 +4,12 @@ export {
   DAPRD_VERSION,
   daprdBinary,
   daprdRecipe,
+  dockerfileCheckBinary,
   ETCD_VERSION,
   etcdBinary,
   etcdRecipe,
+  helmBinary,
+  kubeconformBinary,
   sentryBinary,
   VERSITYGW_VERSION,
   versitygwBinary,
@@ -21,6 +24,7 @@ export {
   redisRecipe,
   redisTool,
 } from './build/redis.ts';
+export { strimziDefinitions } from './build/strimzi.ts';
 export {
   type ApartNet,
   apartNet,

@@ -54,6 +54,15 @@ const DAPRD: GoProgram = {
   sources: ['main.go'],
 };
 
+const HELM: GoProgram = {
+  part: 'helm',
+  version: '3.22.0',
+  says: 'building helm, kubeconform and a judge of Dockerfiles (one to three minutes, only once)',
+  module: here('go/helm'),
+  targets: ['helm.sh/helm/v3/cmd/helm', 'github.com/yannh/kubeconform/cmd/kubeconform', '.'],
+  sources: ['main.go'],
+};
+
 export const etcdRecipe = (): Recipe => recipe(ETCD);
 export const versitygwRecipe = (): Recipe => recipe(VERSITYGW);
 export const daprdRecipe = (): Recipe => recipe(DAPRD);
@@ -63,6 +72,11 @@ export const versitygwBinary = (): Promise<string> => binary(VERSITYGW, 'versity
 export const otelcolBinary = (): Promise<string> => binary(OTELCOL, 'otelcol');
 export const daprdBinary = (): Promise<string> => binary(DAPRD, 'daprd');
 export const sentryBinary = (): Promise<string> => binary(DAPRD, 'sentry');
+
+/** What judges the chart and the images, for tests only. */
+export const helmBinary = (): Promise<string> => binary(HELM, 'helm');
+export const kubeconformBinary = (): Promise<string> => binary(HELM, 'kubeconform');
+export const dockerfileCheckBinary = (): Promise<string> => binary(HELM, 'dockerfile-check');
 
 export const ETCD_VERSION = ETCD.version;
 export const VERSITYGW_VERSION = VERSITYGW.version;

@@ -5,7 +5,8 @@ import { built, type Recipe } from './cache.ts';
 import { runBuild } from './command.ts';
 
 export const KAFKA_VERSION = '4.1.0';
-const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies';
+export const COPY_DEPENDENCIES =
+  'org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies';
 const pom = fileURLToPath(new URL('../../kafka/pom.xml', import.meta.url));
 
 export function kafkaRecipe(): Recipe {
@@ -13,13 +14,20 @@ export function kafkaRecipe(): Recipe {
     part: 'kafka',
     version: KAFKA_VERSION,
     says: 'fetching the broker and its tools with Maven (120 MB, about half a minute, only once)',
-    inputs: [readFileSync(pom, 'utf8'), COPY],
+    inputs: [readFileSync(pom, 'utf8'), COPY_DEPENDENCIES],
     build: (folder) =>
       runBuild({
         part: 'kafka',
         command: 'mvn',
         args: [
-          ...['--batch-mode', '--strict-checksums', '-Dstyle.color=never', '-f', pom, COPY],
+          ...[
+            '--batch-mode',
+            '--strict-checksums',
+            '-Dstyle.color=never',
+            '-f',
+            pom,
+            COPY_DEPENDENCIES,
+          ],
           ...['-DincludeScope=runtime', `-DoutputDirectory=${join(folder, 'libs')}`],
         ],
         cwd: folder,
