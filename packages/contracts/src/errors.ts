@@ -44,6 +44,11 @@ export const ERROR_CODES = {
   },
   body_too_large: { status: 413, title: 'The request is too large', kind: 'permanent' },
   event_too_large: { status: 413, title: 'An event is too large', kind: 'permanent' },
+  strong_batch_too_large: {
+    status: 413,
+    title: 'Too much for one strong append',
+    kind: 'permanent',
+  },
   unsupported_media_type: {
     status: 415,
     title: 'The media type is not supported',
@@ -62,6 +67,7 @@ export const ERROR_CODES = {
   dependency_unavailable: { status: 503, title: 'Another part does not answer', kind: 'transient' },
   shutting_down: { status: 503, title: 'The service is ending', kind: 'transient' },
   owner_moving: { status: 503, title: 'The shard is changing its owner', kind: 'transient' },
+  zone_changing: { status: 503, title: 'The zone of the entity is changing', kind: 'transient' },
   no_quorum: { status: 503, title: 'No majority can be reached', kind: 'transient' },
   deadline_exceeded: { status: 504, title: 'It took too long', kind: 'transient' },
 } as const satisfies Record<

@@ -142,8 +142,10 @@ export interface CloudEvent {
   readonly correlationid?: string;
   readonly causationid?: string;
   readonly traceparent?: string;
-  /** Strong entities only. */
+  /** Of the entity with this event; strong entities only. */
   readonly sequence?: number;
+  /** The sequence of the last event that was appended together with this one, where it is another. */
+  readonly batchend?: number;
   readonly data: EventPayload;
 }
 

@@ -8,6 +8,7 @@ export * from './api/liveness.ts';
 export * from './api/materializer.ts';
 export * from './api/materializer-peers.ts';
 export * from './api/replays.ts';
+export * from './api/strong.ts';
 export * from './api/topics.ts';
 export * from './api/vector-index.ts';
 export * from './errors.ts';

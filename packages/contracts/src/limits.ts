@@ -12,6 +12,12 @@ export const LIMITS = {
   event_bytes_max: 512 * 1024,
   request_bytes_max: 8 * 1024 * 1024,
   batch_events_max: 1000,
+  /** Of one strong entity in one request. */
+  strong_batch_events_max: 100,
+  strong_batch_bytes_max: 768 * 1024,
+  lease_entities_max: 64,
+  lease_ttl_ms_min: 100,
+  lease_ttl_ms_max: 3_600_000,
   json_depth_max: 64,
   vector_dimensions_default: 768,
   vector_dimensions_max: 4096,

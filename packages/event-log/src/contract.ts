@@ -211,6 +211,33 @@ function endCases(options: LogContractOptions): void {
 }
 
 function readCases(options: LogContractOptions): void {
+  test('what is appended together stands together, whatever else is appended', () =>
+    using(options, 1, async ({ writer, openReader }) => {
+      const value = Buffer.alloc(700, 'x');
+      const batches = await Promise.all(
+        Array.from({ length: 20 }, (_, n) =>
+          n % 2
+            ? writer.append([newRecord(0, n, value)])
+            : writer.append(
+                Array.from({ length: 5 }, (_, i) => newRecord(0, n * 10 + i, value)),
+                { together: true },
+              ),
+        ),
+      );
+      for (const offsets of batches) {
+        const [first = -1] = offsets;
+        assert.deepEqual(
+          offsets,
+          offsets.map((_, i) => first + i),
+        );
+      }
+      const reader = await openReader();
+      await untilEnd(reader, 0, 60);
+      assert.equal((await readAll(reader, 0)).length, 60);
+      await reader.close();
+      return undefined;
+    }));
+
   test('a read is bounded by bytes and by records, and gives at least one', () =>
     using(options, 1, async ({ writer, openReader }) => {
       const value = Buffer.alloc(1000, 'x');

@@ -82,6 +82,14 @@ export class LateAppendError extends MemplaneError {
   }
 }
 
+export interface AppendOptions {
+  /**
+   * All records, of one partition, become one batch: readable all at once, without others between
+   * them. For at most 1 MiB.
+   */
+  readonly together?: boolean;
+}
+
 /** The writing half. Appends of one process that overlap share their sync (group commit). */
 export interface LogWriter {
   readonly info: LogInfo;
@@ -92,7 +100,7 @@ export interface LogWriter {
    * {@link LateAppendError}: nothing stored),
    * `overloaded` when more than the configured bytes are already waiting.
    */
-  append(records: readonly NewRecord[]): Promise<number[]>;
+  append(records: readonly NewRecord[], options?: AppendOptions): Promise<number[]>;
   /** The newest records, newest first, at most `limit`, in batches: there may be many. */
   recent(limit: number): AsyncIterable<RecentBatch>;
   /** The highest stamp that the log holds, 0n when empty. */

@@ -1,5 +1,11 @@
 import { MemplaneError } from '@memplane/contracts';
-import { LateAppendError, type LogWriter, type NewRecord, partitionOf } from '@memplane/event-log';
+import {
+  type AppendOptions,
+  LateAppendError,
+  type LogWriter,
+  type NewRecord,
+  partitionOf,
+} from '@memplane/event-log';
 import type { DuplicateRecord, FirstAppend } from './domain/duplicate-record.ts';
 import { HLC_AT, type PreparedEvent } from './domain/prepare.ts';
 import type { Stamps } from './domain/stamps.ts';
@@ -10,6 +16,8 @@ export interface Appended {
   readonly offset: number;
   readonly hlc: bigint;
   readonly duplicate: boolean;
+  /** Of a strong entity. */
+  readonly sequence?: number | undefined;
 }
 
 /**
@@ -61,6 +69,25 @@ export class Appender {
       for (const event of events) this.#pending.delete(event.idKey);
       settle();
     }
+  }
+
+  /**
+   * Appends what is decided already, as one batch, whether or not it is in the log: it may be there
+   * twice then, and counts once.
+   * @returns where these copies stand
+   * @throws MemplaneError what the log's `append` throws
+   */
+  async appendDecided(events: readonly PreparedEvent[]): Promise<Appended[]> {
+    const all = events.map((_, i) => i);
+    const { records, offsets } = await this.#appendStamped(events, all, { together: true });
+    return events.map((event, i) => {
+      const { partition, hlc } = records[i] as NewRecord;
+      const offset = offsets[i];
+      if (offset === undefined) throw new Error('the log lost a record');
+      const { contentKey, digest } = event;
+      this.#duplicates.remember(event.idKey, { partition, offset, hlc, contentKey, digest });
+      return { partition, offset, hlc, duplicate: false };
+    });
   }
 
   /**
@@ -131,12 +158,13 @@ export class Appender {
   async #appendStamped(
     events: readonly PreparedEvent[],
     fresh: readonly number[],
+    options?: AppendOptions,
   ): Promise<{ records: NewRecord[]; offsets: number[] }> {
     if (fresh.length === 0) return { records: [], offsets: [] };
     for (let restamps = 0; ; restamps++) {
       const records = this.#stamp(events, fresh);
       try {
-        return { records, offsets: await this.#log.append(records) };
+        return { records, offsets: await this.#log.append(records, options) };
       } catch (error) {
         const isLate = error instanceof LateAppendError;
         if (!isLate || restamps >= this.#restamps_max) throw error;

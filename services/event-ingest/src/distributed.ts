@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { TOPICS } from '@memplane/contracts';
 import type { LogWriter } from '@memplane/event-log';
 import { openKafkaLog } from '@memplane/event-log/kafka';
@@ -11,12 +12,15 @@ import {
 } from '@memplane/runtime/dapr';
 import type { IngestConfig } from './config.ts';
 import { DaprDuplicates } from './drivers/dapr-duplicates.ts';
+import { DaprStrong } from './drivers/dapr-strong.ts';
 import { KafkaDeadLetters } from './drivers/kafka-dead-letters.ts';
 import { DaprRedriveRecord } from './inbox/redrive-record.ts';
 import type { IngestContext } from './service.ts';
 
 /** The state component of what may be forgotten. */
 const STATE = 'state';
+/** The one of what is linearizable. */
+const STRONG = 'strong';
 
 /**
  * What event-ingest runs on in the distributed plane: the log on Kafka, all else by its sidecar.
@@ -34,12 +38,20 @@ export async function openDistributed(
     deliveryDeadlineMs: config.kafkaDeliveryDeadlineMs,
     clientId: 'event-ingest',
   });
+  const strong = new DaprStrong({
+    state: new DaprState(sidecar, STRONG),
+    timeoutMs: config.strongTimeoutMs,
+    settleMs: config.strongSettleMs,
+    monotonicMs: () => performance.now(),
+    pause,
+  });
   const logger = createLogger('event-ingest', config.logLevel);
   const state = new DaprState(sidecar, STATE);
   return {
     logWriter: writer,
     logger,
     invoker: createDaprInvoker(sidecar),
+    strong: { store: strong, isAlone: false, prepare: () => strong.prepare() },
     stallMs: config.kafkaStallMs,
     createDuplicates: (onUnknown) =>
       new DaprDuplicates({

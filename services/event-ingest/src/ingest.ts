@@ -1,5 +1,5 @@
 import { parseHlc } from '@memplane/clock';
-import { encodeToken, MemplaneError } from '@memplane/contracts';
+import { DEFAULT_TENANT, encodeToken, MemplaneError } from '@memplane/contracts';
 import type { LogInfo } from '@memplane/event-log';
 import type { Appended, Appender } from './appender.ts';
 import type { ArchiveGauge } from './archive-gauge.ts';
@@ -9,6 +9,7 @@ import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { StallWatch } from './stall-watch.ts';
+import { refuseConditions, type Split, type StrongAppends } from './strong/strong-appends.ts';
 
 export interface IngestParts {
   readonly info: LogInfo;
@@ -19,7 +20,9 @@ export interface IngestParts {
   readonly archive: ArchiveGauge | undefined;
   /** Without it, appends wait for the log alone. */
   readonly stall: StallWatch | undefined;
-  /** Resolves when the record of recent ids has been read. */
+  /** Undefined: every entity is eventual. */
+  readonly strong: StrongAppends | undefined;
+  /** Resolves when the record of recent ids has been read, and the zones are known. */
   readonly ready: Promise<void>;
   /** Told how each append ended; undefined for a success. */
   readonly onOutcome: (error: MemplaneError | undefined) => void;
@@ -39,9 +42,10 @@ export class Ingest {
   /**
    * Appends the events of one request and answers once they are durable.
    * @throws MemplaneError `archive_behind`, `hlc_too_far_ahead`, `overloaded`, `id_reused`, or what
-   * the log throws; nothing is acknowledged then
+   * strong appends and the log throw; nothing is acknowledged then
    */
-  async append({ events, isBatch, carried }: PreparedBody): Promise<AnswerText> {
+  async append(body: PreparedBody, tenant = DEFAULT_TENANT): Promise<AnswerText> {
+    const { events, carried } = body;
     const { admission, archive, stall } = this.#parts;
     archive?.check();
     stall?.check();
@@ -49,24 +53,74 @@ export class Ingest {
     let bytes = 0;
     for (const event of events) bytes += event.value.length;
     admission.enter(events.length, bytes);
-    const appending = this.#admitted(events, bytes, isBatch);
-    return stall ? stall.watch(appending) : appending;
+    return this.#admitted(body, tenant, bytes);
   }
 
   /** Keeps its room until the log has answered, also when nobody waits for it any more. */
-  async #admitted(
-    events: readonly PreparedEvent[],
-    bytes: number,
-    isBatch: boolean,
-  ): Promise<AnswerText> {
-    const { admission, ready } = this.#parts;
+  async #admitted(body: PreparedBody, tenant: string, bytes: number): Promise<AnswerText> {
+    const { admission, ready, strong, stall } = this.#parts;
+    const { events, isBatch } = body;
+    let end: (() => void) | undefined;
+    const leave = () => {
+      end?.();
+      admission.leave(events.length, bytes);
+    };
+    let split: Split | undefined;
     try {
       await ready;
-      const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');
-      return this.#answer(events, await this.#timed(events, bytes, fieldOf));
-    } finally {
-      admission.leave(events.length, bytes);
+      // Up to the split nothing may come between: a change of zones waits for those that began.
+      end = strong?.begin();
+      if (strong === undefined) refuseConditions(body);
+      else split = strong.split(body);
+    } catch (error) {
+      leave();
+      throw error;
     }
+    const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');
+    if (split !== undefined) {
+      const appended = this.#appendSplit(body, tenant, split, fieldOf).finally(leave);
+      return this.#answer(events, await appended);
+    }
+    const appending = this.#timed(events, bytes, fieldOf).finally(leave);
+    return this.#answer(events, await (stall ? stall.watch(appending) : appending));
+  }
+
+  /** Each strong entity by itself, then what is eventual: all is tried, and the first error told. */
+  async #appendSplit(
+    body: PreparedBody,
+    tenant: string,
+    { eventual, strong: entities }: Split,
+    fieldOf: (index: number) => string,
+  ): Promise<Appended[]> {
+    const { strong, metrics } = this.#parts;
+    const { events } = body;
+    if (strong === undefined) throw new Error('strong entities without a strong store');
+    const appended = new Array<Appended>(events.length);
+    const place = (indexes: readonly number[], places: readonly Appended[]) => {
+      for (const [n, i] of indexes.entries()) appended[i] = places[n] as Appended;
+    };
+    const appends = Array.from(entities, async ([entity, indexes]) => {
+      const started = performance.now();
+      place(indexes, await strong.append(body, tenant, entity, indexes, fieldOf));
+      metrics.strongDuration.record((performance.now() - started) / 1000);
+    });
+    if (eventual.length > 0) appends.push(this.#appendSome(events, eventual, fieldOf, place));
+    const failed = (await Promise.allSettled(appends)).find(({ status }) => status === 'rejected');
+    if (failed?.status !== 'rejected') return appended;
+    const { reason } = failed;
+    if (reason instanceof MemplaneError) metrics.failures.add(1, { 'error.type': reason.code });
+    throw reason;
+  }
+
+  async #appendSome(
+    events: readonly PreparedEvent[],
+    indexes: readonly number[],
+    fieldOf: (index: number) => string,
+    place: (indexes: readonly number[], places: readonly Appended[]) => void,
+  ): Promise<void> {
+    const some = indexes.map((i) => events[i] as PreparedEvent);
+    const bytes = some.reduce((sum, { value }) => sum + value.length, 0);
+    place(indexes, await this.#timed(some, bytes, (n) => fieldOf(indexes[n] ?? 0)));
   }
 
   /** All of a request's stamps are looked at before anything of it is appended. */
@@ -112,14 +166,15 @@ export class Ingest {
     let duplicates = 0;
     let text = '{"accepted":[';
     for (let i = 0; i < appended.length; i++) {
-      const { partition, offset, hlc, duplicate } = appended[i] as Appended;
+      const { partition, offset, hlc, duplicate, sequence } = appended[i] as Appended;
       const { id, entity } = events[i] as PreparedEvent;
       if (duplicate) duplicates++;
       if (offset > (offsets.get(partition) ?? -1)) offsets.set(partition, offset);
       text +=
         `${i === 0 ? '' : ','}{"id":${quoted(id)},"entity":"${entity}"` +
         `,"partition":${partition},"offset":${offset}` +
-        `,"hlc":"${stamps.textOf(hlc)}","duplicate":${duplicate}}`;
+        `,"hlc":"${stamps.textOf(hlc)}","duplicate":${duplicate}` +
+        (sequence === undefined ? '}' : `,"sequence":${sequence}}`);
     }
     if (duplicates > 0) metrics.events.add(duplicates, { outcome: 'duplicate' });
     metrics.events.add(appended.length - duplicates, { outcome: 'appended' });

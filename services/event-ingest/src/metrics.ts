@@ -17,9 +17,20 @@ export interface IngestMetrics {
   readonly bytes: Counter;
   /** From the hand-over to the log until the events are durable. */
   readonly appendDuration: Histogram;
+  /** Of the events of one strong entity, until they are decided and durable. */
+  readonly strongDuration: Histogram;
   /** Failed appends by `error.type`. */
   readonly failures: Counter;
 }
+
+const SECONDS = {
+  unit: 's',
+  advice: {
+    explicitBucketBoundaries: [
+      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
+    ],
+  },
+};
 
 export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestMetrics {
   const observe = (name: string, unit: string, description: string, look: () => number) => {
@@ -34,14 +45,8 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
   return {
     events: meter.createCounter('memplane.ingest.events', { unit: '{event}' }),
     bytes: meter.createCounter('memplane.ingest.bytes', { unit: 'By' }),
-    appendDuration: meter.createHistogram('memplane.ingest.append.duration', {
-      unit: 's',
-      advice: {
-        explicitBucketBoundaries: [
-          0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
-        ],
-      },
-    }),
+    appendDuration: meter.createHistogram('memplane.ingest.append.duration', SECONDS),
+    strongDuration: meter.createHistogram('memplane.ingest.strong.duration', SECONDS),
     failures: meter.createCounter('memplane.ingest.append.failures', { unit: '{request}' }),
   };
 }

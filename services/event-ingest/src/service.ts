@@ -30,6 +30,7 @@ import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
+import { type StrongContext, StrongParts } from './strong/strong-parts.ts';
 
 export type SharedDuplicates = DuplicateRecord & { close(): Promise<void> };
 /** Told of identities that a shared record could not find or keep. */
@@ -47,8 +48,10 @@ export interface IngestContext {
     readonly deadLetters: DeadLetterLog;
     readonly redriven: RedriveRecord;
   };
-  /** For `archive_behind`; without it appends never wait for the archive. */
+  /** For `archive_behind` and for strong entities; without it appends never wait for the archive. */
   readonly invoker?: Invoker;
+  /** For strong entities and leases, with the invoker; closed by the service. */
+  readonly strong?: StrongContext;
   readonly logger?: Logger;
   /** Milliseconds since 1970; `Date.now` by default. */
   readonly now?: () => number;
@@ -90,6 +93,8 @@ class EventIngestService implements EventIngest {
   readonly #thread: PrepareThread | undefined;
   readonly #storage: StorageState;
   readonly #stall: StallWatch | undefined;
+  readonly #appender: Appender;
+  readonly #strong: StrongParts | undefined;
   readonly #loaded = Promise.withResolvers<void>();
   readonly #server: HttpServer;
   #isLoaded = false;
@@ -114,6 +119,9 @@ class EventIngestService implements EventIngest {
     const driftMaxMs = config.clockDriftMs;
     const floor = context.logWriter.highestHlc;
     this.#stamps = new Stamps(new HybridClock({ now, driftMaxMs, floor }));
+    const { restamps_max } = config;
+    this.#appender = new Appender(this.#log, this.#duplicates, this.#stamps, restamps_max);
+    this.#strong = this.#createStrong(context, now);
     this.#archive = this.#createArchiveGauge(context.invoker);
     this.#thread =
       config.thread_bytes_min > 0 ? new PrepareThread(config.inflight_bytes_max) : undefined;
@@ -130,7 +138,7 @@ class EventIngestService implements EventIngest {
   async start(): Promise<void> {
     this.#port = await this.#server.listen();
     this.#archive?.start();
-    this.#load().then(
+    Promise.all([this.#load(), this.#strong?.start()]).then(
       () => {
         this.#isLoaded = true;
         this.#loaded.resolve();
@@ -155,6 +163,7 @@ class EventIngestService implements EventIngest {
     this.#archive?.stop();
     await this.#server.stop();
     await this.#thread?.stop();
+    await this.#strong?.stop();
     await this.#shared?.close();
     await this.#inbox?.deadLetters.close();
     await this.#telemetry.stop();
@@ -164,6 +173,21 @@ class EventIngestService implements EventIngest {
     if (!invoker) return undefined;
     const { archivePollMs: pollMs, archive_lag_bytes_max } = this.#config;
     return new ArchiveGauge({ invoker, logger: this.#logger, pollMs, archive_lag_bytes_max });
+  }
+
+  #createStrong({ strong, invoker }: IngestContext, now: () => number): StrongParts | undefined {
+    if (strong === undefined || invoker === undefined) return undefined;
+    return new StrongParts({
+      context: strong,
+      config: this.#config,
+      log: this.#log,
+      appender: this.#appender,
+      duplicates: this.#duplicates,
+      invoker,
+      logger: this.#logger,
+      meter: this.#telemetry.meter,
+      now,
+    });
   }
 
   #createStallWatch(stallMs: number | undefined): StallWatch | undefined {
@@ -184,7 +208,8 @@ class EventIngestService implements EventIngest {
     });
     return new Ingest({
       info: this.#log.info,
-      appender: new Appender(this.#log, this.#duplicates, this.#stamps, this.#config.restamps_max),
+      appender: this.#appender,
+      strong: this.#strong?.appends,
       admission,
       stamps: this.#stamps,
       metrics,
@@ -207,6 +232,7 @@ class EventIngestService implements EventIngest {
       logger: this.#logger,
       routes: [
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
+        ...(this.#strong?.routes ?? []),
         ...this.#inboxRoutes(ingest, now),
       ],
       readiness: () => this.#readiness(),
@@ -242,8 +268,11 @@ class EventIngestService implements EventIngest {
     const storage = this.#storage.problem();
     const archiveBehind = this.#archive?.behind ?? false;
     const isStalled = this.#stall?.isStalled ?? false;
+    const strong = this.#strong?.state ?? { ready: true };
+    const isServing = this.#isLoaded && storage === undefined && !archiveBehind && !isStalled;
     return {
-      ready: this.#isLoaded && storage === undefined && !archiveBehind && !isStalled,
+      ...strong,
+      ready: isServing && strong.ready,
       recentIdsLoaded: this.#isLoaded,
       recentIds: this.#duplicates.size,
       inflightEvents: this.#admission.events,

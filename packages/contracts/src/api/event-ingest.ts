@@ -9,19 +9,20 @@ import {
   timeSchema,
 } from '../event.ts';
 import { LIMITS } from '../limits.ts';
-import { TENANT_PATTERN } from '../names.ts';
+import { NAME_PATTERN, TENANT_PATTERN } from '../names.ts';
 import { operation } from '../operation.ts';
 
 /** What only entities of a strong zone take; elsewhere `zone_not_strong`. */
 const strongMembers = {
   expectedSequence: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().meta({
-    description: 'Append only if the entity is at this sequence. Strong zones only.',
+    description:
+      'Append only if the entity is at this sequence. In an array it stands in the first event, and all events are of its entity. Strong zones only.',
   }),
-  lease: z.string().min(1).max(LIMITS.name_bytes_max).optional().meta({
-    description: 'The lease that guards the entity. Strong zones only.',
+  lease: z.string().regex(NAME_PATTERN).optional().meta({
+    description: 'The lease whose fencing token this is; as `expectedSequence` in arrays.',
   }),
-  fencingToken: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional().meta({
-    description: 'The fencing token of that lease. Strong zones only.',
+  fencingToken: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().meta({
+    description: 'Append only if no newer holder of the lease is known. Strong zones only.',
   }),
 };
 
@@ -42,6 +43,9 @@ const payloadSchema = z
   .meta({ id: 'EventPayload' });
 
 const stamped = (what: string) => ({ description: `${what} Stamped anew.` });
+
+const stampedNumber = (what: string) =>
+  z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().meta(stamped(what));
 
 /**
  * A finished CloudEvent 1.0 in structured JSON, as a feed gives it. What the plane stamps itself is
@@ -80,6 +84,8 @@ export const cloudEventToAppendSchema = z
       .meta(stamped('The clock takes it in; refused when it is too far ahead.')),
     zone: z.string().max(64).optional().meta(stamped('The zone of the entity.')),
     digest: z.string().max(64).optional().meta(stamped('The digest of the content.')),
+    sequence: stampedNumber('The sequence of a strong entity.'),
+    batchend: stampedNumber('The last sequence of the batch of a strong entity.'),
     ...strongMembers,
   })
   .meta({ id: 'CloudEventToAppend' });
@@ -103,6 +109,9 @@ export const acceptedEventSchema = z
     hlc: z.string(),
     duplicate: z.boolean().meta({
       description: 'The event had been appended before; the position is that of the first time.',
+    }),
+    sequence: z.number().int().min(1).optional().meta({
+      description: 'The sequence of a strong entity with this event.',
     }),
   })
   .meta({ id: 'AcceptedEvent' });
@@ -134,6 +143,13 @@ export const appendEvents = operation({
     'wrong_dimensions',
     'hlc_too_far_ahead',
     'zone_not_strong',
+    'zone_changing',
+    'sequence_conflict',
+    'stale_fencing_token',
+    'fencing_token_required',
+    'strong_batch_too_large',
+    'no_quorum',
+    'not_yet_visible',
     'id_reused',
     'archive_behind',
     'storage_full',

@@ -118,14 +118,28 @@ export class PartitionQueue {
   }
 
   add(record: NewRecord, call: AppendCall, index: number, batchBytesMax: number): void {
+    this.#batchFor(recordBytesMax(record), batchBytesMax).add(record, call, index);
+  }
+
+  /** All into one batch, however large it gets. @param bytes of all of them */
+  addTogether(
+    records: readonly NewRecord[],
+    call: AppendCall,
+    bytes: number,
+    batchBytesMax: number,
+  ): void {
+    const batch = this.#batchFor(bytes, batchBytesMax);
+    for (const [i, record] of records.entries()) batch.add(record, call, i);
+  }
+
+  #batchFor(bytes: number, batchBytesMax: number): Batch {
     const last = this.#batches.at(-1);
     const fits =
-      last !== undefined &&
-      !last.wasSent &&
-      last.encoder.length + recordBytesMax(record) <= batchBytesMax;
-    const batch = fits ? last : new Batch();
-    if (!fits) this.#batches.push(batch);
-    batch.add(record, call, index);
+      last !== undefined && !last.wasSent && last.encoder.length + bytes <= batchBytesMax;
+    if (fits) return last;
+    const batch = new Batch();
+    this.#batches.push(batch);
+    return batch;
   }
 
   /** The first batch, sealed to be sent. */

@@ -1,6 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import { initProducerIdV4 } from '@platformatic/kafka';
-import type { NewRecord } from '../port.ts';
+import type { AppendOptions, NewRecord } from '../port.ts';
 import { type ProduceAnswer, type ProducePart, produceById, produceByName } from './apis.ts';
 import { recordBytesMax } from './batch-encoder.ts';
 import { BrokerError, KAFKA, mayPass, toLogError } from './errors.ts';
@@ -63,7 +63,7 @@ export class Producer {
   }
 
   /** @throws MemplaneError as `LogWriter.append` does */
-  append(records: readonly NewRecord[]): Promise<number[]> {
+  append(records: readonly NewRecord[], { together = false }: AppendOptions): Promise<number[]> {
     const { appendQueueBytesMax, batchBytesMax, deliveryDeadlineMs } = this.#options;
     let bytes = 0;
     for (const record of records) bytes += recordBytesMax(record);
@@ -74,8 +74,12 @@ export class Producer {
     }
     const deadline = performance.now() + deliveryDeadlineMs;
     const call = new AppendCall(records.length, bytes, deadline);
-    for (const [i, record] of records.entries()) {
-      this.#queues[record.partition]?.add(record, call, i, batchBytesMax);
+    if (together) {
+      this.#queues[records[0]?.partition ?? 0]?.addTogether(records, call, bytes, batchBytesMax);
+    } else {
+      for (const [i, record] of records.entries()) {
+        this.#queues[record.partition]?.add(record, call, i, batchBytesMax);
+      }
     }
     this.#waitingBytes += bytes;
     this.#schedule();

@@ -1,6 +1,13 @@
 import { MemplaneError } from '@memplane/contracts';
 import { deleteRecordsV2 } from '@platformatic/kafka';
-import type { LogAdmin, LogBounds, LogInfo, LogWriter, NewRecord } from '../port.ts';
+import type {
+  AppendOptions,
+  LogAdmin,
+  LogBounds,
+  LogInfo,
+  LogWriter,
+  NewRecord,
+} from '../port.ts';
 import type { RecentBatch } from '../recent-batch.ts';
 import { recordBytesMax } from './batch-encoder.ts';
 import { Fetcher } from './fetcher.ts';
@@ -44,7 +51,7 @@ export class KafkaWriter implements LogWriter {
     return this.#producer.waitingBytes;
   }
 
-  async append(records: readonly NewRecord[]): Promise<number[]> {
+  async append(records: readonly NewRecord[], options: AppendOptions = {}): Promise<number[]> {
     if (this.#closing) throw logClosed();
     if (records.length === 0) return [];
     let highest = this.#highestHlc;
@@ -58,7 +65,7 @@ export class KafkaWriter implements LogWriter {
       }
       if (record.hlc > highest) highest = record.hlc;
     }
-    const offsets = await this.#producer.append(records);
+    const offsets = await this.#producer.append(records, options);
     if (highest > this.#highestHlc) this.#highestHlc = highest;
     return offsets;
   }

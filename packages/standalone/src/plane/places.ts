@@ -6,3 +6,4 @@ export const viewsDirOf = (dataDir: string): string => join(dataDir, 'views');
 export const archiveDirOf = (dataDir: string): string => join(dataDir, 'archive');
 export const crdtDirOf = (dataDir: string): string => join(dataDir, 'crdt');
 export const vectorsDirOf = (dataDir: string): string => join(dataDir, 'vectors');
+export const strongDirOf = (dataDir: string): string => join(dataDir, 'strong');

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { ServiceName } from '@memplane/contracts';
 import { createCrdtSync, readCrdtSyncConfig } from '@memplane/crdt-sync';
-import { createEventIngest, readIngestConfig } from '@memplane/event-ingest';
+import { createEventIngest, RocksStrong, readIngestConfig } from '@memplane/event-ingest';
 import {
   acquireDirectoryLock,
   type DirectoryLock,
@@ -9,7 +9,7 @@ import {
   openEmbeddedLog,
 } from '@memplane/event-log';
 import { createHttpInvoker, type Env, type Service } from '@memplane/runtime';
-import { crdtDirOf, logDirOf } from './places.ts';
+import { crdtDirOf, logDirOf, strongDirOf } from './places.ts';
 import type { StandaloneConfig } from './settings.ts';
 import type { WorkerSetup } from './worker-protocol.ts';
 import { WorkerService } from './worker-service.ts';
@@ -109,11 +109,17 @@ async function within(timeoutMs: number, work: () => Promise<void>): Promise<voi
   clearTimeout(timer);
 }
 
-function createIngest(config: StandaloneConfig, env: Env, log: EmbeddedLog): Promise<Service> {
+async function createIngest(
+  config: StandaloneConfig,
+  env: Env,
+  log: EmbeddedLog,
+): Promise<Service> {
   const headers = config.token ? { authorization: `Bearer ${config.token}` } : {};
   const invoker = createHttpInvoker(config.urls, { headers });
   const settings = readIngestConfig({ ...env, MEMPLANE_LOG_LEVEL: config.logLevel });
-  return createEventIngest(settings, { logWriter: log.writer, invoker });
+  const store = await RocksStrong.open(strongDirOf(config.dataDir));
+  const strong = { store, isAlone: true };
+  return createEventIngest(settings, { logWriter: log.writer, invoker, strong });
 }
 
 function createCrdt(config: StandaloneConfig, env: Env): Promise<Service> {

@@ -98,8 +98,8 @@ test('what is no event is refused for good, and the fault is named', () => {
     [wrapped({ type: 'Paid' }), 'invalid_event', 'message.data.entity'],
     [wrapped({ ...short, entity: 'user 42' }), 'invalid_event', 'message.data.entity'],
     [
-      wrapped({ ...short, expectedSequence: 1 }),
-      'zone_not_strong',
+      wrapped({ ...short, expectedSequence: '1' }),
+      'invalid_event',
       'message.data.expectedSequence',
     ],
     [wrapped({ ...short, data: 'x'.repeat(300_000) }), 'event_too_large', 'message.data.data'],

@@ -71,7 +71,8 @@ export function prepareInboxEvent(
     bytes,
   );
   written.addChecked(checkEvent(value, field, order));
-  return unpackBody(written.pack(false), order.tenant);
+  // Its id may have come before: a message is delivered again with the id that it was given.
+  return { ...unpackBody(written.pack(false), order.tenant), madeIds: [] };
 }
 
 /** What a sidecar adds to a CloudEvent that passes through it, and what says nothing to the plane. */

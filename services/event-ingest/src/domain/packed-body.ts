@@ -1,6 +1,6 @@
 import { partitionKey } from '@memplane/contracts';
 import { CONTENT_KEY_CHARS, DIGEST_CHARS, ID_KEY_CHARS, type PreparedEvent } from './prepare.ts';
-import type { CarriedHlc, PreparedBody } from './prepare-body.ts';
+import type { CarriedConditions, CarriedHlc, PreparedBody } from './prepare-body.ts';
 
 /**
  * A prepared body in a few flat pieces, of which a thread's message costs little: it costs by the
@@ -9,6 +9,8 @@ import type { CarriedHlc, PreparedBody } from './prepare-body.ts';
 export interface PackedBody {
   readonly isBatch: boolean;
   readonly carried: readonly CarriedHlc[];
+  readonly conditions: readonly CarriedConditions[];
+  readonly madeIds: readonly number[];
   /** Id and entity of each event, without gaps. */
   readonly names: string;
   /** Identity and digest of each event, without gaps. */
@@ -25,7 +27,7 @@ const KEYS_CHARS = ID_KEY_CHARS + DIGEST_CHARS;
 
 /** Of one body, all events have one tenant. */
 export function unpackBody(packed: PackedBody, tenant: string): PreparedBody {
-  const { names, keys, ends, isBatch, carried } = packed;
+  const { names, keys, ends, isBatch, carried, conditions, madeIds } = packed;
   const { buffer, byteOffset, byteLength } = packed.values;
   const values = Buffer.from(buffer, byteOffset, byteLength);
   const events = new Array<PreparedEvent>(ends.length / ENDS_PER_EVENT);
@@ -51,5 +53,5 @@ export function unpackBody(packed: PackedBody, tenant: string): PreparedBody {
     name = nameEnd;
     from = end;
   }
-  return { events, isBatch, carried };
+  return { events, isBatch, carried, conditions, madeIds };
 }

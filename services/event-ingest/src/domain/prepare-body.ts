@@ -3,6 +3,7 @@ import type { PackedBody } from './packed-body.ts';
 import { preparePlain } from './plain-body.ts';
 import type { PrepareContext, PreparedEvent } from './prepare.ts';
 import { checkBody } from './read-body.ts';
+import type { StrongMembers } from './sent-event.ts';
 import { WrittenEvents } from './written-events.ts';
 
 /** What a body becomes before it is appended; nothing of its bytes is kept. */
@@ -12,6 +13,18 @@ export interface PreparedBody {
   readonly isBatch: boolean;
   /** The stamps that came with events, which the clock must take in. */
   readonly carried: readonly CarriedHlc[];
+  /** What events ask for that are to be of a strong zone. */
+  readonly conditions: readonly CarriedConditions[];
+  /** Indexes of the events whose ids were made here. */
+  readonly madeIds: readonly number[];
+}
+
+/** The strong members of one event. */
+export interface CarriedConditions extends StrongMembers {
+  /** Of the event. */
+  readonly index: number;
+  /** How problems name the event. */
+  readonly field: string;
 }
 
 export interface CarriedHlc {

@@ -91,10 +91,9 @@ const BAD: readonly (readonly [unknown, string, string])[] = [
   [embedding(floats(1, 2, 3, -Infinity)), 'invalid_event', 'body.memory.embedding.values'],
   [embedding('AAAA'), 'invalid_event', 'body.memory.embedding.values'],
   [embedding('not base64!'), 'invalid_event', 'body.memory.embedding.values'],
-  [{ ...good, expectedSequence: 1 }, 'zone_not_strong', 'body.expectedSequence'],
   [{ ...good, expectedSequence: -1 }, 'invalid_event', 'body.expectedSequence'],
-  [{ ...good, lease: 'l', fencingToken: 1 }, 'zone_not_strong', 'body.lease'],
-  [{ ...good, fencingToken: 1 }, 'zone_not_strong', 'body.fencingToken'],
+  [{ ...good, lease: 'no name', fencingToken: 1 }, 'invalid_event', 'body.lease'],
+  [{ ...good, lease: 'l', fencingToken: 0 }, 'invalid_event', 'body.fencingToken'],
   [[good, good, { ...good, entity: 'x' }], 'invalid_event', 'body[2].entity'],
   [[good, null], 'invalid_event', 'body[1]'],
   [[[good]], 'invalid_event', 'body[0]'],
@@ -111,8 +110,8 @@ const BAD: readonly (readonly [unknown, string, string])[] = [
   [{ ...cloud, traceparent: 'x' }, 'invalid_event', 'body.traceparent'],
   [{ ...cloud, data: 'text' }, 'invalid_event', 'body.data'],
   [{ ...cloud, data: { other: 1 } }, 'invalid_event', 'body.data.other'],
-  [{ ...cloud, sequence: 3 }, 'invalid_event', 'body.sequence'],
-  [{ ...cloud, expectedSequence: 3 }, 'zone_not_strong', 'body.expectedSequence'],
+  [{ ...cloud, sequence: 0 }, 'invalid_event', 'body.sequence'],
+  [{ ...cloud, expectedSequence: 1.5 }, 'invalid_event', 'body.expectedSequence'],
   [
     { ...cloud, data: { memory: { id: 'm', embedding: { model: 'm', values: [1] } } } },
     'wrong_dimensions',
@@ -153,6 +152,16 @@ test('takes both forms, alone or mixed in an array, and none at all', () => {
   assert.deepEqual(checkBody([], OPTIONS), []);
   const forgotten = { ...good, memory: { id: 'm', forgotten: true } };
   assert.deepEqual(checkBody(forgotten, OPTIONS)[0]?.sent, forgotten);
+});
+
+test('what only strong entities take is handed on', () => {
+  const strong = { expectedSequence: 1, lease: 'l', fencingToken: 2 };
+  const stamped = { sequence: 3, batchend: 4, zone: 'strong' };
+  const [short, full, plain] = checkBody(
+    [{ ...good, ...strong }, { ...cloud, ...strong, ...stamped }, good],
+    OPTIONS,
+  );
+  assert.deepEqual([short?.strong, full?.strong, plain?.strong], [strong, strong, undefined]);
 });
 
 test('a body of a million wrong things costs no more than one', () => {

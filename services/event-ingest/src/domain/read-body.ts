@@ -1,7 +1,6 @@
 import { parseHlc } from '@memplane/clock';
 import {
   cloudEventToAppendSchema,
-  type EventToAppend,
   eventToAppendSchema,
   LIMITS,
   MemplaneError,
@@ -14,6 +13,7 @@ import {
   fromCloudEvent,
   isCloudEvent,
   type SentEvent,
+  type StrongMembers,
   strongMember,
 } from './sent-event.ts';
 
@@ -21,6 +21,8 @@ import {
 export interface CheckedEvent {
   readonly sent: SentEvent;
   readonly carried: CarriedStamps;
+  /** What only holds for entities of a strong zone; undefined: nothing of the kind. */
+  readonly strong?: StrongMembers | undefined;
   /** How problems name it: `body` or `body[3]`. */
   readonly field: string;
 }
@@ -66,13 +68,13 @@ type Checked = CheckedEvent & { readonly memoryAt: string };
 
 function checkShortForm(value: unknown, field: string): Checked {
   const event = validate(eventToAppendSchema, value, field, 'invalid_event');
-  refuseStrong(event, field);
-  return { sent: event, carried: NOTHING, field, memoryAt: 'memory.embedding' };
+  const strong = strongMembersOf(event);
+  return { sent: event, carried: NOTHING, strong, field, memoryAt: 'memory.embedding' };
 }
 
 function checkCloudEvent(value: unknown, field: string, options: CheckOptions): Checked {
   const event = validate(cloudEventToAppendSchema, value, field, 'invalid_event');
-  refuseStrong(event, field);
+  const strong = strongMembersOf(event);
   if (event.tenant !== undefined && event.tenant !== options.tenant) {
     throw wrong(`${field}.tenant`, 'must be the tenant of the caller');
   }
@@ -82,7 +84,8 @@ function checkCloudEvent(value: unknown, field: string, options: CheckOptions): 
   }
   if (event.hlc !== undefined) parseHlc(event.hlc);
   const carried = { traceparent: event.traceparent, hlc: event.hlc };
-  return { sent: fromCloudEvent(event), carried, field, memoryAt: 'data.memory.embedding' };
+  const sent = fromCloudEvent(event);
+  return { sent, carried, strong, field, memoryAt: 'data.memory.embedding' };
 }
 
 function embeddingOf(sent: SentEvent) {
@@ -90,18 +93,11 @@ function embeddingOf(sent: SentEvent) {
   return memory !== undefined && 'embedding' in memory ? memory.embedding : undefined;
 }
 
-/** No promise that can't be kept: these only hold where the entity's zone is strong. */
-function refuseStrong(event: EventToAppendStrong, field: string): void {
-  const name = strongMember(event);
-  if (name === undefined) return;
-  throw new MemplaneError(
-    'zone_not_strong',
-    `${field}.${name}: the entity is in an eventual zone, where no order of writers is promised.`,
-    { field: `${field}.${name}` },
-  );
+function strongMembersOf(event: StrongMembers): StrongMembers | undefined {
+  if (strongMember(event) === undefined) return undefined;
+  const { expectedSequence, lease, fencingToken } = event;
+  return { expectedSequence, lease, fencingToken };
 }
-
-type EventToAppendStrong = Pick<EventToAppend, 'expectedSequence' | 'lease' | 'fencingToken'>;
 
 function wrong(field: string, why: string): MemplaneError {
   return new MemplaneError('invalid_event', `${field}: ${why}.`, { field });

@@ -44,11 +44,12 @@ export function isCloudEvent(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, 'specversion');
 }
 
-/** The strong members that an event carries, by name; undefined when there are none. */
-export function strongMember(
-  event: Pick<EventToAppend, 'expectedSequence' | 'lease' | 'fencingToken'>,
-): 'expectedSequence' | 'lease' | 'fencingToken' | undefined {
-  if (event.expectedSequence !== undefined) return 'expectedSequence';
-  if (event.lease !== undefined) return 'lease';
-  return event.fencingToken === undefined ? undefined : 'fencingToken';
+/** What a strong append asks for beside its events. */
+export type StrongMembers = Pick<EventToAppend, 'expectedSequence' | 'lease' | 'fencingToken'>;
+
+const STRONG_MEMBERS = ['expectedSequence', 'lease', 'fencingToken'] as const;
+
+/** The first strong member that an event carries; undefined when there is none. */
+export function strongMember(event: StrongMembers): (typeof STRONG_MEMBERS)[number] | undefined {
+  return STRONG_MEMBERS.find((name) => event[name] !== undefined);
 }

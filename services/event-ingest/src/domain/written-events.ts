@@ -1,6 +1,6 @@
 import { ENDS_PER_EVENT, type PackedBody } from './packed-body.ts';
 import { type MemberTexts, type PrepareContext, textsOf, writeEvent } from './prepare.ts';
-import type { CarriedHlc } from './prepare-body.ts';
+import type { CarriedConditions, CarriedHlc } from './prepare-body.ts';
 import type { CheckedEvent } from './read-body.ts';
 
 /** What events grow by as they are written, for a guess: names, stamps and digests. */
@@ -12,6 +12,8 @@ export class WrittenEvents {
   readonly #context: PrepareContext;
   readonly #ends: number[] = [];
   readonly #carried: CarriedHlc[] = [];
+  readonly #conditions: CarriedConditions[] = [];
+  readonly #madeIds: number[] = [];
   #names = '';
   #keys = '';
   #values: Buffer<ArrayBuffer>;
@@ -29,6 +31,7 @@ export class WrittenEvents {
 
   /** @throws MemplaneError `event_too_large` */
   add(texts: MemberTexts, field: string, traceparent = this.#context.traceparent): void {
+    if (texts.sentId === undefined) this.#madeIds.push(this.count);
     const event = writeEvent(texts, this.#context, field, traceparent);
     const idEnd = this.#names.length + event.id.length;
     this.#names += event.id + event.entity;
@@ -39,7 +42,8 @@ export class WrittenEvents {
   }
 
   /** @throws MemplaneError `event_too_large` */
-  addChecked({ sent, carried, field }: CheckedEvent): void {
+  addChecked({ sent, carried, strong, field }: CheckedEvent): void {
+    if (strong !== undefined) this.#conditions.push({ ...strong, index: this.count, field });
     this.add(textsOf(sent), field, carried.traceparent);
     if (carried.hlc !== undefined) this.#carried.push({ hlc: carried.hlc, field });
   }
@@ -48,6 +52,8 @@ export class WrittenEvents {
     return {
       isBatch,
       carried: this.#carried,
+      conditions: this.#conditions,
+      madeIds: this.#madeIds,
       names: this.#names,
       keys: this.#keys,
       values: this.#values.subarray(0, this.#used),

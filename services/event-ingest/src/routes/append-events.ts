@@ -36,7 +36,8 @@ export function appendEventsRoute(context: AppendEventsContext): Route {
       return unpackBody(prepareBody(bytes, order, newId), tenant);
     },
     async handle(request) {
-      return { status: 201, raw: await ingest.append(request.body as PreparedBody) };
+      const { body, tenant } = request;
+      return { status: 201, raw: await ingest.append(body as PreparedBody, tenant) };
     },
   };
 }

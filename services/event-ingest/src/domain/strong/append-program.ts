@@ -33,13 +33,13 @@ import {
 /** How often a write is tried that others come before, or whose answer is lost. */
 export const ATTEMPTS_MAX = 24;
 
-/** An event to append; its text gets the sequence when that is decided. */
+/** An event to append; its text gets its sequence, and the last one of its batch, when that is decided. */
 export interface OrderedEvent {
   readonly id: string;
   readonly digest: string;
   /** The id was made here, just now: nobody can have used it before. */
   readonly isFresh: boolean;
-  readonly textAt: (sequence: number) => string;
+  readonly textAt: (sequence: number, last: number) => string;
 }
 
 export interface AppendOrder extends EntityName, Conditions {
@@ -114,10 +114,11 @@ export function* appendProgram(order: AppendOrder): Program<readonly StrongPlace
 }
 
 function written(events: readonly OrderedEvent[], sequence: number): IntentEvent[] {
+  const last = sequence + events.length;
   return events.map(({ id, digest, textAt }, i) => ({
     id,
     digest,
-    text: textAt(sequence + i + 1),
+    text: textAt(sequence + i + 1, last),
   }));
 }
 

@@ -136,7 +136,12 @@ export class SimulatedStrong {
       entity,
       nonce: `n${this.#names++}`,
       zones: 1,
-      events: ids.map((id) => ({ id, digest: `${id}-digest`, isFresh, textAt: String })),
+      events: ids.map((id) => ({
+        id,
+        digest: `${id}-digest`,
+        isFresh,
+        textAt: (sequence: number) => String(sequence),
+      })),
       expectedSequence: this.#chance(0.3) ? this.#decided(entity) - this.#below(2) : undefined,
       ...(token === undefined ? {} : { lease: LEASE, fencingToken: token }),
     };

@@ -1,0 +1,56 @@
+import { parseHlc } from '@memplane/clock';
+import { MemplaneError } from '@memplane/contracts';
+import type { Invoker } from '@memplane/runtime';
+import type { EntityName, Located } from '../domain/strong/program.ts';
+import type { EntityViews } from '../domain/strong/views.ts';
+
+export interface InvokedViewsOptions {
+  readonly invoker: Invoker;
+  /** How long the materializer may wait until it sees what it is asked for. */
+  readonly waitMs: number;
+}
+
+/** Beyond the waiting. */
+const TIMEOUT_MS = 2_000;
+
+interface StoredEvent {
+  readonly event: { readonly digest?: string; readonly hlc: string };
+  readonly partition: number;
+  readonly offset: number;
+  readonly sequence: number;
+}
+
+/** The views as the materializer tells them. */
+export class InvokedViews implements EntityViews {
+  readonly #options: InvokedViewsOptions;
+
+  constructor(options: InvokedViewsOptions) {
+    this.#options = options;
+  }
+
+  async sequence({ entity }: EntityName, token?: string): Promise<number> {
+    const after = token === undefined ? {} : { after: token };
+    const view = await this.#get(`/v1/entities/${entity}`, after);
+    return view === undefined ? 0 : (view as { sequence: number }).sequence;
+  }
+
+  async find({ entity }: EntityName, id: string): Promise<Located | undefined> {
+    const stored = (await this.#get('/v1/events', { entity, id })) as StoredEvent | undefined;
+    if (stored === undefined) return undefined;
+    const { event, partition, offset, sequence } = stored;
+    return { partition, offset, sequence, hlc: parseHlc(event.hlc), digest: event.digest ?? '' };
+  }
+
+  async #get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
+    const { invoker, waitMs } = this.#options;
+    try {
+      return await invoker.invoke('materializer', 'GET', path, {
+        query: { ...query, waitMs },
+        timeoutMs: waitMs + TIMEOUT_MS,
+      });
+    } catch (error) {
+      if (error instanceof MemplaneError && error.code === 'not_found') return undefined;
+      throw error;
+    }
+  }
+}

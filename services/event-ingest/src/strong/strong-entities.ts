@@ -1,0 +1,96 @@
+import { partitionKey } from '@memplane/contracts';
+import {
+  type AppendOrder,
+  appendProgram,
+  clearProgram,
+  readProgram,
+  type StrongPlace,
+} from '../domain/strong/append-program.ts';
+import { endGuardProgram, raiseProgram } from '../domain/strong/lease-program.ts';
+import type { EntityName } from '../domain/strong/program.ts';
+import { KeyedQueues } from './keyed-queues.ts';
+import type { StrongEffects } from './strong-effects.ts';
+
+export interface StrongEntitiesOptions {
+  readonly effects: StrongEffects;
+  /** Of one entity, in this instance. */
+  readonly strong_queue_max: number;
+  /** How long after an append its intent is taken out, where no other append did. */
+  readonly clearMs: number;
+}
+
+/** Intents that wait to be taken out; others are taken out by who comes next. */
+const CLEARS_MAX = 1_000;
+
+/** Work on strong entities: of one entity one after the other, in this instance. */
+export class StrongEntities {
+  readonly #options: StrongEntitiesOptions;
+  readonly #queues: KeyedQueues;
+  readonly #clears = new Map<string, NodeJS.Timeout>();
+  #isClosed = false;
+
+  constructor(options: StrongEntitiesOptions) {
+    this.#options = options;
+    this.#queues = new KeyedQueues(options.strong_queue_max);
+  }
+
+  /** Entities that something is done to. */
+  get busy(): number {
+    return this.#queues.size;
+  }
+
+  /** @throws MemplaneError see `appendProgram`; `overloaded` */
+  append(order: AppendOrder): Promise<readonly StrongPlace[]> {
+    return this.#inTurn(order, async () => {
+      const places = await this.#options.effects.run(appendProgram(order));
+      this.#clearLater(order, order.nonce);
+      return places;
+    });
+  }
+
+  /** What a linearizable read must see: a sequence, or else the token. */
+  async read(
+    of: EntityName,
+    zones: number,
+  ): Promise<{ readonly sequence: number | undefined; readonly token: string }> {
+    const { effects } = this.#options;
+    const { sequence, nonce } = await this.#inTurn(of, () => effects.run(readProgram(of, zones)));
+    if (nonce !== undefined) this.#clearLater(of, nonce);
+    return { sequence, token: await effects.tokenOf(of) };
+  }
+
+  raise(of: EntityName, zones: number, lease: string, token: number): Promise<void> {
+    const { effects } = this.#options;
+    return this.#inTurn(of, () => effects.run(raiseProgram(of, zones, lease, token)));
+  }
+
+  endGuard(of: EntityName, lease: string, token: number): Promise<void> {
+    const { effects } = this.#options;
+    return this.#inTurn(of, () => effects.run(endGuardProgram(of, lease, token)));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const timer of this.#clears.values()) clearTimeout(timer);
+  }
+
+  #inTurn<T>(of: EntityName, work: () => Promise<T>): Promise<T> {
+    return this.#queues.run(partitionKey(of.tenant, of.entity), work);
+  }
+
+  /** So that nobody has to produce again what is in the log. */
+  #clearLater(of: EntityName, nonce: string): void {
+    const { effects, clearMs } = this.#options;
+    const key = partitionKey(of.tenant, of.entity);
+    const before = this.#clears.get(key);
+    clearTimeout(before);
+    this.#clears.delete(key);
+    if (this.#isClosed || this.#clears.size >= CLEARS_MAX) return;
+    const timer = setTimeout(() => {
+      this.#clears.delete(key);
+      // Whoever comes next would find the intent and know what to do.
+      this.#inTurn(of, () => effects.run(clearProgram(of, nonce))).catch(() => {});
+    }, clearMs);
+    this.#clears.set(key, timer.unref());
+  }
+}

@@ -1,0 +1,110 @@
+import { MemplaneError } from '@memplane/contracts';
+import type { ZoneRecord } from '../domain/zones/zone-record.ts';
+import { type Zone, ZoneTable } from '../domain/zones/zone-table.ts';
+
+/** Appends that began under one view of the table. */
+interface Generation {
+  count: number;
+  onEmpty: (() => void) | undefined;
+}
+
+/**
+ * What this instance goes by: the table in force, the change that is under way, and until when its
+ * registration holds. Appends pass through it, so that it knows when none is left of the time before
+ * a change.
+ */
+export class ZoneGate {
+  readonly #monotonicMs: () => number;
+  #table = new ZoneTable([]);
+  #next: ZoneTable | undefined;
+  #version = 0;
+  #validUntilMs = Number.NEGATIVE_INFINITY;
+  #generation: Generation = { count: 0, onEmpty: undefined };
+
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** Of the table in force. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get table(): ZoneTable {
+    return this.#table;
+  }
+
+  /** What the table changes to. */
+  get next(): ZoneTable | undefined {
+    return this.#next;
+  }
+
+  get isValid(): boolean {
+    return this.#monotonicMs() < this.#validUntilMs;
+  }
+
+  /** Takes over what the record says. */
+  see({ version, rules, change }: ZoneRecord): void {
+    if (version !== this.#version || this.#table.rules.length === 0)
+      this.#table = new ZoneTable(rules);
+    this.#version = version;
+    this.#next = change === undefined ? undefined : new ZoneTable(change.rules);
+  }
+
+  /** The registration holds until then, on the steady clock. */
+  extend(untilMs: number): void {
+    this.#validUntilMs = Math.max(this.#validUntilMs, untilMs);
+  }
+
+  /** Resolves when all that began before this has ended. */
+  async drained(): Promise<void> {
+    const before = this.#generation;
+    this.#generation = { count: 0, onEmpty: undefined };
+    if (before.count === 0) return;
+    await new Promise<void>((resolve) => {
+      before.onEmpty = resolve;
+    });
+  }
+
+  /**
+   * An append or a raise begins, and ends with what is returned.
+   * @throws MemplaneError `no_quorum` without a registration
+   */
+  begin(): () => void {
+    if (!this.isValid) {
+      throw new MemplaneError(
+        'no_quorum',
+        'This instance can not reach the strong store, and so not know the zones.',
+        { retryAfterMs: 1_000 },
+      );
+    }
+    const generation = this.#generation;
+    generation.count++;
+    return () => {
+      if (--generation.count === 0) generation.onEmpty?.();
+    };
+  }
+
+  /** @throws MemplaneError `zone_changing` */
+  zoneOf(entity: string): Zone {
+    const zone = this.#table.zoneOf(entity);
+    if (this.#next === undefined || this.#next.zoneOf(entity) === zone) return zone;
+    throw new MemplaneError('zone_changing', `The zone of ${entity} is changing.`, {
+      retryAfterMs: 500,
+      extra: { entity },
+    });
+  }
+
+  /** @throws MemplaneError `zone_not_strong`, `zone_changing` */
+  requireStrong(entity: string, field: string): void {
+    if (this.zoneOf(entity) === 'strong') return;
+    throw notStrong(entity, field);
+  }
+}
+
+/** No promise that can't be kept: these only hold where the entity's zone is strong. */
+export function notStrong(entity: string, field: string): MemplaneError {
+  const why = 'where no order of writers is promised';
+  const what = `${field}: ${entity} is in an eventual zone, ${why}.`;
+  return new MemplaneError('zone_not_strong', what, { field, extra: { entity } });
+}
