@@ -38,6 +38,7 @@ import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Peers } from './peers.ts';
+import { type Heads, invokedHeads } from './reads/linearizable.ts';
 import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
 import { checkLivenessRoute } from './routes/check-liveness.ts';
@@ -178,7 +179,7 @@ class MaterializerService implements Materializer {
       return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
     };
     this.#server = this.#createServer(config, [
-      ...routesOf(plane, config.owner),
+      ...routesOf(plane, config.owner, context.invoker && invokedHeads(context.invoker)),
       getFeedRoute(plane, openFeed, config.feedWaitMs),
       ...replayRoutes(plane, this.#replays, config),
     ]);
@@ -440,9 +441,9 @@ function observeViews({ meter }: Telemetry, shards: ShardSet, views: ViewPublish
     });
 }
 
-function routesOf(plane: Plane, owner: string): Route[] {
+function routesOf(plane: Plane, owner: string, heads: Heads | undefined): Route[] {
   return [
-    getEntityRoute(plane),
+    getEntityRoute(plane, heads),
     getHistoryRoute(plane),
     getEventRoute(plane),
     getTraceRoute(plane),

@@ -119,9 +119,20 @@ export const getEntity = operation({
     after: afterSchema.optional(),
     asOf: asOfSchema.optional(),
     waitMs: waitMsQuery.optional(),
+    consistency: z.enum(['eventual', 'linearizable']).optional().meta({
+      description:
+        '`linearizable`: with every append that was answered before. Strong entities only.',
+    }),
   }),
   responses: { 200: { description: 'The view.', schema: entityViewSchema } },
-  errors: [...readErrors],
+  errors: [
+    ...readErrors,
+    'zone_not_strong',
+    'zone_changing',
+    'no_quorum',
+    'not_implemented',
+    'dependency_unavailable',
+  ],
 });
 
 /** An event as it is kept. */

@@ -1,7 +1,8 @@
-import { MemplaneError } from '@memplane/contracts';
+import { LIMITS, MemplaneError } from '@memplane/contracts';
 import type { LogReader, LogRecord } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
 import type { ApplySettings } from '../domain/apply-batch.ts';
+import { wholeBatches } from '../domain/whole-batches.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
 import { BatchPace } from './batch-pace.ts';
@@ -50,6 +51,12 @@ const PLACES_FOR_READS = 2;
  * much to do, as after a restart, a read that comes meanwhile must not wait for the largest.
  */
 const FIRST_BATCH_RECORDS = 64;
+
+/** Holds any batch of a strong entity, which is applied in one piece. */
+const STRONG_BATCH = {
+  maxBytes: 4 * LIMITS.strong_batch_bytes_max,
+  maxRecords: LIMITS.strong_batch_events_max,
+};
 
 /** One shard that is followed. */
 interface Following {
@@ -207,12 +214,17 @@ export class Follower {
     return Math.min(wanted, this.#settings.apply_batch_records_max);
   }
 
-  async #read({ shard, recordsMax }: Following, from: number): Promise<LogRecord[]> {
+  async #read({ shard, recordsMax }: Following, from: number): Promise<readonly LogRecord[]> {
     const { log, readArchive } = this.#ports;
     const { apply_batch_bytes_max: maxBytes } = this.#settings;
     shard.sawLogEnd((await log.bounds(shard.partition)).end);
     try {
-      return await log.read(shard.partition, from, { maxBytes, maxRecords: recordsMax });
+      const records = await log.read(shard.partition, from, { maxBytes, maxRecords: recordsMax });
+      const whole = wholeBatches(records);
+      if (whole.length > 0 || records.length === 0) return whole;
+      const more = await log.read(shard.partition, from, STRONG_BATCH);
+      const wholeOfMore = wholeBatches(more);
+      return wholeOfMore.length > 0 ? wholeOfMore : more;
     } catch (error) {
       if (!(error instanceof MemplaneError) || error.code !== 'history_expired') throw error;
       const archived = (await readArchive?.(shard.partition, from)) ?? [];
