@@ -158,9 +158,11 @@ describe('two instances on one Redis', () => {
   });
 
   it('answer redis-cli alike', async () => {
+    const { command, env } = await redisTool('redis-cli');
     const cli = async (index: number, ...words: string[]) => {
       const port = String(at(index).respPort);
-      return (await run('redis-cli', ['-p', port, ...words])).stdout.trim();
+      const options = { env: { ...process.env, ...env } };
+      return (await run(command, ['-p', port, ...words], options)).stdout.trim();
     };
     assert.equal(await cli(0, 'CRDT.INCR', 'cli', '5'), '5');
     assert.equal(await cli(1, 'CRDT.DECR', 'cli', '7', 'OPID', 'x'), '-2');

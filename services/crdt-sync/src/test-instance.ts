@@ -19,10 +19,14 @@ export class TestInstance implements AsyncDisposable {
   /** All that it has printed. */
   output = '';
 
-  private constructor(port: number, respPort: number, env: Readonly<Record<string, string>>) {
+  private constructor(
+    [port, respPort]: readonly [number, number],
+    env: Readonly<Record<string, string>>,
+    program: string,
+  ) {
     this.port = port;
     this.respPort = respPort;
-    this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, MAIN], {
+    this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, program], {
       env: {
         ...process.env,
         MEMPLANE_CRDT_SYNC_PORT: String(port),
@@ -38,13 +42,17 @@ export class TestInstance implements AsyncDisposable {
     }
   }
 
-  /** @throws Error with what it printed, when it ends or is not ready in time */
+  /**
+   * @param program the sources by default, or a bundle of them
+   * @throws Error with what it printed, when it ends or is not ready in time
+   */
   static async start(
     env: Readonly<Record<string, string>>,
     ports?: readonly [number, number],
+    program = MAIN,
   ): Promise<TestInstance> {
     const [port = 0, respPort = 0] = ports ?? (await freePorts(2));
-    const instance = new TestInstance(port, respPort, env);
+    const instance = new TestInstance([port, respPort], env, program);
     await instance.ready();
     return instance;
   }

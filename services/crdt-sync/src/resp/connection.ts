@@ -124,7 +124,8 @@ export class RespConnection {
     }
     if (this.#isWaiting || this.#isFull()) this.#socket.pause();
     else this.#socket.resume();
-    this.#flushSoon();
+    const isAnswered = this.#turns[0]?.reply !== undefined;
+    if (isAnswered || this.#isEnding || this.#isPeerDone) this.#flushSoon();
   }
 
   /** Any bytes may be asked back: `redis-cli --pipe` knows by that when it is through. */
@@ -261,13 +262,20 @@ export class RespConnection {
   #flushSoon(): void {
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    queueMicrotask(() => {
-      this.#isFlushing = false;
-      this.#flush();
-    });
+    if (RespConnection.#ready.push(this) === 1) queueMicrotask(RespConnection.#flushAll);
+  }
+
+  /** Those with something to write, of all connections: one task for a batch's answers to many. */
+  static #ready: RespConnection[] = [];
+
+  static #flushAll(this: void): void {
+    const ready = RespConnection.#ready;
+    RespConnection.#ready = [];
+    for (const connection of ready) connection.#flush();
   }
 
   #flush(): void {
+    this.#isFlushing = false;
     const wasFull = this.#isFull();
     let count = 0;
     let text = '';
@@ -286,7 +294,8 @@ export class RespConnection {
       count++;
     }
     if (count > 0) {
-      this.#turns.splice(0, count);
+      if (count === this.#turns.length) this.#turns.length = 0;
+      else this.#turns.splice(0, count);
       if (text !== '' && !this.#socket.destroyed) this.#socket.write(text);
     }
     if (wasFull && !this.#isFull() && !this.#isEnding) this.#read();

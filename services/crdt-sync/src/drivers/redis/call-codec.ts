@@ -3,10 +3,11 @@ import { decodeRegister, encodeJson, readRegister } from '@memplane/crdt';
 import type { ApplyLimits } from '../../domain/apply.ts';
 import { type Command, isRead } from '../../domain/command.ts';
 import type { Ref } from '../../domain/port.ts';
-import * as refusals from '../../domain/refusals.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 import type { Reply } from './connection.ts';
+import { Increments } from './increments.ts';
 import { damaged } from './redis-records.ts';
+import { refusal } from './refusal.ts';
 
 /** What a function is told before its commands. */
 export interface CallHeader extends ApplyLimits {
@@ -28,9 +29,14 @@ export type Word = string | Buffer;
 export class CallNames {
   readonly words: string[] = [];
   readonly #places = new Map<string, number>();
+  /** Often the same name comes again. */
+  #lastTenant = '';
+  #lastName = '';
+  #lastPlace = '';
 
   /** @returns its place, from 1 */
   placeOf(tenant: string, name: string): string {
+    if (name === this.#lastName && tenant === this.#lastTenant) return this.#lastPlace;
     const key = `${tenant}\0${name}`;
     let place = this.#places.get(key);
     if (place === undefined) {
@@ -38,7 +44,10 @@ export class CallNames {
       this.#places.set(key, place);
       this.words.push(tenant, name);
     }
-    return String(place);
+    this.#lastTenant = tenant;
+    this.#lastName = name;
+    this.#lastPlace = String(place);
+    return this.#lastPlace;
   }
 
   /** What has a place. */
@@ -67,21 +76,40 @@ export function isStored({ type }: Command): boolean {
   return type !== 'scan' && type !== 'probe';
 }
 
-/** The arguments of one call of `execute` or `read`. */
+/** What is told and answered as one. */
+export type Told = Command | Increments;
+
+/** The arguments of one call of `execute` or `read`, which answers to each of `told`. */
 export function executeWords(
   header: CallHeader,
   commands: readonly Command[],
   mustWrite: boolean,
-): { readonly words: Word[]; readonly names: CallNames } {
+): { readonly words: Word[]; readonly names: CallNames; readonly told: readonly Told[] } {
   const names = new CallNames();
-  const body: Word[] = [];
+  const places: string[] = [];
+  const told: Told[] = [];
+  const open = new Map<string, Increments>();
   for (const command of commands) {
-    const words = wordsOf(command);
     const place = names.placeOf(command.tenant, command.name);
-    body.push(command.type, place, String(words.length), ...words);
+    const canHold = Increments.canHold(command);
+    if (canHold && open.get(place)?.add(command)) continue;
+    places.push(place);
+    if (canHold) {
+      const increments = new Increments(command);
+      open.set(place, increments);
+      told.push(increments);
+    } else {
+      open.delete(place);
+      told.push(command);
+    }
   }
-  const count = String(commands.length);
-  return { words: [...headerWords(header, names), mustWrite ? '1' : '0', count, ...body], names };
+  const words = [...headerWords(header, names), mustWrite ? '1' : '0', String(told.length)];
+  const body = told.flatMap((one, index): Word[] => {
+    const args = one instanceof Increments ? one.words() : wordsOf(one);
+    const type = one instanceof Increments ? 'increments' : one.type;
+    return [type, places[index] ?? '', String(args.length), ...args];
+  });
+  return { words: [...words, ...body], names, told };
 }
 
 function wordsOf(command: Command): readonly Word[] {
@@ -139,37 +167,4 @@ export function settle(command: Command, reply: Reply | undefined, limits: Apply
       outcome.flag = true;
     } else command.error = refusal(String(first), String(detail), command, limits);
   } else if (reply !== null) throw damaged('an answer');
-}
-
-function refusal(
-  code: string,
-  detail: string,
-  command: Command,
-  limits: ApplyLimits,
-): MemplaneError {
-  switch (code) {
-    case 'counter_overflow':
-      return detail === 'by' ? refusals.incrementOverflow() : refusals.mergedOverflow();
-    case 'id_reused':
-      return refusals.idReused();
-    case 'token_of_another_log':
-      return refusals.otherLog(detail);
-    case 'body_too_large':
-      return refusals.setTooLarge(limits);
-    case 'wrong_type':
-      return refusals.wrongType(detail, typeOf(command));
-    case 'wrong_kind':
-      return refusals.wrongKind(detail);
-    case 'only_grows':
-      return refusals.onlyGrows();
-    case 'storage_damaged':
-      return damaged(detail);
-    default:
-      return new MemplaneError('internal', `Redis answered ${code}.`);
-  }
-}
-
-function typeOf({ type }: Command): string {
-  if (type.startsWith('set')) return 'set';
-  return type.startsWith('register') ? 'register' : 'counter';
 }

@@ -102,11 +102,20 @@ const step: fc.Arbitrary<Step> = fc.record({
     fc.boolean(),
   ),
 });
+/** The same increment over and over, as busy counters have it. */
+const often = fc
+  .tuple(step, fc.integer({ min: 2, max: 12 }))
+  .map(([one, times]): Step[] =>
+    Array<Step>(times).fill({ ...one, type: 'increment', opId: undefined }),
+  );
+const steps = fc
+  .array(
+    fc.oneof({ weight: 4, arbitrary: step.map((one) => [one]) }, { weight: 1, arbitrary: often }),
+    { minLength: 1, maxLength: 8 },
+  )
+  .map((parts) => parts.flat());
 /** Batches, each by one of the writers. */
-const trace = fc.array(
-  fc.record({ writer: fc.nat(2), steps: fc.array(step, { minLength: 1, maxLength: 8 }) }),
-  { minLength: 1, maxLength: 10 },
-);
+const trace = fc.array(fc.record({ writer: fc.nat(2), steps }), { minLength: 1, maxLength: 10 });
 
 function commandOf(step: Step): Command {
   const command = new Command(step.type, 'default', step.name, () => {});
@@ -141,18 +150,37 @@ function digestsOf(loaded: LoadedName | undefined): unknown {
 const NAMES: Ref[] = ['a', 'b', 'c:d~e'].map((name) => ({ tenant: 'default', name }));
 const OPS = NAMES.flatMap((ref) => OP_IDS.map((opId) => ({ ref, opId })));
 
-/** Found once: a part takes a counter to where doubles are no longer exact. */
-const OUT_OF_RANGE: [CommandType, number][] = [
-  ['increment', -MAX],
-  ['part-put', -2],
-  ['increment', 1],
-  ['increment', 2],
+/** Batches of one writer on one name: what is done, by how much, how often. */
+const batchesOf = (batches: readonly (readonly [CommandType, number, number?])[][]) =>
+  batches.map((batch) => ({
+    writer: 0,
+    steps: batch.flatMap(([type, by, times = 1]) => {
+      const empty = { opId: undefined, kind: undefined, elements: ['x'], value: null };
+      const one: Step = { ...empty, type, name: 'b', by, part: [0, 0, 0, 0, by, false] };
+      return Array<Step>(times).fill(one);
+    }),
+  }));
+const OUT_IN_THE_MIDDLE: [CommandType, number, number][] = [
+  ['increment', 2 ** 51, 9],
+  ['increment', -(2 ** 51), 3],
+  ['increment', 1, 5],
 ];
-const outOfRange = OUT_OF_RANGE.map(([type, by]) => {
-  const empty = { opId: undefined, kind: undefined, elements: ['x'], value: null };
-  const one: Step = { ...empty, type, name: 'b', by, part: [0, 0, 0, 0, by, false] };
-  return { writer: 0, steps: [one] };
-});
+/** Found once, but for the middle ones. */
+const EXAMPLES = [
+  // A part takes a counter to where doubles are no longer exact.
+  [[['increment', -MAX]], [['part-put', -2]], [['increment', 1]], [['increment', 2]]],
+  // An increment that brings a counter back into range is counted by itself.
+  [
+    [['increment', 438_711_132_345_007]],
+    [['part-put', MAX - 438_711_132_345_006]],
+    [['increment', -MAX, 2]],
+  ],
+  // A run that goes out of range in its middle.
+  [OUT_IN_THE_MIDDLE],
+  OUT_IN_THE_MIDDLE.map((one) => [one]),
+  // The values between are exact, and the multiples of the step are not.
+  [[['increment', -MAX]], [['increment', 1_082_167_019_033_993, 10]]],
+] satisfies [CommandType, number, number?][][][];
 
 describe('the functions in Redis against the TypeScript', () => {
   let redis: TestRedis;
@@ -232,7 +260,7 @@ describe('the functions in Redis against the TypeScript', () => {
           await embedded.close();
         }
       }),
-      { numRuns: RUNS, examples: [[outOfRange]] },
+      { numRuns: RUNS, examples: EXAMPLES.map((batches) => [batchesOf(batches)]) },
     );
   });
 

@@ -16,6 +16,7 @@ import {
   settle,
 } from './call-codec.ts';
 import type { RedisConnection, Session } from './connection.ts';
+import { Increments } from './increments.ts';
 import { highestStamp, joinWords, piecesOf } from './join-codec.ts';
 import { unavailable } from './redis-error.ts';
 import { stampText } from './redis-records.ts';
@@ -207,12 +208,13 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
   ): Promise<boolean> {
     const ask = async (raised: CommitVector) => {
       const header = this.#header(session, raised);
-      const { words, names } = executeWords(header, commands, mustWrite);
+      const { words, names, told: asked } = executeWords(header, commands, mustWrite);
       const name = isReading ? 'read' : 'execute';
       const [written, replies, told] = list(await this.#options.connection.call(name, words));
       const results = list(replies);
-      commands.forEach((command, index) => {
-        settle(command, results[index], this.#options);
+      asked.forEach((one, index) => {
+        if (one instanceof Increments) one.settle(results[index], this.#options);
+        else settle(one, results[index], this.#options);
       });
       if (told) {
         const commit = readCommit(told, header.incarnation, names);

@@ -70,7 +70,7 @@ function commands.increment(call, slot)
   local h, l = normal(slot.sum_h + by_h, slot.sum_l + by_l)
   if not is_safe(h, l) then return { 'counter_overflow', 'by' } end
   if op_id ~= '' then names.use_op(slot, op_id, by, stamp_of(call)) end
-  if counter.kind == 2 then
+  if counter.kind == 2 and is_safe(slot.sum_h, slot.sum_l) then
     slot.pending = slot.pending + 1
     slot.pending_h, slot.pending_l = normal(slot.pending_h + by_h, slot.pending_l + by_l)
   else
@@ -80,6 +80,58 @@ function commands.increment(call, slot)
   slot.sum_h, slot.sum_l = h, l
   slot.exists, slot.dirty_counter = true, true
   return value_of(slot)
+end
+
+-- The largest number that counts exactly.
+local EXACT_MAX = 9007199254740991
+
+local function increment_once(call, slot, kind, by)
+  local one = { args = { by, kind, '' }, at = 0, incarnation = call.incarnation }
+  return commands.increment(one, slot)
+end
+
+-- `count` increments by the same: how many were counted, which are the first ones, and the value
+-- behind them; or what the others were refused for. All at once where no value between can be out of
+-- range, since the first and the last are not.
+local function increment_often(call, slot, kind, by, count)
+  local value, refused, counted = false, false, 0
+  while counted < count do
+    local left = count - counted
+    local h, l = 0, 0
+    local is_even = left > 1 and counted > 0 and slot.counter.kind == 2
+      and math.abs(by) * left <= EXACT_MAX
+    if is_even then
+      local by_h, by_l = normal(0, by * left)
+      h, l = normal(slot.sum_h + by_h, slot.sum_l + by_l)
+    end
+    if is_even and is_safe(h, l) then
+      local by_h, by_l = normal(0, by * left)
+      slot.pending = slot.pending + left
+      slot.pending_h, slot.pending_l = normal(slot.pending_h + by_h, slot.pending_l + by_l)
+      slot.sum_h, slot.sum_l = h, l
+      value, counted = value_of(slot), count
+    else
+      local result = increment_once(call, slot, kind, by)
+      if type(result) == 'table' then
+        refused = result
+        break
+      end
+      value, counted = result, counted + 1
+    end
+  end
+  return counted, value, refused
+end
+
+-- Increments of one name without operation ids: by how much and how often, in turn. Gives for each
+-- pair what `increment_often` gives.
+commands.increments = function(call, slot)
+  local kind, results = next_of(call), {}
+  while call.at < call.behind do
+    local counted, value, refused = increment_often(call, slot, kind, number_of(call), number_of(call))
+    local n = #results
+    results[n + 1], results[n + 2], results[n + 3] = counted, value, refused
+  end
+  return results
 end
 
 commands['counter-get'] = function(_, slot)

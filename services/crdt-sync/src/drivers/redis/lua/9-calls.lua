@@ -85,6 +85,7 @@ local function run(args, reads_only)
   for i = 1, number_of(call) do
     local type, slot, words = next_of(call), call.slots[number_of(call)], number_of(call)
     local behind = call.at + words
+    call.behind = behind
     if reads_only and not READS[type] then error('ERR a mutation among reads', 0) end
     results[i] = attempt(commands[type], call, slot)
     call.at = behind
