@@ -92,6 +92,10 @@ bench-stack: build ## Against real servers: Kafka Streams, bare Milvus, a replay
 		search-milvus restart-stack visible-stack sidecar-price read-your-writes-stack \
 		two-materializers
 
+.PHONY: bench-crdt
+bench-crdt: build ## Counters and sets against the Redis that they are in
+	@exec $(NODE) benchmarks/run.ts --report bench-crdt crdt-redis
+
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)
 	@exec $(NODE) benchmarks/run.ts
