@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { redisTool } from '@memplane/stack';
 import { Redis } from 'ioredis';
 import { TestRedis } from './drivers/redis/test-redis.ts';
 import { TestInstance } from './test-instance.ts';
