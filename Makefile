@@ -92,20 +92,19 @@ bench-stack: build ## Against real servers: Kafka Streams, bare Milvus, a replay
 		search-milvus restart-stack visible-stack sidecar-price read-your-writes-stack \
 		two-materializers
 
-.PHONY: bench-crdt
-bench-crdt: build ## Counters and sets against the Redis that they are in
-	@exec $(NODE) benchmarks/run.ts --report bench-crdt crdt-redis
-
 .PHONY: bench
 bench: build ## Every goal measured, and one table: met or missed (about ten minutes)
 	@exec $(NODE) benchmarks/run.ts
 
 # One name a line: each is a file of benchmarks/.
 BENCH_CRDT := \
-	crdt-joins
+	crdt-joins \
+	crdt-redis \
+	gossip-detection \
+	gossip-starved
 
 .PHONY: bench-crdt
-bench-crdt: build ## The replicated types against Pekko Distributed Data (needs Java, Maven)
+bench-crdt: build ## Replicated types, Redis and membership against their peers (needs Go, Java, Maven)
 	@exec $(NODE) benchmarks/run.ts --report bench-crdt $(BENCH_CRDT)
 
 .PHONY: lint

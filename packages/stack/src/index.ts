@@ -8,6 +8,8 @@ export {
   ETCD_VERSION,
   etcdBinary,
   etcdRecipe,
+  type GoProgram,
+  goBinary,
   helmBinary,
   kubeconformBinary,
   sentryBinary,

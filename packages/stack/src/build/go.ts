@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { built, type Recipe } from './cache.ts';
 import { runBuild } from './command.ts';
 
-interface GoProgram {
+/** A program that is built from a Go module of the repository and kept in the cache folder. */
+export interface GoProgram {
   readonly part: string;
   readonly version: string;
   readonly says: string;
@@ -67,11 +68,11 @@ export const etcdRecipe = (): Recipe => recipe(ETCD);
 export const versitygwRecipe = (): Recipe => recipe(VERSITYGW);
 export const daprdRecipe = (): Recipe => recipe(DAPRD);
 
-export const etcdBinary = (): Promise<string> => binary(ETCD, 'server');
-export const versitygwBinary = (): Promise<string> => binary(VERSITYGW, 'versitygw');
-export const otelcolBinary = (): Promise<string> => binary(OTELCOL, 'otelcol');
-export const daprdBinary = (): Promise<string> => binary(DAPRD, 'daprd');
-export const sentryBinary = (): Promise<string> => binary(DAPRD, 'sentry');
+export const etcdBinary = (): Promise<string> => goBinary(ETCD, 'server');
+export const versitygwBinary = (): Promise<string> => goBinary(VERSITYGW, 'versitygw');
+export const otelcolBinary = (): Promise<string> => goBinary(OTELCOL, 'otelcol');
+export const daprdBinary = (): Promise<string> => goBinary(DAPRD, 'daprd');
+export const sentryBinary = (): Promise<string> => goBinary(DAPRD, 'sentry');
 
 /** What judges the chart and the images, for tests only. */
 export const helmBinary = (): Promise<string> => binary(HELM, 'helm');
@@ -83,7 +84,8 @@ export const VERSITYGW_VERSION = VERSITYGW.version;
 export const OTELCOL_VERSION = OTELCOL.version;
 export const DAPRD_VERSION = DAPRD.version;
 
-async function binary(program: GoProgram, name: string): Promise<string> {
+/** The path of one of its programs, built first if need be. */
+export async function goBinary(program: GoProgram, name: string): Promise<string> {
   return join((await built(recipe(program))).folder, name);
 }
 
