@@ -13,6 +13,11 @@ import { INGEST_SETTINGS } from '@memplane/event-ingest';
 import { MATERIALIZER_SETTINGS } from '@memplane/materializer';
 import { asyncApiDocument, openApiDocument, type Setting } from '@memplane/runtime';
 import { VECTOR_INDEX_SETTINGS } from '@memplane/vector-index';
+import {
+  exportComputedVectors,
+  exportCrdts,
+  getShardSnapshot,
+} from '../packages/contracts/src/api/backups.ts';
 import * as crdtFlags from '../packages/contracts/src/api/crdt-flags.ts';
 import * as crdtReconciliation from '../packages/contracts/src/api/crdt-reconciliation.ts';
 import * as crdtSync from '../packages/contracts/src/api/crdt-sync.ts';
@@ -32,9 +37,9 @@ type Settings = Readonly<Record<string, Setting<unknown>>>;
 
 const SERVICES: Readonly<Record<string, readonly object[]>> = {
   'event-ingest': [eventIngest, deadLetters],
-  materializer: [materializer, liveness, feeds, replays],
-  'crdt-sync': [crdtSync, crdtFlags, crdtReconciliation],
-  'vector-index': [vectorIndex],
+  materializer: [materializer, liveness, feeds, replays, [getShardSnapshot]],
+  'crdt-sync': [crdtSync, crdtFlags, crdtReconciliation, [exportCrdts]],
+  'vector-index': [vectorIndex, [exportComputedVectors]],
 };
 
 const SETTINGS: Readonly<Record<string, Settings>> = {

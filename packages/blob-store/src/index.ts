@@ -1,3 +1,4 @@
 export * from './file-blob-store.ts';
 export * from './names.ts';
 export * from './port.ts';
+export * from './prefixed-blob-store.ts';

@@ -1,5 +1,6 @@
 import { PLANE_VERSION } from '@memplane/contracts';
 import { Command, CommanderError } from 'commander';
+import { addBackupCommands } from './commands/backup-commands.ts';
 import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
 import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
@@ -41,6 +42,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addReadCommands(program);
   addDeadLetterCommands(program);
   addReplicaCommands(program);
+  addBackupCommands(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

@@ -1,6 +1,7 @@
 export * from './as-views.ts';
 export * from './check-index.ts';
 export * from './checker.ts';
+export * from './command.ts';
 export * from './data-dir.ts';
 export * from './dialogues.ts';
 export * from './digests.ts';

@@ -47,6 +47,7 @@ import { getDigestRoute } from './routes/get-digest.ts';
 import { getEntityRoute } from './routes/get-entity.ts';
 import { getEventRoute } from './routes/get-event.ts';
 import { getHistoryRoute } from './routes/get-history.ts';
+import { getShardSnapshotRoute } from './routes/get-shard-snapshot.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
 import { peerRoutes } from './routes/peer-routes.ts';
@@ -451,6 +452,7 @@ function routesOf(plane: Plane, owner: string, heads: Heads | undefined): Route[
     checkLivenessRoute(plane),
     resolveCutRoute(plane),
     getShardsRoute(plane, owner),
+    getShardSnapshotRoute(plane),
     getDigestRoute(plane),
   ];
 }

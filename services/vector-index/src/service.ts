@@ -18,7 +18,11 @@ import { AppliedGate } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
 import { deliveryHandler } from './deliveries.ts';
 import type { Embedder, FeedLine, Views } from './domain/ports.ts';
-import { StoredComputedVectors } from './drivers/computed-vectors.ts';
+import {
+  computedDirOf,
+  hasComputedVectors,
+  StoredComputedVectors,
+} from './drivers/computed-vectors.ts';
 import type { Generation, GenerationOptions } from './drivers/generation.ts';
 import { createHttpFeed } from './drivers/http-feed.ts';
 import { createHttpViews } from './drivers/http-views.ts';
@@ -29,6 +33,7 @@ import type { VectorsElsewhereFactory } from './drivers/vectors-elsewhere.ts';
 import { Generations } from './generations.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { QueryVectors } from './query-vectors.ts';
+import { exportVectorsRoute } from './routes/export-vectors.ts';
 import { indexStatusRoute } from './routes/index-status.ts';
 import { searchRoute } from './routes/search.ts';
 import { StoringSpans } from './storing-spans.ts';
@@ -81,6 +86,7 @@ class VectorIndexService implements VectorIndex {
   readonly #telemetry: Telemetry;
   readonly #views: Views;
   readonly #generations: Generations;
+  readonly #computed: StoredComputedVectors | undefined;
   readonly #embedding: PipelineParts['embedding'];
   readonly #parts: PipelineParts;
   readonly #queryVectors: QueryVectors | undefined;
@@ -112,8 +118,13 @@ class VectorIndexService implements VectorIndex {
     this.#telemetry = telemetry;
     this.#logger = context.logger ?? createLogger(this.name, config.logLevel);
     this.#views = createHttpViews(context.invoker, config.viewCheckTimeoutMs);
-    const computedDir = config.computedDir ?? `${config.dir}-computed`;
-    this.#embedding = embedder && { embedder, computed: new StoredComputedVectors(computedDir) };
+    const computedDir = config.computedDir ?? computedDirOf(config.dir);
+    // Those of a model that is not set any more are kept, and backed up, all the same.
+    this.#computed =
+      embedder || hasComputedVectors(computedDir)
+        ? new StoredComputedVectors(computedDir)
+        : undefined;
+    this.#embedding = embedder && this.#computed && { embedder, computed: this.#computed };
     this.#queryVectors = embedder && new QueryVectors(embedder, config.query_vectors_max);
     this.#generations = new Generations(
       config.dir,
@@ -175,7 +186,7 @@ class VectorIndexService implements VectorIndex {
     await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
     await this.#generations.close();
     await this.#embedding?.embedder.close();
-    this.#embedding?.computed.close();
+    this.#computed?.close();
     await this.#telemetry.stop();
   }
 
@@ -361,6 +372,7 @@ class VectorIndexService implements VectorIndex {
           queryVectors,
         }),
         indexStatusRoute(generations, partitions, () => this.#problem ?? this.#embeddingProblem),
+        exportVectorsRoute(this.#computed),
         ...(appToken === undefined ? [] : [this.#subscription()]),
       ],
       appToken,

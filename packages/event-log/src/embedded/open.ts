@@ -115,7 +115,7 @@ async function openLocked(
 
 /** Makes the first segment, then the manifest: a folder without one holds no log yet. */
 async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<Manifest> {
-  const { dir, partitions } = options;
+  const { dir, partitions, newEpoch: epoch, newStarts } = options;
   for (const name of fs.list(journalDir(dir))) {
     const segment = segmentOfName(name);
     if (segment === undefined) continue;
@@ -133,14 +133,14 @@ async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<M
     format: 1,
     keyId: 0,
     logId: options.newLogId(),
-    epoch: 0,
+    epoch,
     partitions,
-    starts: new Array(partitions).fill(0),
+    starts: Array.from({ length: partitions }, (_, p) => newStarts[p] ?? 0),
     indexSyncedBefore: 0,
   };
   const first = await createSegment(fs, dir, {
     logId: manifest.logId,
-    epoch: 0,
+    epoch,
     segment: 1,
     partitions,
     previousEnd: 0,

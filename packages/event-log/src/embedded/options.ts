@@ -23,6 +23,9 @@ export interface EmbeddedLogOptions {
   readonly lock?: boolean;
   /** The identity of a new log (UUID); an existing one keeps its own. */
   readonly newLogId?: () => string;
+  /** The epoch of a new log, and the first offset of each of its partitions: where one is restored. */
+  readonly newEpoch?: number;
+  readonly newStarts?: readonly number[];
 }
 
 export const LOG_DEFAULTS = {
@@ -31,6 +34,9 @@ export const LOG_DEFAULTS = {
   append_queue_bytes_max: 16 * 1024 * 1024,
   produce_deadline_ms: 500,
 } as const;
+
+/** Offsets have 48 bits everywhere. */
+const OFFSET_MAX = 2 ** 48 - 1;
 
 export type ResolvedLogOptions = Required<EmbeddedLogOptions>;
 
@@ -45,11 +51,15 @@ export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptio
     fileSystem: options.fileSystem ?? nodeFileSystem,
     lock: options.lock ?? true,
     newLogId: options.newLogId ?? (() => crypto.randomUUID()),
+    newEpoch: options.newEpoch ?? 0,
+    newStarts: options.newStarts ?? [],
   };
   mustBeWithin('partitions', resolved.partitions, 1, PARTITIONS_MAX);
   mustBeWithin('segmentBytes', resolved.segmentBytes, 4096, 1024 ** 3);
   mustBeWithin('appendQueueBytesMax', resolved.appendQueueBytesMax, 4096, 1024 ** 3);
   mustBeWithin('produceDeadlineMs', resolved.produceDeadlineMs, 1, 3_600_000);
+  mustBeWithin('newEpoch', resolved.newEpoch, 0, 0xffff_ffff);
+  for (const start of resolved.newStarts) mustBeWithin('newStarts', start, 0, OFFSET_MAX);
   return resolved;
 }
 

@@ -1,5 +1,6 @@
 import { Memplane, type MemplaneOptions } from '@memplane/client';
 import type { Command } from 'commander';
+import { PlaneHttp } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import { Output } from '../output/output.ts';
 
@@ -27,6 +28,13 @@ export function connect(command: Command, more: MemplaneOptions = {}): Session {
     ...more,
   });
   return { client, output: new Output(options), url: options.url, timeoutMs };
+}
+
+/** For what the client has no call for: each answer is waited for as long as `--timeout` says. */
+export function planeHttp(command: Command): PlaneHttp {
+  const options = command.optsWithGlobals<{ url: string; timeout: string }>();
+  const idleTimeoutMs = numberOption('--timeout', options.timeout, 0.001, 86_400) * 1000;
+  return new PlaneHttp({ url: options.url, token: process.env['MEMPLANE_TOKEN'], idleTimeoutMs });
 }
 
 /** @throws CommandError (usage) */

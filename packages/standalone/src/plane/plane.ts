@@ -10,6 +10,7 @@ import {
 } from '@memplane/event-log';
 import { createHttpInvoker, type Env, type Service } from '@memplane/runtime';
 import { crdtDirOf, logDirOf, strongDirOf } from './places.ts';
+import { refuseHalfRestored } from './restore-mark.ts';
 import type { StandaloneConfig } from './settings.ts';
 import type { WorkerSetup } from './worker-protocol.ts';
 import { WorkerService } from './worker-service.ts';
@@ -42,6 +43,12 @@ export class StandalonePlane {
     await mkdir(config.dataDir, { recursive: true }).catch(() => {});
     const lock = acquireDirectoryLock(config.dataDir);
     const { dataDir, urls, token, logLevel, startTimeoutMs } = config;
+    try {
+      refuseHalfRestored(dataDir);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
     const setup: WorkerSetup = { dataDir, urls, token, logLevel };
     const threads: WorkerService[] = [];
     const newThread = (name: ServiceName): WorkerService => {

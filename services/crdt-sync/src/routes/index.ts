@@ -8,6 +8,7 @@ import type { Quorum } from '../domain/replication/quorum.ts';
 import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { addToSetRoute } from './add-to-set.ts';
 import { Consistency } from './consistency.ts';
+import { exportCrdtsRoute } from './export-crdts.ts';
 import { flagRoutes } from './flags.ts';
 import { forgetMemberRoute } from './forget-member.ts';
 import { getAlertsRoute } from './get-alerts.ts';
@@ -72,6 +73,7 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     forgetMemberRoute(members, replicaId, operator),
     getAlertsRoute(alerts),
     reconcileRoute(reconciling),
+    exportCrdtsRoute(store),
     ...(parts.hasSidecar ? [reconcileTimerRoute(reconciling)] : []),
   ];
 }

@@ -1,5 +1,3 @@
-import { Readable } from 'node:stream';
-import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo } from '@memplane/event-log';
@@ -7,13 +5,9 @@ import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { snapshotName } from '../domain/archive-names.ts';
 import { PLANE, shardRange } from '../domain/keys.ts';
 import { decodeShard } from '../domain/shard-record.ts';
-import {
-  decodeEntries,
-  encodeEntries,
-  SNAPSHOT_PREFIX,
-  type SnapshotEntry,
-} from '../domain/snapshot-format.ts';
+import { decodeEntries, encodeEntries, type SnapshotEntry } from '../domain/snapshot-format.ts';
 import { listManifests, type ManifestBase, readManifest, writeManifest } from './manifests.ts';
+import { compressed, decompressed } from './snapshot-codec.ts';
 import { shardKey } from './view-store.ts';
 
 export interface SnapshotManifest extends ManifestBase {
@@ -27,8 +21,6 @@ export interface SnapshotManifest extends ManifestBase {
 
 const SNAPSHOTS_KEPT = 2;
 const RESTORE_BATCH_BYTES = 1024 * 1024;
-/** What a codec gives at once: each piece costs a turn of the thread pool. */
-const CODEC_CHUNK_BYTES = 512 * 1024;
 
 /** Publishes and restores logical snapshots of shards: all rows of one, at one applied offset. */
 export class ShardSnapshots {
@@ -161,7 +153,8 @@ export class ShardSnapshots {
   }
 }
 
-async function* rowsOf(
+/** All rows of a shard, in the order of their keys. */
+export async function* rowsOf(
   rocks: RocksStore,
   snapshot: RocksSnapshot,
   partition: number,
@@ -179,52 +172,4 @@ async function clear(rocks: RocksStore, { partition, tenants }: SnapshotManifest
     batch.deleteRange(gte, lt);
   }
   await rocks.write(batch);
-}
-
-async function* compressed(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield SNAPSHOT_PREFIX;
-  yield* through(content, createZstdCompress({ chunkSize: CODEC_CHUNK_BYTES }));
-}
-
-async function* decompressed(blob: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
-  let prefix = SNAPSHOT_PREFIX.length;
-  async function* body(): AsyncGenerator<Buffer> {
-    for await (const chunk of blob) {
-      const start = SNAPSHOT_PREFIX.length - prefix;
-      const mine = chunk.subarray(0, prefix);
-      if (!mine.equals(SNAPSHOT_PREFIX.subarray(start, start + mine.length))) {
-        throw damagedBlob(name);
-      }
-      prefix -= mine.length;
-      yield chunk.subarray(mine.length);
-    }
-  }
-  try {
-    yield* through(body(), createZstdDecompress({ chunkSize: CODEC_CHUNK_BYTES }));
-  } catch (error) {
-    if (error instanceof MemplaneError) throw error;
-    throw damagedBlob(name, error);
-  }
-}
-
-/** Pipes chunks through a codec; a failure of either side is thrown here. */
-async function* through(
-  content: AsyncIterable<Buffer>,
-  codec: ReturnType<typeof createZstdCompress | typeof createZstdDecompress>,
-): AsyncGenerator<Buffer> {
-  const source = Readable.from(content, { objectMode: true });
-  source.on('error', (error) => codec.destroy(error));
-  source.pipe(codec);
-  try {
-    for await (const chunk of codec) yield chunk as Buffer;
-  } finally {
-    source.destroy();
-  }
-}
-
-function damagedBlob(name: string, cause?: unknown): MemplaneError {
-  return new MemplaneError('storage_damaged', `The snapshot ${name} can not be read.`, {
-    cause,
-    extra: { blob: name },
-  });
 }

@@ -66,7 +66,18 @@ export interface ComputedVectors {
   get(model: string, text: string): Float32Array | undefined;
   /** Durable when it returns. */
   put(model: string, entries: readonly (readonly [text: string, vector: Float32Array])[]): void;
+  /** All of them in a fixed order, page by page; those that come meanwhile may be left out. */
+  page(after: StoredVector | undefined, limit: number): StoredVector[];
   close(): void;
+}
+
+/** A computed vector as it is kept: the text is not. */
+export interface StoredVector {
+  readonly model: string;
+  /** SHA-256 of the text. */
+  readonly textHash: Uint8Array;
+  /** Little-endian float32. */
+  readonly vector: Uint8Array;
 }
 
 /** One version of a memory that a search may show. */

@@ -1,9 +1,18 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { ComputedVectors } from '../domain/ports.ts';
+import type { ComputedVectors, StoredVector } from '../domain/ports.ts';
 import { storageError } from './database.ts';
+
+const FILE = 'computed.db';
+
+/** The folder beside that of an index, where none is set. */
+export const computedDirOf = (indexDir: string): string => `${indexDir}-computed`;
+
+export function hasComputedVectors(folder: string): boolean {
+  return existsSync(join(folder, FILE));
+}
 
 /**
  * Vectors that the plane computed, under (format, model, SHA-256 of the text), synced before they
@@ -14,7 +23,7 @@ export class StoredComputedVectors implements ComputedVectors {
 
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
-    this.#db = new DatabaseSync(join(folder, 'computed.db'));
+    this.#db = new DatabaseSync(join(folder, FILE));
     this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA user_version = 1;
       CREATE TABLE IF NOT EXISTS vectors (
         model TEXT NOT NULL, text_hash BLOB NOT NULL, key_id TEXT, vector BLOB NOT NULL,
@@ -31,22 +40,41 @@ export class StoredComputedVectors implements ComputedVectors {
   }
 
   put(model: string, entries: readonly (readonly [text: string, vector: Float32Array])[]): void {
+    this.#insert(
+      entries.map(([text, { buffer, byteOffset, byteLength }]) => ({
+        model,
+        textHash: hash(text),
+        vector: new Uint8Array(buffer, byteOffset, byteLength),
+      })),
+    );
+  }
+
+  page(after: StoredVector | undefined, limit: number): StoredVector[] {
+    const { model = '', textHash = new Uint8Array() } = after ?? {};
+    return this.#db
+      .prepare(`SELECT model, text_hash AS textHash, vector FROM vectors
+        WHERE (model, text_hash) > (?, ?) ORDER BY model, text_hash LIMIT ?`)
+      .all(model, textHash, limit) as unknown as StoredVector[];
+  }
+
+  putStored(vectors: readonly StoredVector[]): void {
+    this.#insert(vectors);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #insert(vectors: Iterable<StoredVector>): void {
     const insert = this.#db.prepare('INSERT OR IGNORE INTO vectors VALUES (?, ?, NULL, ?)');
     try {
       this.#db.exec('BEGIN IMMEDIATE');
-      for (const [text, vector] of entries) {
-        const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-        insert.run(model, hash(text), bytes);
-      }
+      for (const { model, textHash, vector } of vectors) insert.run(model, textHash, vector);
       this.#db.exec('COMMIT');
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw storageError(error);
     }
-  }
-
-  close(): void {
-    this.#db.close();
   }
 }
 

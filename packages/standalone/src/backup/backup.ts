@@ -1,0 +1,188 @@
+import type { BlobStore } from '@memplane/blob-store';
+import { formatHlc } from '@memplane/clock';
+import { PLANE_VERSION } from '@memplane/contracts';
+import type { LogRecord } from '@memplane/event-log';
+import { encodeSegment } from '@memplane/materializer/backup';
+import { pause } from '@memplane/runtime';
+import type { PlaneHttp } from '../operate/plane-http.ts';
+import { CommandError, EXIT } from '../output/exit-codes.ts';
+import type { Stages } from '../output/stages.ts';
+import { exportedLines } from './export-lines.ts';
+import { encodeManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
+import { isPartName, PART_NAMES } from './part-names.ts';
+import { PartWriter, zstd } from './part-writer.ts';
+import {
+  recordsOf,
+  type ShardStates,
+  shardSnapshot,
+  shardStates,
+  type ViewDigests,
+  viewDigests,
+} from './plane-reads.ts';
+
+export interface BackupOptions {
+  readonly plane: PlaneHttp;
+  readonly blobs: BlobStore;
+  readonly stages: Pick<Stages, 'begin' | 'add'>;
+  /** How long the views may take until they have all that was in the log at the beginning. */
+  readonly catchUpTimeoutMs: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Bytes of values that share a segment, and are in memory at once. */
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+const CATCH_UP_PAUSE_MS = 100;
+/** Answers without a word for so long mean that the views do not catch up. */
+const NO_SIGNAL = new AbortController().signal;
+
+/**
+ * Backs up a running plane at one cut: of each partition, what the views had applied at one moment.
+ * All that was acknowledged before the backup began is in it. First come the snapshots of shards,
+ * none of them beyond the cut, then the cut with the digests of the views, then the events up to
+ * it, then what is not of the log. The manifest is written last, once all was read back.
+ * @throws CommandError where the place is taken, or the plane is not fit to be backed up
+ */
+export async function backup(options: BackupOptions): Promise<Manifest> {
+  const { plane, blobs, stages } = options;
+  await clearPlace(blobs);
+  const writer = new PartWriter(blobs, (bytes) => stages.add(bytes));
+  const begun = await shardStates(plane);
+  refuseUnfit(begun);
+  stages.begin('views', sizeGuess(begun));
+  const snapshots = new Map<number, number>();
+  for (const { partition } of begun.shards) {
+    const found = await shardSnapshot(plane, partition);
+    if (found === undefined) continue;
+    const { offset: lastOffset, content } = found;
+    snapshots.set(partition, lastOffset);
+    const name = PART_NAMES.shard(partition);
+    await writer.write({ name, kind: 'shard', partition, lastOffset }, content);
+  }
+  const views = await settledDigests(options, begun);
+  const { starts, hlc } = await writeEvents(options, writer, views, snapshots);
+  stages.begin('other values', 1);
+  const crdts = exportedLines(plane, 'crdt-sync', '/v1/export');
+  await writer.write({ name: PART_NAMES.crdts, kind: 'crdts' }, zstd(crdts));
+  const vectors = exportedLines(plane, 'vector-index', '/v1/computed-vectors');
+  await writer.write({ name: PART_NAMES.vectors, kind: 'vectors' }, zstd(vectors));
+  stages.begin('reading back', sizeOf(writer));
+  await writer.verify();
+  const { logId, digest, shards } = views;
+  const { manifest, bytes } = encodeManifest({
+    format: 1,
+    keyId: 0,
+    tool: { name: 'memplane', version: PLANE_VERSION },
+    createdAt: new Date(options.now()).toISOString(),
+    cut: {
+      ...{ logId, epoch: begun.epoch },
+      offsets: shards.map(({ appliedOffset }) => appliedOffset),
+      starts,
+      ...(hlc === 0n ? {} : { hlc: formatHlc(hlc) }),
+    },
+    views: { digest, shards: [...shards] },
+    parts: writer.parts,
+  });
+  const { written } = await blobs.put(MANIFEST_NAME, bytes, { ifAbsent: true });
+  if (!written) throw taken();
+  return manifest;
+}
+
+/** What a backup that was cut has left goes; anything else stays, and nothing is put beside it. */
+async function clearPlace(blobs: BlobStore): Promise<void> {
+  const left: string[] = [];
+  for await (const { name } of blobs.list('')) {
+    if (name === MANIFEST_NAME) throw taken();
+    if (!isPartName(name)) {
+      throw new CommandError(`The place holds something else (${name}).`, EXIT.refused);
+    }
+    left.push(name);
+  }
+  for (const name of left) await blobs.delete(name);
+}
+
+function taken(): CommandError {
+  return new CommandError('The place holds a backup already: give another one.', EXIT.refused);
+}
+
+function refuseUnfit({ shards, moving = [] }: ShardStates): void {
+  const damaged = shards.find(({ state }) => state === 'damaged');
+  if (damaged !== undefined) {
+    const { partition, problem } = damaged;
+    throw new CommandError(`Shard ${partition} is damaged (${problem}): see \`memplane doctor\`.`);
+  }
+  if (moving.length === 0) return;
+  throw new CommandError(`Shards ${moving} have no owner at the moment.`, EXIT.unavailable);
+}
+
+/** The digests at the first moment at which the views have all that the log had at the beginning. */
+async function settledDigests(options: BackupOptions, begun: ShardStates): Promise<ViewDigests> {
+  const ends = begun.shards.map(({ appliedOffset, lag }) => appliedOffset + lag);
+  const deadline = performance.now() + options.catchUpTimeoutMs;
+  for (;;) {
+    const { shards } = await shardStates(options.plane);
+    if (ends.every((end, partition) => (shards[partition]?.appliedOffset ?? -1) >= end)) break;
+    if (performance.now() > deadline) {
+      throw new CommandError('The views do not catch up with the log.', EXIT.unavailable);
+    }
+    await pause(CATCH_UP_PAUSE_MS, NO_SIGNAL);
+  }
+  const digests = await viewDigests(options.plane);
+  if (digests.logId === begun.logId) return digests;
+  throw new CommandError('Another plane answers now than at the beginning.');
+}
+
+async function writeEvents(
+  { plane, stages }: BackupOptions,
+  writer: PartWriter,
+  views: ViewDigests,
+  snapshots: ReadonlyMap<number, number>,
+): Promise<{ starts: number[]; hlc: bigint }> {
+  const { epoch, logId, shards } = await shardStates(plane);
+  const ranges = views.shards.map(({ partition, appliedOffset }) => {
+    const from = shards[partition]?.historyStart ?? 0;
+    if (from > 0 && (snapshots.get(partition) ?? -1) + 1 < from) {
+      throw new CommandError(`The history of partition ${partition} has just moved: begin anew.`);
+    }
+    return { partition, from, to: appliedOffset };
+  });
+  stages.begin(
+    'events',
+    ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from + 1), 0),
+  );
+  // The bar counts events here, not bytes.
+  const segments = new PartWriter(writer.blobs);
+  let newest = 0n;
+  for (const { partition, from, to } of ranges) {
+    let records: LogRecord[] = [];
+    let bytes = 0;
+    const flush = async () => {
+      const [first, ...rest] = records;
+      if (first === undefined) return;
+      const { header, blob } = await encodeSegment({ logId, epoch }, [first, ...rest]);
+      const { firstOffset, lastOffset } = header;
+      const name = PART_NAMES.events(partition, firstOffset, lastOffset);
+      await segments.write({ name, kind: 'events', partition, firstOffset, lastOffset }, blob);
+      stages.add(records.length);
+      records = [];
+      bytes = 0;
+    };
+    for await (const record of recordsOf(plane, partition, from, to)) {
+      records.push(record);
+      bytes += record.value.length;
+      if (record.hlc > newest) newest = record.hlc;
+      if (bytes >= SEGMENT_BYTES) await flush();
+    }
+    await flush();
+  }
+  writer.parts.push(...segments.parts);
+  return { starts: ranges.map(({ from }) => from), hlc: newest };
+}
+
+function sizeGuess({ shards }: ShardStates): number {
+  return shards.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+function sizeOf({ parts }: PartWriter): number {
+  return parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}

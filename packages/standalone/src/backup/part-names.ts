@@ -1,0 +1,22 @@
+import { MANIFEST_NAME } from './manifest.ts';
+
+/** How the parts of a backup are called. Numbers have leading zeroes, so that names sort as they do. */
+export const PART_NAMES = {
+  events: (partition: number, first: number, last: number) =>
+    `log/${digits(partition, 4)}/${digits(first, 16)}-${digits(last, 16)}.segment`,
+  shard: (partition: number) => `views/${digits(partition, 4)}.snapshot`,
+  crdts: 'crdt/states.ndjson.zst',
+  vectors: 'vectors/computed.ndjson.zst',
+} as const;
+
+const OURS =
+  /^(?:log\/\d{4}\/\d{16}-\d{16}\.segment|views\/\d{4}\.snapshot|crdt\/states\.ndjson\.zst|vectors\/computed\.ndjson\.zst)$/;
+
+/** Whether a backup that was cut may have left it. */
+export function isPartName(name: string): boolean {
+  return OURS.test(name) || name === MANIFEST_NAME;
+}
+
+function digits(value: number, count: number): string {
+  return String(value).padStart(count, '0');
+}

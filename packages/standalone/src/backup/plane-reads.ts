@@ -1,0 +1,114 @@
+import { parseHlc } from '@memplane/clock';
+import { APPLIED_OFFSET_HEADER, partitionKey } from '@memplane/contracts';
+import type { LogRecord } from '@memplane/event-log';
+import { linesOf } from '../operate/ndjson.ts';
+import type { PlaneHttp } from '../operate/plane-http.ts';
+
+/** What a backup asks of a plane, as `GET /v1/shards` and `/v1/digest` answer it. */
+export interface ShardStates {
+  readonly logId: string;
+  readonly epoch: number;
+  readonly moving?: readonly number[];
+  readonly shards: readonly {
+    readonly partition: number;
+    readonly state: string;
+    readonly problem?: string;
+    readonly appliedOffset: number;
+    readonly lag: number;
+    readonly historyStart: number;
+    readonly sizeBytes: number;
+  }[];
+}
+
+export interface ViewDigests {
+  readonly logId: string;
+  readonly digest: string;
+  readonly shards: readonly {
+    readonly partition: number;
+    readonly appliedOffset: number;
+    readonly entities: number;
+    readonly digest: string;
+  }[];
+}
+
+/** Reading all views of a large plane takes its time before the answer begins. */
+const DIGEST_TIMEOUT_MS = 15 * 60_000;
+/** Answers of a feed in a row that bring nothing. */
+const EMPTY_ANSWERS_MAX = 50;
+
+export function shardStates(plane: PlaneHttp): Promise<ShardStates> {
+  return plane.json('materializer', '/v1/shards');
+}
+
+/** As of one moment of all shards that are in one place. */
+export function viewDigests(plane: PlaneHttp): Promise<ViewDigests> {
+  return plane.json('materializer', '/v1/digest', { idleTimeoutMs: DIGEST_TIMEOUT_MS });
+}
+
+/** A shard's snapshot and the offset that it goes up to; undefined where nothing was applied. */
+export async function shardSnapshot(
+  plane: PlaneHttp,
+  partition: number,
+): Promise<{ offset: number; content: AsyncIterable<Buffer> } | undefined> {
+  const path = `/v1/shards/${partition}/snapshot`;
+  const { status, headers, body } = await plane.open('materializer', path);
+  if (status === 200) return { offset: Number(headers[APPLIED_OFFSET_HEADER]), content: body };
+  body.resume();
+  return undefined;
+}
+
+/** The records of a partition, from one offset to another, both included, without a gap. */
+export async function* recordsOf(
+  plane: PlaneHttp,
+  partition: number,
+  from: number,
+  to: number,
+): AsyncGenerator<LogRecord> {
+  for await (const line of feedLines(plane, partition, from, to)) {
+    yield recordOfLine(line, partition);
+  }
+}
+
+/** The lines of the feed of `agent-events`, of the offsets from one to another, none missing. */
+export async function* feedLines(
+  plane: PlaneHttp,
+  partition: number,
+  from: number,
+  to: number,
+): AsyncGenerator<Buffer> {
+  let next = from;
+  let empty = 0;
+  while (next <= to) {
+    const before = next;
+    const path = `/v1/feeds/agent-events?partition=${partition}&from=${next}`;
+    const { body } = await plane.open('materializer', path);
+    for await (const line of linesOf(body)) {
+      const { offset } = headOf(line);
+      if (offset !== next) {
+        throw new Error(`partition ${partition} has a gap: ${offset} follows ${next - 1}`);
+      }
+      yield line;
+      next++;
+      if (next > to) return;
+    }
+    empty = next === before ? empty + 1 : 0;
+    if (empty > EMPTY_ANSWERS_MAX)
+      throw new Error(`partition ${partition} stands still at ${next}`);
+  }
+}
+
+const EVENT = Buffer.from('"event":');
+
+/** A line of the feed is the event as the log has it, behind its position. */
+export function recordOfLine(line: Buffer, partition: number): LogRecord {
+  const value = line.subarray(line.indexOf(EVENT) + EVENT.length, -1);
+  const event = JSON.parse(value.toString('utf8')) as Record<string, string | undefined>;
+  const { hlc = '', tenant, subject = '', partitionkey } = event;
+  const key = partitionkey ?? partitionKey(tenant ?? 'default', subject);
+  return { partition, offset: headOf(line).offset, key, value, hlc: parseHlc(hlc) };
+}
+
+function headOf(line: Buffer): { readonly offset: number } {
+  const head = line.toString('utf8', 0, line.indexOf(EVENT));
+  return JSON.parse(`${head}"event":0}`) as { offset: number };
+}

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { BackupFlags, RestoreFlags } from '../commands/backup-commands.ts';
+import { connect, planeHttp } from '../commands/connection.ts';
+import { CommandError, EXIT } from '../output/exit-codes.ts';
+import type { Output } from '../output/output.ts';
+import { Stages } from '../output/stages.ts';
+import { bytes, count, seconds } from '../output/text.ts';
+import { backup } from './backup.ts';
+import { BackupReader } from './backup-reader.ts';
+import { checkBackup } from './check.ts';
+import type { Manifest } from './manifest.ts';
+import { openPlace } from './place.ts';
+import { type RestoreReport, restore } from './restore.ts';
+
+/** How long the views may take until they have what was in the log when a backup began. */
+const CATCH_UP_TIMEOUT_MS = 5 * 60_000;
+
+export async function runBackup(options: BackupFlags, command: Command): Promise<void> {
+  const { output } = connect(command);
+  const place = await openPlace(options.to, false, process.env);
+  const startedAt = performance.now();
+  const manifest = await withStages((stages) =>
+    backup({
+      plane: planeHttp(command),
+      blobs: place.blobs,
+      stages,
+      catchUpTimeoutMs: CATCH_UP_TIMEOUT_MS,
+      now: Date.now,
+    }),
+  ).finally(() => place.close());
+  const tookMs = Math.round(performance.now() - startedAt);
+  output.document({ place: options.to, ...summaryOf(manifest), tookMs }, () => {
+    output.line(`Backed up in ${seconds(tookMs)}, and read back:`);
+    showSummary(output, options.to, manifest);
+  });
+}
+
+export async function runRestore(options: RestoreFlags, command: Command): Promise<void> {
+  const { output } = connect(command);
+  const { dataDir } = options;
+  if (!options.check && dataDir === undefined) {
+    throw new CommandError('Give --data-dir, where the new plane is to be.', EXIT.usage);
+  }
+  const untilMs = options.until === undefined ? undefined : timeOf(options.until);
+  const place = await openPlace(options.from, true, process.env);
+  try {
+    const reader = await BackupReader.open(place.blobs);
+    if (dataDir === undefined || options.check) await check(reader, options.from, output);
+    else await into(resolve(dataDir), reader, untilMs, output);
+  } finally {
+    place.close();
+  }
+}
+
+async function check(reader: BackupReader, from: string, output: Output): Promise<void> {
+  await withStages(async (stages) => {
+    stages.begin('reading', sizeOf(reader.manifest));
+    await checkBackup(reader, (size) => stages.add(size));
+  });
+  output.document({ place: from, ok: true, ...summaryOf(reader.manifest) }, () => {
+    output.line('Every part is as it was written:');
+    showSummary(output, from, reader.manifest);
+  });
+}
+
+async function into(
+  dataDir: string,
+  backupReader: BackupReader,
+  untilMs: number | undefined,
+  output: Output,
+): Promise<void> {
+  const startedAt = performance.now();
+  const report = await withStages((stages) =>
+    restore({
+      backup: backupReader,
+      dataDir,
+      logId: randomUUID(),
+      untilMs,
+      stages,
+      env: process.env,
+      now: Date.now,
+    }),
+  );
+  const tookMs = Math.round(performance.now() - startedAt);
+  output.document({ dataDir, ...report, tookMs }, () => {
+    for (const line of wordsOf(report, dataDir, tookMs, untilMs)) output.line(line);
+  });
+}
+
+function wordsOf(
+  { logId, fromLogId, events, snapshots, names, vectors }: RestoreReport,
+  dataDir: string,
+  tookMs: number,
+  untilMs: number | undefined,
+): string[] {
+  return [
+    `Restored into ${dataDir} in ${seconds(tookMs)}: ${count(events, 'event')}, ` +
+      `${count(snapshots, 'shard')} by snapshot, ${count(names, 'name')} of counters, sets and ` +
+      `registers, ${count(vectors, 'computed vector')}.`,
+    `The log is a new one (${logId}, from ${fromLogId}): offsets and event ids are the same, but`,
+    'tokens and cursors of before are refused with 409 token_of_another_log: agents begin without.',
+    ...(untilMs === undefined
+      ? []
+      : ['Counters, sets and registers have no history: they are those of the backup.']),
+    `Next: MEMPLANE_DATA_DIR=${dataDir} memplane run, then memplane verify`,
+  ];
+}
+
+function summaryOf(manifest: Manifest) {
+  const { cut, parts, tool, createdAt, sha256, views } = manifest;
+  const entities = views.shards.reduce((sum, shard) => sum + shard.entities, 0);
+  const events = cut.offsets.reduce((sum, end, p) => sum + end + 1 - (cut.starts[p] ?? 0), 0);
+  return {
+    ...{ createdAt, version: tool.version, cut, events, entities },
+    ...{ parts: parts.length, sizeBytes: sizeOf(manifest), viewsDigest: views.digest, sha256 },
+  };
+}
+
+function showSummary(output: Output, place: string, manifest: Manifest): void {
+  const { createdAt, events, entities, parts, sizeBytes, sha256 } = summaryOf(manifest);
+  output.table(
+    ['place', 'made', 'events', 'entities', 'parts', 'size', 'manifest'],
+    [[place, createdAt, events, entities, parts, bytes(sizeBytes), sha256.slice(0, 16)]],
+  );
+}
+
+function sizeOf({ parts }: Manifest): number {
+  return parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** @throws CommandError (usage) */
+function timeOf(text: string): number {
+  const time = TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new CommandError('--until is a time as 2026-11-26T12:00:00Z (RFC 3339).', EXIT.usage);
+}
+
+async function withStages<T>(work: (stages: Stages) => Promise<T>): Promise<T> {
+  const stages = new Stages();
+  try {
+    return await work(stages);
+  } finally {
+    stages.stop();
+  }
+}
