@@ -76,6 +76,10 @@ const COMMANDS = [
   ['counters', 'watch'],
   ['members'],
   ['alerts'],
+  ['backup'],
+  ['restore'],
+  ['doctor'],
+  ['verify'],
 ];
 
 test('every command explains itself with an example, without a plane', async () => {

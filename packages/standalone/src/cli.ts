@@ -5,9 +5,11 @@ import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
 import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
+import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { addReplicaCommands } from './commands/replica-commands.ts';
+import { addVerifyCommand } from './commands/verify-command.ts';
 import { EXIT, exitCodeOf, wordsOf } from './output/exit-codes.ts';
 
 const EXIT_CODES = `
@@ -42,6 +44,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   addReadCommands(program);
   addDeadLetterCommands(program);
   addReplicaCommands(program);
+  addDoctorCommand(program);
+  addVerifyCommand(program);
   addBackupCommands(program);
   allowCommonOptionsAnywhere(program);
   try {

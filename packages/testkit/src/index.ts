@@ -1,3 +1,4 @@
+export * from './altering-proxy.ts';
 export * from './as-views.ts';
 export * from './check-index.ts';
 export * from './checker.ts';

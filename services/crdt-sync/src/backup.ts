@@ -45,8 +45,7 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
     for await (const line of checkedLines(restore.lines, name)) {
       if ('format' in line) head = line;
       if (!('delta' in line)) continue;
-      const delta = decodeStates(Buffer.from(line.delta, 'base64'));
-      const joined = joinAll(engine, withoutLog(delta, restore.withoutLog));
+      const joined = joinAll(engine, withoutLog(deltaOf(line.delta, name), restore.withoutLog));
       joined.catch(() => {}); // told by the wait for all of them
       joining.push(joined);
       count++;
@@ -91,6 +90,14 @@ export async function* checkedLines(
   if (!hasEnded) throw damaged(name, 'it ends too early');
 }
 
+function deltaOf(base64: string, name: string): ReplicaDelta {
+  try {
+    return decodeStates(Buffer.from(base64, 'base64'));
+  } catch (error) {
+    throw damaged(name, (error as Error).message, error);
+  }
+}
+
 function withoutLog(delta: ReplicaDelta, logId: string): ReplicaDelta {
   const counters = new Map<string, CounterState>();
   for (const [key, counter] of delta.counters) {
@@ -102,8 +109,9 @@ function withoutLog(delta: ReplicaDelta, logId: string): ReplicaDelta {
   return { ...delta, counters };
 }
 
-function damaged(name: string, why: string): MemplaneError {
+function damaged(name: string, why: string, cause?: unknown): MemplaneError {
   return new MemplaneError('storage_damaged', `The part ${name} can not be used: ${why}.`, {
+    cause,
     extra: { part: name },
   });
 }
