@@ -1,13 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import { deleteRecordsV2 } from '@platformatic/kafka';
-import type {
-  AppendOptions,
-  LogAdmin,
-  LogBounds,
-  LogInfo,
-  LogWriter,
-  NewRecord,
-} from '../port.ts';
+import type { AppendOptions, LogAdmin, LogBounds, LogInfo, LogWriter, NewRecord } from '../port.ts';
 import type { RecentBatch } from '../recent-batch.ts';
 import { recordBytesMax } from './batch-encoder.ts';
 import { Fetcher } from './fetcher.ts';

@@ -75,9 +75,9 @@ export const daprdBinary = (): Promise<string> => goBinary(DAPRD, 'daprd');
 export const sentryBinary = (): Promise<string> => goBinary(DAPRD, 'sentry');
 
 /** What judges the chart and the images, for tests only. */
-export const helmBinary = (): Promise<string> => binary(HELM, 'helm');
-export const kubeconformBinary = (): Promise<string> => binary(HELM, 'kubeconform');
-export const dockerfileCheckBinary = (): Promise<string> => binary(HELM, 'dockerfile-check');
+export const helmBinary = (): Promise<string> => goBinary(HELM, 'helm');
+export const kubeconformBinary = (): Promise<string> => goBinary(HELM, 'kubeconform');
+export const dockerfileCheckBinary = (): Promise<string> => goBinary(HELM, 'dockerfile-check');
 
 export const ETCD_VERSION = ETCD.version;
 export const VERSITYGW_VERSION = VERSITYGW.version;
