@@ -15,7 +15,7 @@ const TIMEOUT_MS = 3_000;
 export function invokedHeads(invoker: Invoker): Heads {
   return {
     async finish(entity, { deadline, signal, trace }) {
-      const timeoutMs = Math.max(0, deadline - performance.now()) + TIMEOUT_MS;
+      const timeoutMs = Math.ceil(Math.max(0, deadline - performance.now())) + TIMEOUT_MS;
       const path = finishHead.path.replace('{kind}/{id}', entity);
       const how = { timeoutMs, signal, ...(trace === undefined ? {} : { trace }) };
       return (await invoker.invoke('event-ingest', 'POST', path, how)) as HeadAnswer;
