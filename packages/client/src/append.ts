@@ -27,6 +27,11 @@ export class Appender {
   /** Joined with what else is appended in this tick. */
   async append(events: readonly NewEvent[], options: CallOptions): Promise<Appended[]> {
     if (events.length === 0) return [];
+    if (events.some(isConditional)) {
+      // By themselves: what they ask for is about this call's events alone.
+      const texts = events.map((event) => this.#finish(event));
+      return this.sendText(`[${texts.join(',')}]`, texts.length, options);
+    }
     const { tenant } = this.#core.settings;
     const texts: string[] = [];
     const keys: string[] = [];
@@ -91,6 +96,11 @@ export class Appender {
       ...(event.source === undefined && source !== undefined ? { source } : {}),
     });
   }
+}
+
+/** What strong entities alone take. */
+function isConditional({ expectedSequence, lease, fencingToken }: NewEvent): boolean {
+  return expectedSequence !== undefined || lease !== undefined || fencingToken !== undefined;
 }
 
 /** The caller stops waiting; what is already under way still arrives, once. */

@@ -1,7 +1,7 @@
 /**
  * Why a call failed. `code` is the plane's own stable code (see the API reference), or one of the
  * client's: `network` (no answer), `deadline_exceeded`, `aborted`, `invalid_argument`, `queue_full`,
- * `bad_answer` (something that is no plane answered).
+ * `bad_answer` (something that is no plane answered), `lease_lost` (see `withLease`).
  */
 export class MemplaneError extends Error {
   readonly code: string;

@@ -16,6 +16,7 @@ export type {
 export { MemplaneError, type MemplaneErrorDetails } from './errors.ts';
 export type { FeedOptions, FeedRecord } from './feed.ts';
 export type { CallOptions } from './http.ts';
+export type { HeldLease, LeaseOptions } from './leases.ts';
 export { Memplane } from './memplane.ts';
 export { isNewerView, type ViewPosition } from './newer-view.ts';
 export type { DaprOptions, MemplaneOptions, ServiceName } from './options.ts';

@@ -4,6 +4,7 @@ import { Counter, type ListedCounter, listCounters, Register, ReplicatedSet } fr
 import { DeadLetters } from './dead-letters.ts';
 import { type FeedOptions, type FeedRecord, readFeed } from './feed.ts';
 import type { CallOptions } from './http.ts';
+import { type HeldLease, type LeaseOptions, withLease } from './leases.ts';
 import { Memories } from './memories.ts';
 import { type MemplaneOptions, resolveOptions } from './options.ts';
 import { listAlerts, listMembers, type ReplicaAlert, type ReplicaMembers } from './replicas.ts';
@@ -11,7 +12,9 @@ import type { Scope } from './scope.ts';
 import type {
   AddOptions,
   Appended,
+  EntityReadOptions,
   EntityView,
+  EntityZone,
   FoundMemory,
   JsonObject,
   Memory,
@@ -82,6 +85,28 @@ export class Memplane {
     return this.#appender.sendText(bodyText, count, options);
   }
 
+  /**
+   * Does something as the one holder of a lease, which is renewed meanwhile and released at the end.
+   * `held.signal` is aborted when the lease's time is over, counted from the sending of the last
+   * renewal: from then on another one may hold it. What is appended with `held.guard` is refused
+   * (`stale_fencing_token`) once a newer holder is there, whatever this process believes.
+   * @throws MemplaneError `lease_held`, and what `work` throws
+   */
+  withLease<T>(
+    name: string,
+    work: (held: HeldLease) => Promise<T> | T,
+    options: LeaseOptions = {},
+  ): Promise<T> {
+    return withLease(this.#core, name, work, options);
+  }
+
+  /** The consistency zone of an entity, and the rule that says so. */
+  async zone(entity: string, options: CallOptions = {}): Promise<EntityZone> {
+    const how = { service: 'event-ingest', method: 'GET', path: '/v1/zones' } as const;
+    const call = { ...options, ...how, query: { entity }, repeat: 'always' } as const;
+    return (await this.#core.http.json(call)) as EntityZone;
+  }
+
   /** Hands an event to the sidecar's `agent-inbox`: accepted, but not yet durable. Dapr only. */
   publish(event: NewEvent, options: CallOptions = {}): Promise<{ id: string }> {
     return this.#appender.publish(event, options);
@@ -142,7 +167,7 @@ export class Memplane {
   }
 
   /** The view of an entity, also in the past; null for one without events. */
-  entity(entity: string, options: PastReadOptions = {}): Promise<EntityView | null> {
+  entity(entity: string, options: EntityReadOptions = {}): Promise<EntityView | null> {
     return this.#views.entity(entity, options);
   }
 

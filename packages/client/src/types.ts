@@ -41,7 +41,7 @@ export interface NewEvent {
   readonly memory?: MemoryChange;
   readonly correlationId?: string;
   readonly causationId?: string;
-  /** Strong zones only. */
+  /** Strong zones only: append if the entity is at this sequence. In the first event of a call. */
   readonly expectedSequence?: number;
   readonly lease?: string;
   readonly fencingToken?: number;
@@ -56,6 +56,8 @@ export interface Appended {
   readonly hlc: string;
   /** It had been appended before; the position is that of the first time. */
   readonly duplicate: boolean;
+  /** Of a strong entity with this event. */
+  readonly sequence?: number;
   /** A read `after` this token includes the event (and what went in the same batch). */
   readonly token: string;
 }
@@ -74,6 +76,25 @@ export interface ReadOptions extends CallOptions {
 export interface PastReadOptions extends ReadOptions {
   /** `offset:N`, `event:ID`, `time:T`, `token:T`, or bare an RFC 3339 time, token or event id. */
   readonly asOf?: string;
+}
+
+/** Reads of one entity. */
+export interface EntityReadOptions extends PastReadOptions {
+  /** `linearizable`: with every append that was answered before, whoever made it; strong zones only. */
+  readonly consistency?: 'eventual' | 'linearizable';
+}
+
+/** The consistency zone of an entity, and why. */
+export interface EntityZone {
+  readonly entity: string;
+  readonly zone: 'strong' | 'eventual';
+  /** The first rule that matches the entity. */
+  readonly rule?: string;
+  /** Of the table in force; 0: there is none. */
+  readonly version: number;
+  readonly changesTo?: 'strong' | 'eventual';
+  readonly waitsFor?: readonly string[];
+  readonly file?: { readonly path: string; readonly problem?: string };
 }
 
 export interface ViewMemory {

@@ -2,6 +2,7 @@ import { type Core, entityPath, orNull } from './core.ts';
 import { MemplaneError } from './errors.ts';
 import type { CallOptions } from './http.ts';
 import type {
+  EntityReadOptions,
   EntityView,
   Filter,
   JsonObject,
@@ -67,8 +68,9 @@ export class Views {
     this.#core = core;
   }
 
-  async entity(entity: string, options: PastReadOptions): Promise<EntityView | null> {
-    return orNull(this.#get(entityPath(entity), options, {}) as Promise<EntityView>);
+  async entity(entity: string, options: EntityReadOptions): Promise<EntityView | null> {
+    const { consistency, ...others } = options;
+    return orNull(this.#get(entityPath(entity), others, { consistency }) as Promise<EntityView>);
   }
 
   async history(entity: string, options: HistoryOptions): Promise<HistoryPage | null> {

@@ -10,6 +10,7 @@ import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { addReplicaCommands } from './commands/replica-commands.ts';
 import { addVerifyCommand } from './commands/verify-command.ts';
+import { addZoneCommands } from './commands/zone-commands.ts';
 import { EXIT, exitCodeOf, wordsOf } from './output/exit-codes.ts';
 
 const EXIT_CODES = `
@@ -47,6 +48,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addDoctorCommand(program);
   addVerifyCommand(program);
   addBackupCommands(program);
+  addZoneCommands(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);
