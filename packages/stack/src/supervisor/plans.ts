@@ -91,6 +91,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     s3Port: s3.port,
     otlpEndpoint: settings.otlpEndpoint,
     kafkaPort: kafka.port,
+    zonesPath: settings.zonesPath,
     apart: settings.apart ?? [],
   });
   return {

@@ -20,6 +20,7 @@ export interface ServicePlansOptions {
   readonly s3Port: number;
   readonly otlpEndpoint: string | undefined;
   readonly kafkaPort: number;
+  readonly zonesPath: string | undefined;
   /** Instances in a network namespace of their own. */
   readonly apart: readonly string[];
 }
@@ -98,7 +99,14 @@ function particulars(
   const portOf = (first: number) => options.portBase + first + instance;
   switch (service) {
     case 'event-ingest':
-      return { morePorts: [], env: { ...kafka, MEMPLANE_TOKEN: options.operatorToken } };
+      return {
+        morePorts: [],
+        env: {
+          ...kafka,
+          MEMPLANE_TOKEN: options.operatorToken,
+          ...(options.zonesPath === undefined ? {} : { MEMPLANE_ZONES: options.zonesPath }),
+        },
+      };
     case 'materializer':
       return {
         morePorts: [portOf(PORTS.peers)],

@@ -8,6 +8,8 @@ export interface StackSettings {
   readonly portBase: number;
   /** Where services and sidecars send their spans (OTLP over HTTP); nowhere without it. */
   readonly otlpEndpoint?: string;
+  /** File of the consistency zones; without it all entities are eventual. */
+  readonly zonesPath?: string;
   /** Instances that run in a network namespace of their own, e.g. `materializer-1`. */
   readonly apart?: readonly string[];
 }
@@ -15,7 +17,8 @@ export interface StackSettings {
 const PORT_BASE = 7200;
 
 /**
- * From `MEMPLANE_STACK_DIR`, `MEMPLANE_STACK_PORT_BASE` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
+ * From `MEMPLANE_STACK_DIR`, `MEMPLANE_STACK_PORT_BASE`, `MEMPLANE_ZONES` and
+ * `OTEL_EXPORTER_OTLP_ENDPOINT`.
  *
  * @throws Error when the port is none
  */
@@ -27,9 +30,11 @@ export function stackSettings(env: NodeJS.ProcessEnv = process.env): StackSettin
     throw new Error(`MEMPLANE_STACK_PORT_BASE is ${text}; it must be a port from 1024 to 65000`);
   }
   const otlpEndpoint = env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  const zones = env['MEMPLANE_ZONES'];
   return {
     dir: resolve(env['MEMPLANE_STACK_DIR'] || join(data, 'memplane', 'stack')),
     portBase,
     ...(otlpEndpoint ? { otlpEndpoint } : {}),
+    ...(zones ? { zonesPath: resolve(zones) } : {}),
   };
 }

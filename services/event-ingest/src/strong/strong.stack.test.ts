@@ -1,0 +1,168 @@
+/**
+ * Strong entities on real servers: two instances of event-ingest, each with its own sidecar, on etcd
+ * and Kafka; the views by a materializer of its own process.
+ */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type ServicePlan, servicePlan } from '@memplane/stack';
+import { DaprFixture } from '@memplane/stack/dapr-fixture';
+import { freePorts } from '@memplane/testkit/ports';
+
+const stack = new DaprFixture();
+const SETTLE_MS = 1_500;
+const ingests: ServicePlan[] = [];
+let zones = '';
+let views = '';
+
+before(async () => {
+  await stack.start();
+  zones = join(stack.dir, 'zones.yaml');
+  await writeFile(zones, 'zones: [{match: "session/*", consistency: strong}]\n');
+  const [one = 0, two = 0, port = 0, peers = 0] = await freePorts(4);
+  await serve('materializer', 'materializer', port, {
+    MEMPLANE_MATERIALIZER_DIR: join(stack.dir, 'views'),
+    MEMPLANE_MATERIALIZER_PEER_PORT: String(peers),
+    MEMPLANE_TIME_CUT_SETTLE_MS: '11000',
+  });
+  views = `http://127.0.0.1:${port}`;
+  const settings = {
+    MEMPLANE_ZONES: zones,
+    MEMPLANE_ZONES_POLL_MS: '200',
+    MEMPLANE_ZONE_REGISTRATION_MS: '3000',
+    MEMPLANE_STRONG_SETTLE_MS: String(SETTLE_MS),
+  };
+  ingests.push(
+    ...(await Promise.all([
+      serve('event-ingest', 'ingest-1', one, settings),
+      serve('event-ingest', 'ingest-2', two, settings),
+    ])),
+  );
+});
+after(() => stack[Symbol.asyncDispose]());
+
+async function serve(
+  service: 'event-ingest' | 'materializer',
+  name: string,
+  port: number,
+  env: Readonly<Record<string, string>>,
+): Promise<ServicePlan> {
+  const sidecar = await stack.sidecar(service, port, `${name}-dapr`);
+  const plan = servicePlan({
+    service,
+    name,
+    dir: join(stack.dir, name),
+    port,
+    env: {
+      MEMPLANE_KAFKA_BROKERS: stack.brokers.join(','),
+      MEMPLANE_TOKEN: 'operator',
+      DAPR_HTTP_PORT: String(sidecar.httpPort),
+      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${sidecar.httpPort}`,
+      DAPR_API_TOKEN: stack.tokens.apiTokens[service],
+      APP_API_TOKEN: stack.tokens.appTokens[service],
+      ...env,
+    },
+  });
+  await stack.run(plan);
+  return plan;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly [member: string]: unknown;
+}
+
+async function call(method: string, url: string, body?: unknown): Promise<Answer> {
+  const response = await fetch(url, {
+    method,
+    headers: { authorization: 'Bearer operator', 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { ...(text === '' ? {} : (JSON.parse(text) as object)), status: response.status };
+}
+
+const at = (instance: number) => `http://127.0.0.1:${ingests[instance % 2]?.port}`;
+const append = (instance: number, body: unknown) => call('POST', `${at(instance)}/v1/events`, body);
+const event = (entity: string, more: object = {}) => ({ type: 'Noted', entity, ...more });
+const read = (entity: string) =>
+  call('GET', `${views}/v1/entities/${entity}?consistency=linearizable&waitMs=10000`);
+
+test('of two instances that expect one sequence, one gets in, and reads see it at once', async () => {
+  for (let round = 0; round < 5; round++) {
+    const body = event('session/race', { expectedSequence: round });
+    const answers = await Promise.all([0, 1, 0, 1].map((instance) => append(instance, body)));
+    const inside = answers.filter(({ status }) => status === 201);
+    assert.equal(inside.length, 1, JSON.stringify(answers));
+    assert.equal((await read('session/race'))['sequence'], round + 1);
+  }
+});
+
+test('both count one entity up, without a gap, with ids that come twice', async () => {
+  const entity = 'session/both';
+  const writers = Array.from({ length: 4 }, async (_, writer) => {
+    for (let n = 0; n < 6; n++) {
+      const batch = [0, 1].map((i) => event(entity, { id: `${writer}.${n}.${i}` }));
+      for (const instance of [writer, writer + 1]) {
+        const answer = await append(instance, batch);
+        assert.equal(answer.status, 201, JSON.stringify(answer));
+      }
+    }
+  });
+  await Promise.all(writers);
+  assert.equal((await read(entity))['sequence'], 48);
+  const page = await call('GET', `${views}/v1/entities/${entity}/history?limit=100`);
+  const events = page['events'] as { event: { sequence: number } }[];
+  assert.deepEqual(
+    events.map(({ event: { sequence } }) => sequence),
+    events.map((_, i) => i + 1),
+  );
+});
+
+test('a lease moves from one instance to the other by time alone, and fences', async () => {
+  const entity = 'session/fenced';
+  const put = (instance: number, body: object) =>
+    call('PUT', `${at(instance)}/v1/leases/fence`, { ttlMs: 800, entities: [entity], ...body });
+  assert.equal((await put(0, { holder: 'a' }))['fencingToken'], 1);
+  assert.equal((await put(1, { holder: 'b' }))['code'], 'lease_held');
+  const taken = await put(1, { holder: 'b', waitMs: 10_000 });
+  assert.equal(taken['fencingToken'], 2, JSON.stringify(taken));
+  const stale = await append(0, event(entity, { lease: 'fence', fencingToken: 1 }));
+  assert.equal(stale['code'], 'stale_fencing_token');
+  assert.equal((await append(0, event(entity)))['code'], 'fencing_token_required');
+  const inside = await append(0, event(entity, { lease: 'fence', fencingToken: 2 }));
+  assert.equal(inside.status, 201, JSON.stringify(inside));
+  const released = await call('DELETE', `${at(0)}/v1/leases/fence?fencingToken=2`);
+  assert.equal(released.status, 204);
+  assert.equal((await append(1, event(entity))).status, 201);
+});
+
+test('a change of zones waits for both, and is kept by both', async () => {
+  const entity = 'order/1';
+  const appended = await Promise.all([0, 1].map((instance) => append(instance, event(entity))));
+  for (const { status } of appended) assert.equal(status, 201);
+  const rules =
+    '{match: "session/*", consistency: strong}, {match: "order/*", consistency: strong}';
+  await writeFile(zones, `zones: [${rules}]\n`);
+  const deadline = performance.now() + 10_000;
+  for (const instance of [0, 1]) {
+    for (;;) {
+      const zone = await call('GET', `${at(instance)}/v1/zones?entity=${entity}`);
+      if (zone['zone'] === 'strong' && zone['changesTo'] === undefined) break;
+      assert.ok(performance.now() < deadline, JSON.stringify(zone));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  const first = await append(0, event(entity, { expectedSequence: 2 }));
+  assert.equal(first.status, 201, JSON.stringify(first));
+  assert.equal((await append(1, event(entity, { expectedSequence: 2 })))['currentSequence'], 3);
+});
+
+test('without etcd strong entities are refused, and eventual ones go on for a while', async () => {
+  await stack.server('etcd').kill();
+  const strong = await append(0, event('session/away'));
+  assert.deepEqual([strong.status, strong['code']], [503, 'no_quorum']);
+  const linearizable = await read('session/race');
+  assert.deepEqual([linearizable.status, linearizable['code']], [503, 'no_quorum']);
+});
