@@ -7,10 +7,9 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Memplane, MemplaneError } from '@memplane/client';
-import { Plane, ScratchFolder } from '@memplane/testkit';
+import { Plane, ScratchFolder, scaled } from '@memplane/testkit';
 
-/** `make soak` runs more. */
-const ROUNDS = Number(process.env['MEMPLANE_TEST_STRONG_CRASH_ROUNDS'] || 3);
+const ROUNDS = scaled('strong_crash_rounds', { ci: 2, soak: 40 });
 const WRITERS = 6;
 const ENTITIES = ['session/a', 'session/b', 'session/c'];
 

@@ -3,12 +3,14 @@
  * reads, and a file of zones that changes meanwhile.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import { Memplane, MemplaneError } from '@memplane/client';
-import { Plane } from '@memplane/testkit';
+import { Plane, planeEntry } from '@memplane/testkit';
 
 const STRONG = 'zones:\n  - {match: "session/*", consistency: strong}\n';
 let dir: string;
@@ -72,6 +74,19 @@ test('an append goes in at the sequence that it expects, or not at all', async (
     coded('id_reused'),
   );
   assert.equal((await client.entity('session/cas'))?.sequence, 1);
+});
+
+test('memplane zones explain says the zone, and why', async () => {
+  const explain = async (entity: string, ...more: string[]) => {
+    const args = [planeEntry(), 'zones', 'explain', entity, '--url', plane.ingest, ...more];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
+    return stdout.trim();
+  };
+  const words = await explain('session/9c1');
+  assert.match(words, /^session\/9c1 is strong: the first rule that matches: session\/\*/);
+  assert.match(await explain('user/42'), /^user\/42 is eventual: no rule matches it/);
+  const json = JSON.parse(await explain('session/9c1', '--json')) as Record<string, unknown>;
+  assert.deepEqual([json['zone'], json['rule']], ['strong', 'session/*']);
 });
 
 test('of many that expect one sequence, one gets in, each time', async () => {

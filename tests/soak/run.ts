@@ -24,6 +24,7 @@ interface Outcome {
 const FILES = [
   'tests/{dialogues,e2e,faults,helm,replicas,soak,judges,stack}/*.test.ts',
   'services/*/src/**/{differential,owner-faults,views-topic}.stack.test.ts',
+  'services/event-ingest/src/domain/strong/simulated-strong.test.ts',
   'services/*/src/{archive-owners,view-publisher}.test.ts',
   'packages/crdt/src/simulation.test.ts',
   'packages/gossip/src/{chaos,failure-detection,fuzz}.test.ts',

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { scaled } from '@memplane/testkit';
 import fc from 'fast-check';
 import { type PlantedBug, SimulatedStrong } from './simulated-strong.ts';
 
-/** `make soak` runs more. */
-const RUNS = Number(process.env['MEMPLANE_TEST_STRONG_SIMULATION_RUNS'] || 1_500);
+const RUNS = scaled('strong_simulation_runs', { ci: 1_500, soak: 100_000 });
 
 /** mulberry32 (public domain, by Tommy Ettinger). */
 function randomOf(seed: number): () => number {
