@@ -6,9 +6,11 @@ import { operation } from '../operation.ts';
 export const getShardSnapshot = operation({
   id: 'getShardSnapshot',
   method: 'get',
-  path: '/v1/shards/{partition}/snapshot',
+  // Not below /v1/shards, which agents may read through their sidecars.
+  path: '/v1/snapshots/{partition}',
   summary: 'All rows of a shard at one applied offset, for a backup',
   tags: ['operations'],
+  role: 'operator',
   params: z.strictObject({
     partition: z
       .string()
@@ -60,6 +62,7 @@ export const exportCrdts = operation({
   path: '/v1/export',
   summary: 'All counters, sets, registers and flags, for a backup',
   tags: ['operations'],
+  role: 'operator',
   responses: {
     200: {
       description:
@@ -95,6 +98,7 @@ export const exportComputedVectors = operation({
   path: '/v1/computed-vectors',
   summary: 'The vectors that the plane has computed itself, for a backup',
   tags: ['operations'],
+  role: 'operator',
   responses: {
     200: {
       description:

@@ -20,7 +20,8 @@ export class BackupReader {
   readonly manifest: Manifest;
   readonly #blobs: BlobStore;
 
-  private constructor(blobs: BlobStore, manifest: Manifest) {
+  /** Of a manifest that is at hand; it need not be in the place yet. */
+  constructor(blobs: BlobStore, manifest: Manifest) {
     this.#blobs = blobs;
     this.manifest = manifest;
   }

@@ -7,6 +7,8 @@ import { pause } from '@memplane/runtime';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Stages } from '../output/stages.ts';
+import { BackupReader } from './backup-reader.ts';
+import { checkBackup } from './check.ts';
 import { exportedLines } from './export-lines.ts';
 import { encodeManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
 import { isPartName, PART_NAMES } from './part-names.ts';
@@ -66,8 +68,6 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   await writer.write({ name: PART_NAMES.crdts, kind: 'crdts' }, zstd(crdts));
   const vectors = exportedLines(plane, 'vector-index', '/v1/computed-vectors');
   await writer.write({ name: PART_NAMES.vectors, kind: 'vectors' }, zstd(vectors));
-  stages.begin('reading back', sizeOf(writer));
-  await writer.verify();
   const { logId, digest, shards } = views;
   const { manifest, bytes } = encodeManifest({
     format: 1,
@@ -83,6 +83,8 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
     views: { digest, shards: [...shards] },
     parts: writer.parts,
   });
+  stages.begin('reading back', sizeOf(writer));
+  await checkBackup(new BackupReader(blobs, manifest), (size) => stages.add(size));
   const { written } = await blobs.put(MANIFEST_NAME, bytes, { ifAbsent: true });
   if (!written) throw taken();
   return manifest;
@@ -115,7 +117,7 @@ function refuseUnfit({ shards, moving = [] }: ShardStates): void {
   throw new CommandError(`Shards ${moving} have no owner at the moment.`, EXIT.unavailable);
 }
 
-/** The digests at the first moment at which the views have all that the log had at the beginning. */
+/** The digests at a moment at which the views have all that the log had at the beginning. */
 async function settledDigests(options: BackupOptions, begun: ShardStates): Promise<ViewDigests> {
   const ends = begun.shards.map(({ appliedOffset, lag }) => appliedOffset + lag);
   const deadline = performance.now() + options.catchUpTimeoutMs;

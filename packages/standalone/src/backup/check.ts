@@ -4,7 +4,8 @@ import { checkedVectorLines } from '@memplane/vector-index/backup';
 import type { BackupReader } from './backup-reader.ts';
 
 /**
- * Reads a backup from end to end, as a restoration would, and writes nothing.
+ * Reads a backup from end to end, as a restoration would, and writes nothing. What is counted are
+ * bytes of events before compression, and of shards as they are.
  * @throws MemplaneError `storage_damaged`, naming the first part that can not be used
  */
 export async function checkBackup(

@@ -1,6 +1,6 @@
 import { MANIFEST_NAME } from './manifest.ts';
 
-/** How the parts of a backup are called. Numbers have leading zeroes, so that names sort as they do. */
+/** How parts of a backup are called. Numbers have leading zeroes, so that names sort as they do. */
 export const PART_NAMES = {
   events: (partition: number, first: number, last: number) =>
     `log/${digits(partition, 4)}/${digits(first, 16)}-${digits(last, 16)}.segment`,

@@ -31,13 +31,6 @@ export class PartWriter {
     await this.blobs.put(part.name, measured(this.#onBytes));
     this.parts.push({ ...part, sizeBytes, sha256: hash.digest('hex') });
   }
-
-  /** Reads everything back. @throws MemplaneError `storage_damaged`, naming the part */
-  async verify(): Promise<void> {
-    for (const part of this.parts) {
-      for await (const chunk of verifiedBytes(this.blobs, part)) this.#onBytes(chunk.length);
-    }
-  }
 }
 
 /**

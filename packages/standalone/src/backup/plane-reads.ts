@@ -50,7 +50,7 @@ export async function shardSnapshot(
   plane: PlaneHttp,
   partition: number,
 ): Promise<{ offset: number; content: AsyncIterable<Buffer> } | undefined> {
-  const path = `/v1/shards/${partition}/snapshot`;
+  const path = `/v1/snapshots/${partition}`;
   const { status, headers, body } = await plane.open('materializer', path);
   if (status === 200) return { offset: Number(headers[APPLIED_OFFSET_HEADER]), content: body };
   body.resume();

@@ -26,8 +26,8 @@ const PRODUCE_DEADLINE_MS = 3_600_000;
 const DIGEST_BYTES = 16;
 
 /**
- * Writes the events of a backup into a new log of another identity, at their old offsets. Stamps of a
- * partition rise, so that what is at or before a time is a beginning of it.
+ * Writes the events of a backup into a new log of another identity, at their old offsets. Stamps of
+ * a partition rise, so that what is at or before a time is a beginning of it.
  */
 export async function restoreLog(backup: BackupReader, restore: LogRestore): Promise<RestoredLog> {
   const { epoch, starts, offsets } = backup.manifest.cut;

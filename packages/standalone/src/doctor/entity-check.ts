@@ -48,9 +48,8 @@ function compare(view: EntityView, fold: OwnFold): string[] {
   }
   if (!isDeepStrictEqual(view.attributes, fold.attributes)) {
     const shown = JSON.stringify(view.attributes).slice(0, 200);
-    wrong.push(
-      `its attributes are ${shown}, its history says ${JSON.stringify(fold.attributes).slice(0, 200)}`,
-    );
+    const folded = JSON.stringify(fold.attributes).slice(0, 200);
+    wrong.push(`its attributes are ${shown}, its history says ${folded}`);
   }
   const texts = new Map(view.memories.map(({ id, text }) => [id, text ?? undefined]));
   for (const [id, text] of fold.memories) {

@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 
 const TELL_INTERVAL_MS = 5_000;
 
-/** The progress of work in stages: a bar at a terminal, a line now and then elsewhere; on stderr. */
+/** Progress of work in stages: a bar at a terminal, a line now and then elsewhere; on stderr. */
 export class Stages {
   readonly #bar: SingleBar | undefined;
   #name = '';

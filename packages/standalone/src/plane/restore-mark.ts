@@ -10,6 +10,7 @@ export function refuseHalfRestored(dataDir: string): void {
   if (!existsSync(restoringDirOf(dataDir))) return;
   throw new MemplaneError(
     'storage_unavailable',
-    `A restoration into ${dataDir} did not come to its end. Repeat \`memplane restore\`, or delete the folder.`,
+    `A restoration into ${dataDir} did not come to its end. ` +
+      'Repeat `memplane restore`, or delete the folder.',
   );
 }

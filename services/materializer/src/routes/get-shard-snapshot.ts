@@ -3,7 +3,7 @@ import { type Route, route } from '@memplane/runtime';
 import { exportShard } from '../drivers/shard-export.ts';
 import type { Plane } from '../reads/plane.ts';
 
-/** `GET /v1/shards/{partition}/snapshot`: answered by the shard's owner alone. */
+/** `GET /v1/snapshots/{partition}`: answered by the shard's owner alone. */
 export function getShardSnapshotRoute(plane: Plane): Route {
   return route(getShardSnapshot, async ({ params: { partition } }) => {
     if (partition >= plane.shards.partitions) {
