@@ -14,6 +14,7 @@ import {
   eventually,
   expectStatus,
   Fold,
+  figure,
   Plane,
   type PlanePorts,
   type ProblemBody,
@@ -24,6 +25,7 @@ import {
   runCommand,
   ScratchFolder,
   type SearchAnswer,
+  scaled,
   seededRandom,
   startCommand,
 } from '@memplane/testkit';
@@ -36,6 +38,8 @@ const MODEL = fileURLToPath(
 );
 const ENV = { MEMPLANE_EMBEDDER_ONNX_DIR: MODEL, MEMPLANE_EMBEDDING_DIMENSIONS: '16' };
 const ENTITIES = 40;
+/** Events that are there when the backup begins, while more come. */
+const EVENTS = scaled('backup_events', { ci: 2_000, soak: 500_000 });
 const TOPICS = ['tea in the harbour', 'a cheap hotel', 'the last train north', 'rain and wind'];
 
 interface BackupReport {
@@ -231,12 +235,15 @@ describe('backup and restore', () => {
     await expectStatus(200, 'POST', withId, opId);
 
     const load = new Load(plane);
-    await eventually('there is load', 10_000, async () => load.events > 2_000 || undefined);
+    await eventually('there is load', 10 * 60_000, async () => load.events > EVENTS || undefined);
     const countedBefore = await valueNamed(plane, 'under-load');
     const acknowledged = await append(plane, [
       { id: 'acknowledged-before', type: 'Said', entity: 'user/acknowledged' },
     ]);
+    const startedAt = performance.now();
     report = await backUp(plane, at('one'));
+    figure('backup under load', Math.round(performance.now() - startedAt), 'ms');
+    figure('events in the backup', report.events);
     const countedAfter = await valueNamed(plane, 'under-load');
     await load.stop();
     const { offsets, logId, epoch } = report.cut;

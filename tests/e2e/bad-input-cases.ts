@@ -613,6 +613,35 @@ const CRDTS: BadRequest[] = [
   ),
 ];
 
+/** What backups read. */
+const EXPORTS: BadRequest[] = [
+  materializer(
+    'a snapshot of a partition that is not there',
+    'GET',
+    '/v1/snapshots/4000',
+    'not_found',
+    /partition/,
+    undefined,
+    404,
+  ),
+  materializer(
+    'a snapshot of no partition',
+    'GET',
+    '/v1/snapshots/x',
+    'invalid_request',
+    /partition/,
+  ),
+  ...(['crdt-sync /v1/export', 'vector-index /v1/computed-vectors'] as const).map((place) => ({
+    service: place.split(' ')[0] as BadRequest['service'],
+    what: `${place} with a query`,
+    method: 'GET' as const,
+    path: `${place.split(' ')[1]}?from=1`,
+    status: 400,
+    code: 'invalid_request',
+    field: 'query.from',
+  })),
+];
+
 const METHODS: BadRequest[] = [
   { service: 'event-ingest', method: 'PUT', path: '/v1/events' },
   { service: 'materializer', method: 'DELETE', path: '/v1/entities/ok/1' },
@@ -635,5 +664,6 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   ...PATHS,
   ...SEARCHES,
   ...CRDTS,
+  ...EXPORTS,
   ...METHODS,
 ];

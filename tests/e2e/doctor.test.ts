@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PLANE_VERSION } from '@memplane/contracts';
+import { partitionOf } from '@memplane/event-log';
 import { RocksStore } from '@memplane/rocks';
 import {
   type Alteration,
@@ -17,6 +18,8 @@ import {
   SERVICE_NAMES,
   sendAlways,
 } from '@memplane/testkit';
+import type { Manifest } from '../../packages/standalone/src/backup/manifest.ts';
+import { viewDigests } from '../../packages/standalone/src/backup/plane-reads.ts';
 import { roomFindings } from '../../packages/standalone/src/doctor/checks/disk.ts';
 import { CHECKS, diagnose } from '../../packages/standalone/src/doctor/doctor.ts';
 import {
@@ -435,8 +438,8 @@ describe('memplane doctor and verify', () => {
     assert.equal(away.code, 2);
   });
 
-  const compared = () =>
-    verify({ plane: http(), manifest: undefined, stages: { begin: () => {}, add: () => {} } });
+  const compared = (manifest?: Manifest) =>
+    verify({ plane: http(), manifest, stages: { begin: () => {}, add: () => {} } });
   const outcomes = (comparisons: readonly Comparison[], what: Comparison['what']) =>
     comparisons.filter((it) => it.what === what && it.outcome !== 'equal');
 
@@ -462,17 +465,22 @@ describe('memplane doctor and verify', () => {
   });
 
   test('one digit that is other in the store of the views is found, by both', async () => {
+    const views = await viewDigests(http());
+    const offsets = views.shards.map(({ appliedOffset }) => appliedOffset);
+    const manifest = { views, cut: { offsets } } as unknown as Manifest;
+    assert.deepEqual(outcomes(await compared(manifest), 'views and backup'), []);
     assert.equal((await plane.stop()).code, 0);
     await changeView(path.join(dataDir, 'views'));
     plane = await plane.again();
     await proxy[Symbol.asyncDispose]();
     proxy = await AlteringProxy.start(plane, ports);
     await settled();
-    const different = outcomes(await compared(), 'views and log');
-    assert.deepEqual(
-      different.map(({ about, outcome }) => [about, outcome]),
-      [['user/2', 'different']],
-    );
+    const comparisons = await compared(manifest);
+    const different = (what: Comparison['what']) =>
+      outcomes(comparisons, what).map(({ about, outcome }) => [about, outcome]);
+    assert.deepEqual(different('views and log'), [['user/2', 'different']]);
+    const shard = `shard ${partitionOf('user/2', offsets.length)}`;
+    assert.deepEqual(different('views and backup'), [[shard, 'different']]);
     const found = await findings('consistency', { sample_entities: 50 });
     assert.deepEqual(
       found.map(({ code, about }) => [code, about]),

@@ -8,8 +8,9 @@ import { joinAll } from './domain/join-all.ts';
 import { decodeStates } from './domain/replication/states.ts';
 import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 
-/** Names that share the sync of a commit. */
+/** Names that share the sync of a commit, and their bytes as they are exported. */
 const JOINS_AT_ONCE_MAX = 256;
+const JOIN_BYTES_AT_ONCE_MAX = 4 * 1024 * 1024;
 
 /** What an export holds, to be put into an empty folder. */
 export interface CrdtRestore {
@@ -42,6 +43,7 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
     let count = 0;
     let head: Extract<CrdtExportLine, { format: 1 }> | undefined;
     const joining: Promise<void>[] = [];
+    let bytes = 0;
     for await (const line of checkedLines(restore.lines, name)) {
       if ('format' in line) head = line;
       if (!('delta' in line)) continue;
@@ -49,7 +51,10 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
       joined.catch(() => {}); // told by the wait for all of them
       joining.push(joined);
       count++;
-      if (joining.length >= JOINS_AT_ONCE_MAX) await Promise.all(joining.splice(0));
+      bytes += line.delta.length;
+      if (joining.length < JOINS_AT_ONCE_MAX && bytes < JOIN_BYTES_AT_ONCE_MAX) continue;
+      await Promise.all(joining.splice(0));
+      bytes = 0;
     }
     await Promise.all(joining);
     await engine.drain();
