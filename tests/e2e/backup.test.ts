@@ -202,6 +202,7 @@ async function expectEachPartChecked(place: string): Promise<void> {
 describe('backup and restore', () => {
   const folder = new ScratchFolder('backup');
   const at = (name: string) => path.join(folder.path, name);
+  const env = { ...ENV, MEMPLANE_ZONES: at('zones.yaml') };
   let ports: PlanePorts;
   let plane: Plane;
   let report: BackupReport;
@@ -209,7 +210,8 @@ describe('backup and restore', () => {
 
   before(async () => {
     ports = await portsInRow();
-    plane = await Plane.start({ dataDir: at('data'), ports, env: ENV });
+    writeFileSync(at('zones.yaml'), 'zones: [{match: "session/*", consistency: strong}]\n');
+    plane = await Plane.start({ dataDir: at('data'), ports, env });
   });
   after(async () => {
     await plane[Symbol.asyncDispose]();
@@ -233,6 +235,17 @@ describe('backup and restore', () => {
     const opId = { body: { by: 5, opId: 'the-same-operation' } };
     const withId = `${plane.crdt}/v1/counters/with-ids/increments`;
     await expectStatus(200, 'POST', withId, opId);
+
+    const lease = { holder: 'one', ttlMs: 600_000, entities: ['session/guarded'] };
+    const leased = () =>
+      expectStatus<{ fencingToken: number }>(200, 'PUT', `${plane.ingest}/v1/leases/planner`, {
+        body: lease,
+      });
+    const { fencingToken } = await leased();
+    const strong = (id: string, expectedSequence: number, more: object) => ({
+      ...{ id, type: 'Planned', entity: 'session/guarded', expectedSequence, ...more },
+    });
+    await append(plane, strong('plan-1', 0, { lease: 'planner', fencingToken }));
 
     const load = new Load(plane);
     await eventually('there is load', 10 * 60_000, async () => load.events > EVENTS || undefined);
@@ -264,7 +277,7 @@ describe('backup and restore', () => {
     assert.equal(restored.fromLogId, logId);
     assert.equal(restored.events, report.events);
     assert.ok(restored.vectors > 0, 'computed vectors are carried');
-    plane = await Plane.start({ dataDir: at('new'), ports, env: ENV });
+    plane = await Plane.start({ dataDir: at('new'), ports, env });
     await planeDigests(plane);
     const digests = await digestOf(plane);
     assert.equal(digests.digest, report.viewsDigest);
@@ -300,6 +313,22 @@ describe('backup and restore', () => {
       plane.materializer + entityPath('user/1', { after: token }),
     );
     assert.deepEqual([old.status, old.body.code], [409, 'token_of_another_log']);
+    const refusal = async (event: unknown) => {
+      const url = `${plane.ingest}/v1/events`;
+      const { status, body } = await call<ProblemBody>('POST', url, { body: event });
+      return `${status} ${body.code}`;
+    };
+    const stale = strong('plan-2', 1, { lease: 'planner', fencingToken });
+    assert.equal(await refusal(stale), '409 stale_fencing_token');
+    assert.equal(await refusal(strong('plan-2', 1, {})), '409 fencing_token_required');
+    lease.holder = 'another';
+    const newer = (await leased()).fencingToken;
+    assert.ok(newer > fencingToken, 'the lease is free, its tokens go on');
+    assert.equal(
+      await refusal(strong('plan-2', 0, { lease: 'planner', fencingToken: newer })),
+      '409 sequence_conflict',
+    );
+    await append(plane, strong('plan-2', 1, { lease: 'planner', fencingToken: newer }));
     const again = await append(plane, batch('first', 3));
     assert.deepEqual(
       again.accepted.map(({ duplicate, offset, hlc }) => ({ duplicate, offset, hlc })),
@@ -315,7 +344,7 @@ describe('backup and restore', () => {
     assert.equal(events, ENTITIES);
     const fold = await foldOf(plane, report.cut.offsets, firstPhaseMs);
     assert.equal(fold.entities.size, ENTITIES);
-    await using past = await Plane.start({ dataDir: at('past'), env: ENV });
+    await using past = await Plane.start({ dataDir: at('past'), env });
     await planeDigests(past);
     await expectViews(past, fold);
     assert.equal(await valueNamed(past, 'settled'), 42);

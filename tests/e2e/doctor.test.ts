@@ -439,7 +439,12 @@ describe('memplane doctor and verify', () => {
   });
 
   const compared = (manifest?: Manifest) =>
-    verify({ plane: http(), manifest, stages: { begin: () => {}, add: () => {} } });
+    verify({
+      plane: http(),
+      manifest,
+      startTimeoutMs: 10_000,
+      stages: { begin: () => {}, add: () => {} },
+    });
   const outcomes = (comparisons: readonly Comparison[], what: Comparison['what']) =>
     comparisons.filter((it) => it.what === what && it.outcome !== 'equal');
 

@@ -109,5 +109,33 @@ export const exportComputedVectors = operation({
   errors: ['storage_unavailable'],
 });
 
+export const strongRecordLineSchema = z
+  .union([
+    z.strictObject({ format: z.literal(1), keyId: z.literal(0) }).meta({ id: 'StrongRecordsHead' }),
+    /** As the strong store has it; keys begin with a tenant. */
+    z.strictObject({ key: z.string(), value: z.string() }).meta({ id: 'StrongRecord' }),
+    exportEndSchema,
+  ])
+  .meta({ id: 'StrongRecordLine' });
+
+export const exportStrongRecords = operation({
+  id: 'exportStrongRecords',
+  method: 'get',
+  path: '/v1/strong-records',
+  summary: 'Leases, heads of strong entities and the table of zones, for a backup',
+  tags: ['operations'],
+  role: 'operator',
+  responses: {
+    200: {
+      description:
+        'Lines of JSON: a head, then records by key, then `{"end":true,"count":…}`. Only where the ' +
+        'plane keeps them itself.',
+      mediaTypes: ['application/x-ndjson'],
+    },
+  },
+  errors: ['storage_unavailable'],
+});
+
+export type StrongRecordLine = z.infer<typeof strongRecordLineSchema>;
 export type CrdtExportLine = z.infer<typeof crdtExportLineSchema>;
 export type ComputedVectorLine = z.infer<typeof computedVectorLineSchema>;

@@ -66,6 +66,8 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   stages.begin('other values', 1);
   const crdts = exportedLines(plane, 'crdt-sync', '/v1/export');
   await writer.write({ name: PART_NAMES.crdts, kind: 'crdts' }, zstd(crdts));
+  const strong = exportedLines(plane, 'event-ingest', '/v1/strong-records');
+  await writer.write({ name: PART_NAMES.strong, kind: 'strong' }, zstd(strong));
   const vectors = exportedLines(plane, 'vector-index', '/v1/computed-vectors');
   await writer.write({ name: PART_NAMES.vectors, kind: 'vectors' }, zstd(vectors));
   const { logId, digest, shards } = views;

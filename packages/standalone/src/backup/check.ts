@@ -1,4 +1,5 @@
 import { checkedLines } from '@memplane/crdt-sync/backup';
+import { checkedStrongLines } from '@memplane/event-ingest/backup';
 import { checkSnapshot } from '@memplane/materializer/backup';
 import { checkedVectorLines } from '@memplane/vector-index/backup';
 import type { BackupReader } from './backup-reader.ts';
@@ -23,6 +24,9 @@ export async function checkBackup(
   }
   for (const part of backup.parts('crdts')) {
     for await (const _line of checkedLines(backup.lines(part), part.name));
+  }
+  for (const part of backup.parts('strong')) {
+    for await (const _line of checkedStrongLines(backup.lines(part), part.name));
   }
   for (const part of backup.parts('vectors')) {
     for await (const _line of checkedVectorLines(backup.lines(part), part.name));

@@ -10,7 +10,7 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/);
 
 const partSchema = z.strictObject({
   name: z.string(),
-  kind: z.enum(['events', 'shard', 'crdts', 'vectors']),
+  kind: z.enum(['events', 'shard', 'crdts', 'vectors', 'strong']),
   sizeBytes: z.number().int().min(0),
   /** Of the blob, in hex. */
   sha256: digest,

@@ -7,10 +7,11 @@ export const PART_NAMES = {
   shard: (partition: number) => `views/${digits(partition, 4)}.snapshot`,
   crdts: 'crdt/states.ndjson.zst',
   vectors: 'vectors/computed.ndjson.zst',
+  strong: 'strong/records.ndjson.zst',
 } as const;
 
 const OURS =
-  /^(?:log\/\d{4}\/\d{16}-\d{16}\.segment|views\/\d{4}\.snapshot|crdt\/states\.ndjson\.zst|vectors\/computed\.ndjson\.zst)$/;
+  /^(?:log\/\d{4}\/\d{16}-\d{16}\.segment|views\/\d{4}\.snapshot|crdt\/states\.ndjson\.zst|vectors\/computed\.ndjson\.zst|strong\/records\.ndjson\.zst)$/;
 
 /** Whether a backup that was cut may have left it. */
 export function isPartName(name: string): boolean {

@@ -1,6 +1,6 @@
 import { hlcToMs } from '@memplane/clock';
 import { DEFAULT_TENANT } from '@memplane/contracts';
-import { identityOf } from '@memplane/event-ingest/identity';
+import { identityOf } from '@memplane/event-ingest/backup';
 import { type LogInfo, type LogRecord, type NewRecord, openEmbeddedLog } from '@memplane/event-log';
 import type { BackupReader } from './backup-reader.ts';
 

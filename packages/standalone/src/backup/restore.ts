@@ -3,12 +3,13 @@ import { basename, join } from 'node:path';
 import { FileBlobStore } from '@memplane/blob-store';
 import { hlcToMs, parseHlc } from '@memplane/clock';
 import { restoreCrdts } from '@memplane/crdt-sync/backup';
+import { restoreStrong } from '@memplane/event-ingest/backup';
 import { acquireDirectoryLock, type LogInfo } from '@memplane/event-log';
 import { adoptSnapshot } from '@memplane/materializer/backup';
 import { restoreComputedVectors } from '@memplane/vector-index/backup';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Stages } from '../output/stages.ts';
-import { archiveDirOf, crdtDirOf, logDirOf, vectorsDirOf } from '../plane/places.ts';
+import { archiveDirOf, crdtDirOf, logDirOf, strongDirOf, vectorsDirOf } from '../plane/places.ts';
 import { restoringDirOf } from '../plane/restore-mark.ts';
 import type { BackupReader } from './backup-reader.ts';
 import { type RestoredLog, restoreLog } from './restore-log.ts';
@@ -34,6 +35,8 @@ export interface RestoreReport {
   /** Shards that begin with a snapshot; the others are folded from their events. */
   readonly snapshots: number;
   readonly names: number;
+  /** Leases, heads of strong entities, the table of zones. */
+  readonly records: number;
   readonly vectors: number;
 }
 
@@ -82,6 +85,12 @@ async function fill(options: RestoreOptions, folder: string): Promise<RestoreRep
     const dir = crdtDirOf(folder);
     names += await restoreCrdts({ dir, lines, withoutLog: cut.logId, name, env, now });
   }
+  let records = 0;
+  for (const part of backup.parts('strong')) {
+    const { name } = part;
+    const lines = backup.lines(part);
+    records += await restoreStrong({ dir: strongDirOf(folder), lines, name });
+  }
   let vectors = 0;
   for (const part of backup.parts('vectors')) {
     const lines = backup.lines(part);
@@ -89,7 +98,8 @@ async function fill(options: RestoreOptions, folder: string): Promise<RestoreRep
     vectors += await restoreComputedVectors({ indexDir: vectorsDirOf(folder), lines, name });
   }
   const { events, ends: offsets } = log;
-  return { logId, fromLogId: cut.logId, events, offsets, snapshots, names, vectors };
+  const { logId: fromLogId } = cut;
+  return { logId, fromLogId, events, offsets, snapshots, names, records, vectors };
 }
 
 /** The views themselves are not written: the plane takes them from these snapshots as it starts. */

@@ -90,7 +90,7 @@ async function into(
 }
 
 function wordsOf(
-  { logId, fromLogId, events, snapshots, names, vectors }: RestoreReport,
+  { logId, fromLogId, events, snapshots, names, records, vectors }: RestoreReport,
   dataDir: string,
   tookMs: number,
   untilMs: number | undefined,
@@ -98,9 +98,13 @@ function wordsOf(
   return [
     `Restored into ${dataDir} in ${seconds(tookMs)}: ${count(events, 'event')}, ` +
       `${count(snapshots, 'shard')} by snapshot, ${count(names, 'name')} of counters, sets and ` +
-      `registers, ${count(vectors, 'computed vector')}.`,
+      `registers, ${count(records, 'record')} of leases and strong entities, ` +
+      `${count(vectors, 'computed vector')}.`,
     `The log is a new one (${logId}, from ${fromLogId}): offsets and event ids are the same, but`,
     'tokens and cursors of before are refused with 409 token_of_another_log: agents begin without.',
+    ...(records === 0
+      ? []
+      : ['Leases are free, and fencing tokens of before are stale: holders take theirs anew.']),
     ...(untilMs === undefined
       ? []
       : ['Counters, sets and registers have no history: they are those of the backup.']),

@@ -8,13 +8,19 @@ import { DOCTOR_EXIT } from '../doctor/doctor.ts';
 import { Stages } from '../output/stages.ts';
 import { verify } from './verify.ts';
 
+/** Shards begin with their snapshots, which takes a while after a restoration. */
+const START_TIMEOUT_MS = 5 * 60_000;
+
 export async function runVerify(options: VerifyFlags, command: Command): Promise<void> {
   const { output } = connect(command);
   const manifest = options.backup === undefined ? undefined : await manifestAt(options.backup);
   const stages = new Stages();
-  const comparisons = await verify({ plane: planeHttp(command), manifest, stages }).finally(() =>
-    stages.stop(),
-  );
+  const comparisons = await verify({
+    plane: planeHttp(command),
+    manifest,
+    startTimeoutMs: START_TIMEOUT_MS,
+    stages,
+  }).finally(() => stages.stop());
   const isDifferent = comparisons.some(({ outcome }) => outcome === 'different');
   const isPartial = comparisons.some(({ outcome }) => outcome === 'not compared');
   output.document({ equal: !isDifferent && !isPartial, comparisons }, () => {

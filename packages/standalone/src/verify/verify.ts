@@ -11,6 +11,7 @@ import {
 } from '../backup/plane-reads.ts';
 import { differencesOf } from '../doctor/entity-check.ts';
 import type { PlaneHttp } from '../operate/plane-http.ts';
+import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Stages } from '../output/stages.ts';
 
 /** One thing beside another that it must equal. */
@@ -26,6 +27,8 @@ export interface VerifyOptions {
   readonly plane: PlaneHttp;
   /** The views must be what they were at its cut. */
   readonly manifest: Manifest | undefined;
+  /** How long a plane that is just starting is waited for. */
+  readonly startTimeoutMs: number;
   readonly stages: Pick<Stages, 'begin' | 'add'>;
 }
 
@@ -40,7 +43,7 @@ const LONG_MS = 15 * 60_000;
  */
 export async function verify(options: VerifyOptions): Promise<Comparison[]> {
   const { plane, manifest } = options;
-  const states = await shardStates(plane);
+  const states = await whenServing(plane, options.startTimeoutMs);
   const beginsAt = states.shards.filter(({ historyStart }) => historyStart > 0);
   const partial = beginsAt.length > 0;
   const found: Comparison[] = [];
@@ -56,6 +59,22 @@ export async function verify(options: VerifyOptions): Promise<Comparison[]> {
   }
   found.push(...(await compareValues(plane)));
   return found;
+}
+
+/** A plane that has just been started opens its shards one by one, and then its index. */
+async function whenServing(plane: PlaneHttp, timeoutMs: number): Promise<ShardStates> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const states = await shardStates(plane);
+    const { moving = [] } = states;
+    const { logId } = await plane.json<IndexAnswer>('vector-index', '/v1/index');
+    if (moving.length === 0 && logId !== undefined) return states;
+    if (performance.now() > deadline) {
+      const words = `Shards without an owner: ${moving.join(', ') || 'none'}; the index follows ${logId ?? 'no log yet'}.`;
+      throw new CommandError(words, EXIT.unavailable);
+    }
+    await pause(POLL_MS, new AbortController().signal);
+  }
 }
 
 function compareBackup(digests: ViewDigests, { views, cut }: Manifest): Comparison[] {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { KeyWriter, RocksStore } from '@memplane/rocks';
-import type { StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
+import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
 
 const FORMAT_VERSION = 1;
 /** Format version, key id (0: not encrypted), version. */
@@ -49,6 +49,12 @@ export class RocksStrong implements StrongStore {
     return this.#inTurn(key, () => this.#writeIf(key, undefined, version));
   }
 
+  async *records(): AsyncGenerator<StrongRecord> {
+    for await (const rows of this.#rocks.scan()) {
+      for (const { key, value } of rows) yield { key: nameOf(key), value: decoded(value).value };
+    }
+  }
+
   close(): Promise<void> {
     return this.#rocks.close();
   }
@@ -67,11 +73,7 @@ export class RocksStrong implements StrongStore {
   async #read(key: string): Promise<Versioned | undefined> {
     const row = await this.#rocks.get(this.#keyOf(key));
     if (row === null) return undefined;
-    if (row[0] !== FORMAT_VERSION) throw new Error(`strong: ${key} has format ${row[0]}`);
-    return {
-      value: row.toString('utf8', VALUE_AT),
-      version: row.toString('base64url', VERSION_AT, VALUE_AT),
-    };
+    return decoded(row);
   }
 
   async #writeIf(
@@ -106,4 +108,18 @@ export class RocksStrong implements StrongStore {
       .raw(Buffer.from(key.slice(point + 1)))
       .finish();
   }
+}
+
+function decoded(row: Buffer): Versioned {
+  if (row[0] !== FORMAT_VERSION) throw new Error(`a strong record has format ${row[0]}`);
+  return {
+    value: row.toString('utf8', VALUE_AT),
+    version: row.toString('base64url', VERSION_AT, VALUE_AT),
+  };
+}
+
+/** A zero byte ends the tenant, where the name has a point. */
+function nameOf(key: Buffer): string {
+  const end = key.indexOf(0);
+  return `${key.toString('latin1', 0, end)}.${key.toString('utf8', end + 1)}`;
 }

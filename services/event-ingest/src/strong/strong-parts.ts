@@ -9,6 +9,7 @@ import type { DuplicateRecord } from '../domain/duplicate-record.ts';
 import { Observations } from '../domain/strong/observations.ts';
 import type { StrongStore } from '../domain/strong/store.ts';
 import { InvokedViews } from '../drivers/invoked-views.ts';
+import { exportStrongRoutes } from '../routes/export-strong.ts';
 import { getZoneRoute } from '../routes/get-zone.ts';
 import { finishHeadRoute } from '../routes/heads.ts';
 import { leaseRoutes } from '../routes/leases.ts';
@@ -107,11 +108,13 @@ export class StrongParts {
   }
 
   get routes(): Route[] {
-    const { zonesPath } = this.#options.config;
+    const { context, config } = this.#options;
+    const { zonesPath } = config;
     return [
       ...leaseRoutes(this.#leases),
       finishHeadRoute(this.#entities, this.#gate),
       getZoneRoute(this.#gate, this.#keeper, zonesPath),
+      ...exportStrongRoutes(context.store),
     ];
   }
 

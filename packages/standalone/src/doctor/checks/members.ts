@@ -36,7 +36,9 @@ export const membersCheck: Check = {
         severity: 'error',
         about: `shards ${moving.join(', ')}`,
         detail: 'no instance of the materializer owns them at the moment',
-        advice: 'Wait for a session timeout; then see that enough instances run, and reach Kafka.',
+        advice:
+          'A plane that starts opens its shards by and by. Else wait for a session timeout; then see ' +
+          'that enough instances run, and reach Kafka.',
       });
     }
     return found;

@@ -28,7 +28,14 @@ export interface StrongStore {
   compareAndSet(key: string, value: string, version: string): Promise<WriteOutcome>;
   /** Removes the key where it is still at that version. @throws as `create` */
   delete(key: string, version: string): Promise<WriteOutcome>;
+  /** All there is, as of the call, in the order of the keys. Absent where a driver can not list. */
+  records?(): AsyncIterable<StrongRecord>;
   close(): Promise<void>;
+}
+
+export interface StrongRecord {
+  readonly key: string;
+  readonly value: string;
 }
 
 /** The longest key. */
