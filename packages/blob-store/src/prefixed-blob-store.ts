@@ -20,16 +20,16 @@ export class PrefixedBlobStore implements BlobStore {
     this.#prefix = checkBlobPrefix(prefix);
   }
 
-  put(name: string, content: BlobContent, options?: PutOptions): Promise<PutResult> {
-    return this.#store.put(this.#nameOf(name), content, options);
+  async put(name: string, content: BlobContent, options?: PutOptions): Promise<PutResult> {
+    return await this.#store.put(this.#nameOf(name), content, options);
   }
 
-  get(name: string, options?: GetOptions): Promise<Buffer> {
-    return this.#store.get(this.#nameOf(name), options);
+  async get(name: string, options?: GetOptions): Promise<Buffer> {
+    return await this.#store.get(this.#nameOf(name), options);
   }
 
-  stream(name: string, options?: GetOptions): AsyncIterable<Buffer> {
-    return this.#store.stream(this.#nameOf(name), options);
+  async *stream(name: string, options?: GetOptions): AsyncGenerator<Buffer, void, undefined> {
+    yield* this.#store.stream(this.#nameOf(name), options);
   }
 
   async head(name: string): Promise<BlobInfo | undefined> {
@@ -46,8 +46,8 @@ export class PrefixedBlobStore implements BlobStore {
     for await (const info of found) yield { ...info, name: info.name.slice(this.#prefix.length) };
   }
 
-  delete(name: string): Promise<void> {
-    return this.#store.delete(this.#nameOf(name));
+  async delete(name: string): Promise<void> {
+    await this.#store.delete(this.#nameOf(name));
   }
 
   #nameOf(name: string): string {
