@@ -35,7 +35,7 @@ export interface BackupOptions {
 /** Bytes of values that share a segment, and are in memory at once. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const CATCH_UP_PAUSE_MS = 100;
-/** Answers without a word for so long mean that the views do not catch up. */
+/** A command has nothing to be called off by, but its end. */
 const NO_SIGNAL = new AbortController().signal;
 
 /**
