@@ -39,7 +39,7 @@ const MODEL = fileURLToPath(
 const ENV = { MEMPLANE_EMBEDDER_ONNX_DIR: MODEL, MEMPLANE_EMBEDDING_DIMENSIONS: '16' };
 const ENTITIES = 40;
 /** Events that are there when the backup begins, while more come. */
-const EVENTS = scaled('backup_events', { ci: 2_000, soak: 500_000 });
+const EVENTS = scaled('backup_events', { ci: 1_000, soak: 500_000 });
 const TOPICS = ['tea in the harbour', 'a cheap hotel', 'the last train north', 'rain and wind'];
 
 interface BackupReport {
@@ -73,6 +73,8 @@ class Load {
       if (n % 5 === 0) await append(this.#plane, batch(`lane-${lane}-${n}`, n));
       await increment(this.#plane, 'under-load', 1);
       this.events += ENTITIES;
+      // What is there soon is enough: from then on the plane is loaded, not flooded.
+      if (this.events > EVENTS) await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 }
