@@ -55,7 +55,7 @@ test-plane: build ## The whole distributed plane alone: dialogues, faults, outsi
 
 .PHONY: test-helm
 test-helm: build ## The chart and the images, as far as no cluster is needed (needs Go, Java, Maven)
-	@exec $(TEST) $(HELM_TESTS)
+	@exec $(NODE) --test --test-concurrency=2 $(HELM_TESTS)
 
 STACK := $(NODE) packages/stack/src/stack.ts
 

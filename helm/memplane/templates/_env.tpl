@@ -50,6 +50,11 @@
 
 {{- define "memplane.env.standalone" -}}
 - { name: MEMPLANE_DATA_DIR, value: /data }
+- { name: MEMPLANE_EVENT_INGEST_PORT, value: {{ .facts.ports.ingest | int | quote }} }
+- { name: MEMPLANE_MATERIALIZER_PORT, value: {{ .facts.ports.views | int | quote }} }
+- { name: MEMPLANE_CRDT_SYNC_PORT, value: {{ .facts.ports.crdt | int | quote }} }
+- { name: MEMPLANE_VECTOR_INDEX_PORT, value: {{ .facts.ports.search | int | quote }} }
+- { name: MEMPLANE_RESP_PORT, value: {{ .facts.ports.resp | int | quote }} }
 - { name: MEMPLANE_PARTITIONS, value: {{ .root.Values.kafka.partitions | int | quote }} }
 - { name: MEMPLANE_START_TIMEOUT_MS, value: {{ .values.startTimeoutMs | int | quote }} }
 - { name: MEMPLANE_EMBEDDING_DIMENSIONS, value: {{ .root.Values.embeddingDimensions | int | quote }} }

@@ -179,11 +179,19 @@ startupProbe:
   periodSeconds: 1
   timeoutSeconds: 2
   failureThreshold: {{ divf .values.startTimeoutMs 1000 | ceil | int }}
+{{- if eq .component "standalone" }}
+readinessProbe:
+  exec: { command: [node, --input-type=module, --eval, {{ .root.Files.Get "files/check/ready.mjs" | toJson }}] }
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- else }}
 readinessProbe:
   httpGet: { path: /readyz, port: {{ $port }} }
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 2
+{{- end }}
 livenessProbe:
   httpGet: { path: /healthz, port: {{ $port }} }
   periodSeconds: 10

@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { list, type Resource, root } from './render.ts';
+import { environmentOf } from './services.ts';
+
+export interface KubeletOptions {
+  /** The pod's volumes, by name: kept over restarts where the same folder is given again. */
+  readonly volumes: Readonly<Record<string, string>>;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly secrets: (name: string, key: string) => string;
+  /** ConfigMaps by their names. */
+  readonly files?: Readonly<Record<string, Resource>>;
+  /** In place of addresses of the cluster and of ports that others on this machine may have. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** By the port of the container. */
+  readonly ports?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Runs one container of a rendered pod as a process, as a kubelet would: its command and environment,
+ * its volumes as folders in place of their mount paths, its user (where the test is root), its
+ * probes, its end by the grace period. It has the file system of the machine, not of an image.
+ */
+export class ContainerProcess {
+  readonly #pod: Resource;
+  readonly #container: Resource;
+  readonly #options: KubeletOptions;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #child: ChildProcess;
+  readonly exit: Promise<number | null>;
+  said = '';
+
+  constructor(pod: Resource, container: Resource, options: KubeletOptions) {
+    this.#pod = pod;
+    this.#container = container;
+    this.#options = options;
+    const user = Number(pod['spec']!['securityContext']!['runAsUser']);
+    const mounts = this.#mounts(user);
+    const inPlace = (text: string) => {
+      const mount = mounts.find(([path]) => text === path || text.startsWith(`${path}/`));
+      return mount === undefined ? text : mount[1] + text.slice(mount[0].length);
+    };
+    const env = environmentOf(container, options.fields, options.secrets);
+    for (const [name, value] of Object.entries(env)) env[name] = inPlace(value);
+    this.#env = { PATH: '/usr/bin:/bin', ...env, ...options.env };
+    const [command = '', ...args] = list(container['command']).map((word) =>
+      inPlace(String(word)).replace(/^\/app\//, root),
+    );
+    const program = command === 'node' ? process.execPath : command;
+    this.#child = spawn(program, args, {
+      env: this.#env,
+      ...(process.getuid?.() === 0 ? { uid: user, gid: user } : {}),
+      cwd: '/',
+    });
+    this.#child.stdout?.on('data', (part) => (this.said += part));
+    this.#child.stderr?.on('data', (part) => (this.said += part));
+    this.exit = new Promise((resolve) => {
+      this.#child.once('exit', (code) => resolve(code));
+      this.#child.once('error', (error) => {
+        this.said += error.message;
+        resolve(-1);
+      });
+    });
+  }
+
+  /**
+   * Asks the probe as often as it says, until it succeeds once.
+   * @returns ms that it took @throws Error when it has failed too often, or the process has ended
+   */
+  async until(probe: 'startupProbe' | 'readinessProbe', attempts_max?: number): Promise<number> {
+    const { periodSeconds, failureThreshold } = this.#container[probe]!;
+    const max = attempts_max ?? Number(failureThreshold);
+    const started = performance.now();
+    for (let i = 0; i < max; i++) {
+      if (await this.probe(probe)) return performance.now() - started;
+      if (this.#child.exitCode !== null) throw new Error(`it has ended: ${this.said}`);
+      await sleep(Number(periodSeconds) * 1_000);
+    }
+    throw new Error(`${probe} has failed ${max} times: ${this.said}`);
+  }
+
+  async probe(probe: 'startupProbe' | 'readinessProbe' | 'livenessProbe'): Promise<boolean> {
+    const { httpGet, exec, timeoutSeconds } = this.#container[probe]!;
+    if (exec !== undefined)
+      return this.#execute(list(exec['command']).map(String), Number(timeoutSeconds));
+    const named = list(this.#container['ports']).find(({ name }) => name === httpGet!['port']);
+    const containerPort = Number(named?.['containerPort']);
+    const port = this.#options.ports?.[containerPort] ?? containerPort;
+    const signal = AbortSignal.timeout(Number(timeoutSeconds) * 1_000);
+    const answer = await fetch(`http://127.0.0.1:${port}${httpGet!['path']}`, { signal }).catch(
+      () => undefined,
+    );
+    await answer?.body?.cancel();
+    return answer !== undefined && answer.status >= 200 && answer.status < 400;
+  }
+
+  async #execute([, ...args]: readonly string[], timeoutSeconds: number): Promise<boolean> {
+    const child = spawn(process.execPath, args, {
+      env: this.#env,
+      stdio: 'ignore',
+      timeout: timeoutSeconds * 1_000,
+    });
+    const [code] = await once(child, 'exit');
+    return code === 0;
+  }
+
+  /** Its end: preStop, SIGTERM, and SIGKILL once the grace period is over. */
+  async end(): Promise<{
+    readonly code: number | null;
+    readonly afterMs: number;
+    readonly graceMs: number;
+  }> {
+    const graceMs = Number(this.#pod['spec']!['terminationGracePeriodSeconds']) * 1_000;
+    const started = performance.now();
+    await sleep(Number(this.#container['lifecycle']!['preStop']!['sleep']!['seconds']) * 1_000);
+    this.#child.kill('SIGTERM');
+    const left = graceMs - (performance.now() - started);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), left);
+    const code = await this.exit;
+    clearTimeout(timer);
+    return { code, afterMs: performance.now() - started, graceMs };
+  }
+
+  kill(): Promise<number | null> {
+    this.#child.kill('SIGKILL');
+    return this.exit;
+  }
+
+  /** Mount paths and the folders that stand for them, the longest first. */
+  #mounts(user: number): [string, string][] {
+    const volumes = list(this.#pod['spec']!['volumes']);
+    return list(this.#container['volumeMounts'])
+      .map(({ name, mountPath }): [string, string] => {
+        const folder = this.#options.volumes[String(name)];
+        if (folder === undefined) throw new Error(`there is no volume ${name}`);
+        mkdirSync(folder, { recursive: true });
+        const source = volumes.find((volume) => volume['name'] === name)?.['configMap']?.['name'];
+        const data = this.#options.files?.[String(source)]?.['data'] ?? {};
+        for (const [file, text] of Object.entries(data))
+          writeFileSync(join(folder, file), String(text));
+        if (process.getuid?.() === 0) chownSync(folder, user, user);
+        return [String(mountPath), folder];
+      })
+      .sort(([a], [b]) => b.length - a.length);
+  }
+}
+
+/** A folder that pods of any user may reach. */
+export class Scratch implements Disposable {
+  readonly path: string;
+
+  constructor() {
+    this.path = mkdtempSync(join(tmpdir(), 'memplane-pod-'));
+    chmodSync(this.path, 0o755);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
