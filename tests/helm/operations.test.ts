@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SERVICES, TOPICS } from '@memplane/contracts';
@@ -185,6 +186,49 @@ test('replicas are compared one by one, by names that stand for single pods', ()
     assert.equal(String(full.get('Service', service)['spec']!['clusterIP']), 'None');
   }
   assert.ok(openapi('crdt-sync').paths['/v1/reconciliations'].post);
+});
+
+test('the notes name the secrets that pods need, and what is left to do', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'memplane-notes-'));
+  try {
+    cpSync(chart, dir, { recursive: true });
+    // Helm shows notes only when it installs; as a file of the chart they are rendered like others.
+    cpSync(join(chart, 'templates/NOTES.txt'), join(dir, 'files/notes.txt'));
+    const show =
+      'kind: Notes\nmetadata: { name: notes }\ntext: {{ tpl (.Files.Get "files/notes.txt") . | toJson }}\n';
+    writeFileSync(join(dir, 'templates/notes.yaml'), show);
+    for (const [set, rendered] of [
+      ['full', full],
+      ['standalone', standalone],
+    ] as const) {
+      const file = join(chart, `ci/${set}-values.yaml`);
+      const notes = String(renderFile(file, dir).get('Notes', 'notes')['text']);
+      for (const [, pod] of pods(rendered)) {
+        for (const container of [
+          ...list(pod['spec']!['containers']),
+          ...list(pod['spec']!['initContainers']),
+        ]) {
+          for (const { valueFrom } of list(container['env'])) {
+            const secret = valueFrom?.['secretKeyRef'];
+            if (secret === undefined || String(secret['optional']) === 'true') continue;
+            const name = String(secret['name']);
+            const words = name.replace(
+              /-(event-ingest|materializer|crdt-sync|vector-index)-(api|app)$/,
+              '-$service-$side',
+            );
+            assert.ok(notes.includes(`secret generic ${words} `), `${set}: ${name}`);
+          }
+        }
+      }
+      assert.match(notes, /helm test m -n mem/);
+    }
+    assert.match(
+      String(renderFile(join(chart, 'ci/full-values.yaml'), dir).get('Notes', 'notes')['text']),
+      /everysec|last second/,
+    );
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 test('every governing service is there, and selects the pods', () => {

@@ -16,6 +16,12 @@ export interface KubeletOptions {
   readonly files?: Readonly<Record<string, Resource>>;
   /** In place of addresses of the cluster and of ports that others on this machine may have. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What is changed in commands and files, beside mount paths: addresses of this machine. */
+  readonly texts?: (text: string) => string;
+  /** The program is where the pod's user may not look: it runs as the test's. */
+  readonly isOwnUser?: boolean;
+  /** Where the pod's address is asked for; 127.0.0.1 unless said otherwise. */
+  readonly address?: string;
   /** By the port of the container. */
   readonly ports?: Readonly<Record<string, number>>;
 }
@@ -31,6 +37,7 @@ export class ContainerProcess {
   readonly #options: KubeletOptions;
   readonly #env: Readonly<Record<string, string>>;
   readonly #child: ChildProcess;
+  readonly #inPlace: (text: string) => string;
   readonly exit: Promise<number | null>;
   said = '';
 
@@ -40,20 +47,23 @@ export class ContainerProcess {
     this.#options = options;
     const user = Number(pod['spec']!['securityContext']!['runAsUser']);
     const mounts = this.#mounts(user);
-    const inPlace = (text: string) => {
-      const mount = mounts.find(([path]) => text === path || text.startsWith(`${path}/`));
-      return mount === undefined ? text : mount[1] + text.slice(mount[0].length);
+    const paths = [...mounts.keys()].sort((a, b) => b.length - a.length).join('|');
+    const atMount = new RegExp(`(^|[\\s=])(${paths})(?=$|[/\\s])`, 'gm');
+    this.#inPlace = (text) => {
+      const made = text.replaceAll(atMount, (_all, before, path) => before + mounts.get(path));
+      return options.texts?.(made) ?? made;
     };
+    this.#writeFiles();
     const env = environmentOf(container, options.fields, options.secrets);
-    for (const [name, value] of Object.entries(env)) env[name] = inPlace(value);
+    for (const [name, value] of Object.entries(env)) env[name] = this.#inPlace(value);
     this.#env = { PATH: '/usr/bin:/bin', ...env, ...options.env };
     const [command = '', ...args] = list(container['command']).map((word) =>
-      inPlace(String(word)).replace(/^\/app\//, root),
+      this.#inPlace(String(word)).replace(/^\/app\//, root),
     );
     const program = command === 'node' ? process.execPath : command;
     this.#child = spawn(program, args, {
       env: this.#env,
-      ...(process.getuid?.() === 0 ? { uid: user, gid: user } : {}),
+      ...(process.getuid?.() === 0 && !options.isOwnUser ? { uid: user, gid: user } : {}),
       cwd: '/',
     });
     this.#child.stdout?.on('data', (part) => (this.said += part));
@@ -91,15 +101,17 @@ export class ContainerProcess {
     const containerPort = Number(named?.['containerPort']);
     const port = this.#options.ports?.[containerPort] ?? containerPort;
     const signal = AbortSignal.timeout(Number(timeoutSeconds) * 1_000);
-    const answer = await fetch(`http://127.0.0.1:${port}${httpGet!['path']}`, { signal }).catch(
-      () => undefined,
-    );
+    const answer = await fetch(
+      `http://${this.#options.address ?? '127.0.0.1'}:${port}${httpGet!['path']}`,
+      { signal },
+    ).catch(() => undefined);
     await answer?.body?.cancel();
     return answer !== undefined && answer.status >= 200 && answer.status < 400;
   }
 
-  async #execute([, ...args]: readonly string[], timeoutSeconds: number): Promise<boolean> {
-    const child = spawn(process.execPath, args, {
+  async #execute(command: readonly string[], timeoutSeconds: number): Promise<boolean> {
+    const [program = '', ...args] = command.map(this.#inPlace);
+    const child = spawn(program === 'node' ? process.execPath : program, args, {
       env: this.#env,
       stdio: 'ignore',
       timeout: timeoutSeconds * 1_000,
@@ -116,7 +128,9 @@ export class ContainerProcess {
   }> {
     const graceMs = Number(this.#pod['spec']!['terminationGracePeriodSeconds']) * 1_000;
     const started = performance.now();
-    await sleep(Number(this.#container['lifecycle']!['preStop']!['sleep']!['seconds']) * 1_000);
+    await sleep(
+      Number(this.#container['lifecycle']?.['preStop']?.['sleep']?.['seconds'] ?? 0) * 1_000,
+    );
     this.#child.kill('SIGTERM');
     const left = graceMs - (performance.now() - started);
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), left);
@@ -130,22 +144,29 @@ export class ContainerProcess {
     return this.exit;
   }
 
-  /** Mount paths and the folders that stand for them, the longest first. */
-  #mounts(user: number): [string, string][] {
-    const volumes = list(this.#pod['spec']!['volumes']);
-    return list(this.#container['volumeMounts'])
-      .map(({ name, mountPath }): [string, string] => {
-        const folder = this.#options.volumes[String(name)];
-        if (folder === undefined) throw new Error(`there is no volume ${name}`);
-        mkdirSync(folder, { recursive: true });
-        const source = volumes.find((volume) => volume['name'] === name)?.['configMap']?.['name'];
-        const data = this.#options.files?.[String(source)]?.['data'] ?? {};
-        for (const [file, text] of Object.entries(data))
-          writeFileSync(join(folder, file), String(text));
-        if (process.getuid?.() === 0) chownSync(folder, user, user);
-        return [String(mountPath), folder];
-      })
-      .sort(([a], [b]) => b.length - a.length);
+  /** Mount paths, and the folders that stand for them. */
+  #mounts(user: number): Map<string, string> {
+    const mounts = new Map<string, string>();
+    for (const { name, mountPath } of list(this.#container['volumeMounts'])) {
+      const folder = this.#options.volumes[String(name)];
+      if (folder === undefined) throw new Error(`there is no volume ${name}`);
+      mkdirSync(folder, { recursive: true });
+      if (process.getuid?.() === 0) chownSync(folder, user, user);
+      mounts.set(String(mountPath), folder);
+    }
+    return mounts;
+  }
+
+  /** What ConfigMaps hold, with the folders of this machine. */
+  #writeFiles(): void {
+    for (const volume of list(this.#pod['spec']!['volumes'])) {
+      const folder = this.#options.volumes[String(volume['name'])];
+      const data = this.#options.files?.[String(volume['configMap']?.['name'])]?.['data'] ?? {};
+      if (folder === undefined) continue;
+      for (const [file, text] of Object.entries(data)) {
+        writeFileSync(join(folder, file), this.#inPlace(String(text)));
+      }
+    }
   }
 }
 

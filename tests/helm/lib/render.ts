@@ -81,8 +81,9 @@ export function refusal(...values: readonly Values[]): string | undefined {
   return status === 0 ? undefined : stderr;
 }
 
-export function renderFile(file: string): Rendered {
-  const { status, stdout, stderr } = run(['--values', file]);
+/** @param folder of another chart than the project's */
+export function renderFile(file: string, folder: string = chart): Rendered {
+  const { status, stdout, stderr } = run(['--values', file], folder);
   if (status !== 0) throw new Error(stderr);
   return rendered(stdout);
 }
@@ -119,9 +120,9 @@ function template(values: readonly Values[]) {
   }
 }
 
-function run(args: readonly string[]) {
+function run(args: readonly string[], folder: string = chart) {
   const own = [...['--namespace', NAMESPACE], ...['--kube-version', KUBE_VERSION]];
-  return spawnSync(helm, ['template', RELEASE, chart, ...own, ...args], {
+  return spawnSync(helm, ['template', RELEASE, folder, ...own, ...args], {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
   });
