@@ -62,6 +62,7 @@ export class Gossip {
       table: new MemberTable(selfOf(options), random),
       queue: new BroadcastQueue(settings.queueBroadcastsMax, () => drop({ metrics }, 'queue_full')),
       awareness: new Awareness(settings.awarenessMax),
+      hasten: () => this.#spreader.hasten(),
       isForgotten: (id) => this.#forgotten.has(id) || isForgotten(id),
     };
     this.#core = core;

@@ -14,6 +14,9 @@ import { Suspicion, suspicionBounds } from './suspicion.ts';
 
 const RANK = { alive: 0, suspect: 1, dead: 2, left: 3 } as const;
 
+/** About so many members probe a suspect out of turn: enough that a dead one is soon confirmed. */
+const SUSPECT_ASKERS = 10;
+
 /**
  * What is believed when (SWIM, §4.2): of two claims about a member the one with the higher
  * incarnation counts, and within one incarnation left beats dead beats suspect beats alive. Each
@@ -118,6 +121,7 @@ export class Claims {
     if (was !== 'alive') known.changedMs = this.#core.timers.now();
     known.status = 'alive';
     announce(this.#core, known);
+    if (was === 'suspect' || was === 'dead') this.#core.hasten();
     const member = memberOf(known);
     if (was === 'left') emit(this.#core, { type: 'joined', member });
     else if (was !== 'alive') emit(this.#core, { type: 'alive-again', member, was });
@@ -136,6 +140,8 @@ export class Claims {
       timers,
       bounds: suspicionBounds(settings, table.liveCount),
       accuser: claim.accuser,
+      // Its own probe has just told.
+      asked: claim.accuser === table.self.id || !this.#isAsker(),
       stallMs: settings.stallMs,
       graceMs: settings.probeTimeoutMs,
       expired: () => {
@@ -148,6 +154,12 @@ export class Claims {
     if (!wasAlive) return;
     metrics.suspicionsRaised += 1;
     emit(this.#core, { type: 'suspected', member: memberOf(known), accuser: claim.accuser });
+  }
+
+  /** Whether this member is one of those who try for themselves whether a suspect answers. */
+  #isAsker(): boolean {
+    const { random, table } = this.#core;
+    return random.next() * table.liveCount < SUSPECT_ASKERS;
   }
 
   #bury(known: MemberRecord, claim: Accusation): void {

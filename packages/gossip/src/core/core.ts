@@ -17,6 +17,8 @@ export interface Core {
   readonly awareness: Awareness;
   readonly metrics: GossipMetrics;
   readonly hooks: GossipHooks;
+  /** Lets news leave before their next regular time. */
+  readonly hasten: () => void;
   /** Whether an id was forgotten for good. */
   readonly isForgotten: (id: string) => boolean;
 }
@@ -51,6 +53,8 @@ export class Ticker {
   readonly #tick: (lateMs: number) => void;
   #cancel: (() => void) | undefined;
   #running = false;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #dueMs = 0;
 
   constructor(timers: Timers, delayMs: () => number, tick: (lateMs: number) => void) {
     this.#timers = timers;
@@ -64,6 +68,15 @@ export class Ticker {
     this.#arm(this.#delayMs() * random.next());
   }
 
+  /** Runs sooner than it would, as soon as `gapMs` have passed since the last time. */
+  hasten(gapMs: number): void {
+    const nowMs = this.#timers.now();
+    const dueMs = Math.max(nowMs, this.#lastMs + gapMs);
+    if (!this.#running || dueMs >= this.#dueMs) return;
+    this.#cancel?.();
+    this.#arm(dueMs - nowMs);
+  }
+
   stop(): void {
     this.#running = false;
     this.#cancel?.();
@@ -72,9 +85,13 @@ export class Ticker {
 
   #arm(delayMs: number): void {
     const dueMs = this.#timers.now() + delayMs;
+    this.#dueMs = dueMs;
     this.#cancel = this.#timers.after(delayMs, () => {
-      const lateMs = this.#timers.now() - dueMs;
+      this.#lastMs = this.#timers.now();
+      const lateMs = this.#lastMs - dueMs;
       this.#cancel = undefined;
+      // What hastens it from within the tick comes to nothing: it is armed anew below.
+      this.#dueMs = Number.NEGATIVE_INFINITY;
       this.#tick(lateMs);
       // The tick itself may have been told to stop.
       if (this.#running) this.#arm(this.#delayMs());

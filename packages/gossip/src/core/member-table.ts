@@ -89,6 +89,22 @@ export class MemberTable {
     return undefined;
   }
 
+  /**
+   * The next member in the order of ids that is alive; after the last one comes the first. Where
+   * members agree on who lives, each is so the successor of exactly one other.
+   */
+  successor(): MemberRecord | undefined {
+    let next: MemberRecord | undefined;
+    let first: MemberRecord | undefined;
+    for (const record of this.#records.values()) {
+      if (record.status !== 'alive' || record === this.self) continue;
+      if (first === undefined || record.id < first.id) first = record;
+      const isAfter = record.id > this.self.id;
+      if (isAfter && (next === undefined || record.id < next.id)) next = record;
+    }
+    return next ?? first;
+  }
+
   /** Up to `count` others that a filter lets through, at random and none twice. */
   pick(count: number, filter: (record: MemberRecord) => boolean): MemberRecord[] {
     const candidates = this.#probeOrder.filter(filter);

@@ -10,4 +10,5 @@ export function announce(core: Core, claim: AliveClaim): void {
 /** Queues an accusation. `done` is called once it was sent often enough, or is outdated. */
 export function passOn(core: Core, claim: Accusation, done?: () => void): void {
   core.queue.put(claim.id, encodeMessage({ type: 'accused', claim }), done);
+  core.hasten();
 }

@@ -41,6 +41,7 @@ export class OwnRecord {
     this.#core.awareness.apply(1);
     this.#core.metrics.refutations += 1;
     this.#raiseAbove(claim.incarnation);
+    this.#core.hasten();
   }
 
   renew(meta: Uint8Array): void {

@@ -32,6 +32,7 @@ export class Prober {
   readonly #ticker: Ticker;
   #numbers = 0;
   #stallsInRow = 0;
+  #isTurnOfAll = false;
   #current: Probe | undefined;
 
   constructor(core: Core, claims: Claims, post: Post, streamPing: StreamPing) {
@@ -80,14 +81,30 @@ export class Prober {
     const { metrics, settings, table, timers } = this.#core;
     this.#conclude(lateMs);
     metrics.reaped += table.reap(timers.now() - settings.deadKeptMs);
-    const target = table.nextToProbe();
+    const target = this.#next();
     if (target !== undefined) this.#probe(target);
+  }
+
+  /**
+   * Whom to probe. Every other time it is the turn of all, which bounds how long anyone stays
+   * unprobed. In between, a suspect that this member has not tried itself is: a dead one is soon
+   * confirmed, one that lives soon hears of it. Else it is the successor: chance alone leaves one
+   * member in a hundred unprobed for more than four intervals, and so each is probed by one other
+   * in every second one.
+   */
+  #next(): MemberRecord | undefined {
+    const { table } = this.#core;
+    this.#isTurnOfAll = !this.#isTurnOfAll;
+    if (this.#isTurnOfAll) return table.nextToProbe();
+    const [suspect] = table.pick(1, ({ suspicion }) => suspicion?.asked === false);
+    return suspect ?? table.successor() ?? table.nextToProbe();
   }
 
   #probe(target: MemberRecord): void {
     const { awareness, metrics, settings, timers } = this.#core;
     const number = this.nextNumber();
     metrics.probes += 1;
+    if (target.suspicion !== undefined) target.suspicion.asked = true;
     const timeoutMs = awareness.scale(settings.probeTimeoutMs);
     const cancel = timers.after(timeoutMs, () => this.#askOthers());
     const { incarnation } = target;

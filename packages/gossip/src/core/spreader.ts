@@ -2,6 +2,9 @@ import { type Core, Ticker } from './core.ts';
 import { isLive, verdictOn } from './member-table.ts';
 import type { Post } from './post.ts';
 
+/** So many times as often may news be sent while urgent ones come in. */
+const HASTE = 4;
+
 /** Sends news to some members at random in each interval, besides what rides in the probes. */
 export class Spreader {
   readonly #core: Core;
@@ -20,6 +23,11 @@ export class Spreader {
 
   start(): void {
     this.#ticker.start(this.#core.random);
+  }
+
+  /** An accusation, and what refutes one, does not wait for the next interval at each hop. */
+  hasten(): void {
+    this.#ticker.hasten(this.#core.settings.gossipIntervalMs / HASTE);
   }
 
   stop(): void {

@@ -15,6 +15,7 @@ function suspect(liveMembers: number) {
     timers,
     bounds: suspicionBounds(settings, liveMembers),
     accuser: 'first',
+    asked: false,
     stallMs: settings.stallMs,
     graceMs: settings.probeTimeoutMs,
     expired: () => {
@@ -101,6 +102,7 @@ test('after a stall there is time for a refutation that waits to be read', () =>
       },
       bounds: suspicionBounds(settings, 2),
       accuser: 'first',
+      asked: false,
       stallMs: 100,
       graceMs: 500,
       expired: () => {

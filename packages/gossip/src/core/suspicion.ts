@@ -46,6 +46,8 @@ export interface SuspicionOptions {
   readonly bounds: SuspicionBounds;
   /** The first accuser; its later words confirm nothing. */
   readonly accuser: string;
+  /** Whether this member has no need to probe the suspect out of turn. */
+  readonly asked: boolean;
   /** A run later than this means that the process stood still. */
   readonly stallMs: number;
   /** How long a refutation may still come in after such a stall. */
@@ -59,11 +61,14 @@ export class Suspicion {
   readonly #accusers: Set<string>;
   readonly #startMs: number;
   #excusesLeft = STALLS_EXCUSED_MAX;
+  /** Whether this member has probed the suspect since, or need not. */
+  asked: boolean;
   #cancel: Cancel;
 
   constructor(options: SuspicionOptions) {
     this.#options = options;
     this.#accusers = new Set([options.accuser]);
+    this.asked = options.asked;
     this.#startMs = options.timers.now();
     this.#cancel = this.#arm(suspicionTimeoutMs(0, options.bounds));
   }
