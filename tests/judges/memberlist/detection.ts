@@ -37,6 +37,10 @@ export async function detect(side: Side, plan: Detection): Promise<Detected> {
       all.push(idOf(name, i));
     }
   }
+  // The first one knows all; gossip alone may leave one out until lists are exchanged again.
+  for (let i = 1; i < members; i++) {
+    for (const name of names) await host.join(idOf(name, i), first.get(name) ?? []);
+  }
   await clusters.converge(all, members - 1, CONVERGE_MS);
   const killed = new Set<string>();
   const kills = names.map(async (name) => {

@@ -37,6 +37,8 @@ export async function falseDeaths(
     const address = await (starved.get(id) ?? healthyHost).start(id, 'judged', join);
     if (join.length === 0) join.push(address);
   }
+  // The first one knows all; gossip alone may leave one out until lists are exchanged again.
+  for (const id of ids.slice(1)) await (starved.get(id) ?? healthyHost).join(id, join);
   await clusters.converge(ids, ids.length - 1, CONVERGE_MS);
 
   const startMs = performance.now();

@@ -56,6 +56,10 @@ async function obey(command: Command): Promise<void> {
   if (command.op === 'start') return start(command);
   const member = members.get(command.id);
   if (member === undefined) throw new Error(`there is no ${command.id}`);
+  if (command.op === 'join') {
+    await member.gossip.join(command.join);
+    return say({ event: 'joined', id: command.id });
+  }
   if (command.op === 'starve') return member.transport.starve();
   if (command.op === 'feed') return member.transport.feed();
   // Without a leave: its sockets are closed and it says nothing any more.

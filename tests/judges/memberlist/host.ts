@@ -19,11 +19,12 @@ export interface HostOptions {
 
 export type Command =
   | { readonly op: 'start'; readonly id: string; readonly cluster: string; readonly join: string[] }
+  | { readonly op: 'join'; readonly id: string; readonly join: string[] }
   | { readonly op: 'kill' | 'starve' | 'feed'; readonly id: string };
 
 /** What a host says. `id` is the member that it happened to, or that came to believe it. */
 export interface Line {
-  readonly event: 'started' | 'killed' | 'alive' | 'dead' | 'left' | 'error';
+  readonly event: 'started' | 'joined' | 'killed' | 'alive' | 'dead' | 'left' | 'error';
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly atMs: number;
@@ -33,6 +34,7 @@ export interface Line {
 }
 
 const START_TIMEOUT_MS = 30_000;
+const ANSWERS: ReadonlySet<Line['event']> = new Set(['started', 'joined', 'killed']);
 
 /** One process with any number of members of one side. */
 export class Host {
@@ -72,6 +74,11 @@ export class Host {
     const { address } = await this.#ask({ op: 'start', id, cluster, join });
     if (address === undefined) throw new Error(`${id} started without an address`);
     return address;
+  }
+
+  /** Lets a member exchange lists with these once more. */
+  async join(id: string, join: string[]): Promise<void> {
+    await this.#ask({ op: 'join', id, join });
   }
 
   /** Ends a member without a leave; gives when that was, in milliseconds since 1970. */
@@ -121,7 +128,7 @@ export class Host {
 
   #take(line: Line): void {
     const waiting = this.#waiting.get(line.id);
-    if (line.event === 'started' || line.event === 'killed') waiting?.resolve(line);
+    if (ANSWERS.has(line.event)) waiting?.resolve(line);
     else if (line.event === 'error') waiting?.reject(new Error(`${line.id}: ${line.detail}`));
     else this.#onLine(line);
   }

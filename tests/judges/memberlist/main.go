@@ -323,6 +323,12 @@ func main() {
 				continue
 			}
 			members[command.ID] = started
+		case "join":
+			if _, err := members[command.ID].Join(command.Join); err != nil {
+				say(Line{Event: "error", ID: command.ID, Detail: err.Error()})
+				continue
+			}
+			say(Line{Event: "joined", ID: command.ID})
 		case "kill":
 			// Without a leave: its sockets are closed and it says nothing any more.
 			say(Line{Event: "killed", ID: command.ID})
