@@ -76,7 +76,10 @@ async function roundsOf({ what: _, ...trial }: Trial): Promise<FalseDeaths[][]> 
     const runs = CONTENDERS.map(({ side, changes }) =>
       falseDeaths(side, pattern, { ...fastSettings(), ...changes }),
     );
-    for (const [i, deaths] of (await Promise.all(runs)).entries()) found[i]?.push(deaths);
+    const deaths = await Promise.all(runs);
+    for (const [i, one] of deaths.entries()) found[i]?.push(one);
+    const counts = CONTENDERS.map(({ name }, i) => `${name} ${deaths[i]?.all}`).join('; ');
+    console.log(`${trial.name}, seed ${pattern.seed}, held for dead: ${counts}`);
   }
   return found;
 }

@@ -41,6 +41,7 @@ export async function falseDeaths(
   for (const id of ids.slice(1)) await (starved.get(id) ?? healthyHost).join(id, join);
   await clusters.converge(ids, ids.length - 1, CONVERGE_MS);
 
+  for (const host of new Set([healthyHost, ...starved.values()])) host.begin();
   const startMs = performance.now();
   const sinceMs = Date.now();
   const timers = stopsOf(pattern).flatMap(({ member, atMs, untilMs }) => {

@@ -54,6 +54,10 @@ async function start({ id, cluster, join }: Extract<Command, { op: 'start' }>): 
 
 async function obey(command: Command): Promise<void> {
   if (command.op === 'start') return start(command);
+  if (command.op === 'begin') {
+    for (const { transport } of members.values()) transport.begin();
+    return;
+  }
   const member = members.get(command.id);
   if (member === undefined) throw new Error(`there is no ${command.id}`);
   if (command.op === 'join') {
@@ -71,7 +75,7 @@ async function obey(command: Command): Promise<void> {
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line) as Command;
   await obey(command).catch((error: unknown) =>
-    say({ event: 'error', id: command.id, detail: String(error) }),
+    say({ event: 'error', id: 'id' in command ? command.id : '', detail: String(error) }),
   );
 }
 process.exit();

@@ -19,6 +19,7 @@ export interface HostOptions {
 
 export type Command =
   | { readonly op: 'start'; readonly id: string; readonly cluster: string; readonly join: string[] }
+  | { readonly op: 'begin' }
   | { readonly op: 'join'; readonly id: string; readonly join: string[] }
   | { readonly op: 'kill' | 'starve' | 'feed'; readonly id: string };
 
@@ -86,6 +87,11 @@ export class Host {
     return (await this.#ask({ op: 'kill', id })).atMs;
   }
 
+  /** From now on datagrams get lost and late, as the options say. */
+  begin(): void {
+    this.#tell({ op: 'begin' });
+  }
+
   /** Lets a member's timers run, but neither read nor send. */
   starve(id: string): void {
     this.#tell({ op: 'starve', id });
@@ -111,7 +117,7 @@ export class Host {
     await ended;
   }
 
-  #ask(command: Command): Promise<Line> {
+  #ask(command: Extract<Command, { id: string }>): Promise<Line> {
     const waiting = Promise.withResolvers<Line>();
     const timeout = setTimeout(
       () => waiting.reject(new Error(`no answer to ${command.op} ${command.id}`)),

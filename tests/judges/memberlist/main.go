@@ -20,6 +20,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -187,14 +188,17 @@ func (t *transport) WriteToAddress(bytes []byte, to memberlist.Address) (time.Ti
 	return time.Now(), t.leave(copied)
 }
 
+// begun is set when the pattern begins: before, members find each other in peace.
+var begun atomic.Bool
+
 // leave sends a datagram, or loses it. The caller holds the mutex.
 func (t *transport) leave(d datagram) error {
 	lost := t.random.Float64() < t.options.LossRate
 	delayMs := t.random.IntN(t.options.DelayMaxMs + 1)
-	if lost {
+	if lost && begun.Load() {
 		return nil
 	}
-	if delayMs == 0 {
+	if delayMs == 0 || !begun.Load() {
 		_, err := t.NetTransport.WriteToAddress(d.bytes, d.to)
 		return err
 	}
@@ -329,6 +333,8 @@ func main() {
 				continue
 			}
 			say(Line{Event: "joined", ID: command.ID})
+		case "begin":
+			begun.Store(true)
 		case "kill":
 			// Without a leave: its sockets are closed and it says nothing any more.
 			say(Line{Event: "killed", ID: command.ID})

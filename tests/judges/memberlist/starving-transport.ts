@@ -20,6 +20,7 @@ export class StarvingTransport implements Transport {
   readonly #inner: UdpTcpTransport;
   readonly #options: HostOptions;
   readonly #random: Seeded;
+  #begun = false;
   #starving = false;
   #outgoing: (() => void)[] = [];
   #incoming: (() => void)[] = [];
@@ -62,6 +63,11 @@ export class StarvingTransport implements Transport {
     queueMicrotask(() => done({ ok: false, error }));
   }
 
+  /** Begins to lose and to delay: before, members find each other in peace. */
+  begin(): void {
+    this.#begun = true;
+  }
+
   starve(): void {
     this.#starving = true;
   }
@@ -80,8 +86,8 @@ export class StarvingTransport implements Transport {
   #leave(to: string, packet: Uint8Array): void {
     const lost = this.#random.chance(this.#options.lossRate);
     const delayMs = this.#random.int(0, this.#options.delayMaxMs);
-    if (lost) return;
-    if (delayMs === 0) this.#inner.send(to, packet);
+    if (lost && this.#begun) return;
+    if (delayMs === 0 || !this.#begun) this.#inner.send(to, packet);
     else setTimeout(() => this.#inner.send(to, packet), delayMs);
   }
 }

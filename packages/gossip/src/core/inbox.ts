@@ -2,8 +2,9 @@ import type { DropReason } from '../metrics.ts';
 import type { ReplayWindows } from '../security/replay-windows.ts';
 import type { Sealer } from '../security/sealer.ts';
 import { ByteReader, Malformed } from '../wire/bytes.ts';
+import { decodeMessages } from '../wire/decode-messages.ts';
 import { decodeHeader, type Header } from '../wire/header.ts';
-import { decodeMessages, type Message } from '../wire/message.ts';
+import type { Message } from '../wire/message.ts';
 import { type Core, drop } from './core.ts';
 
 /** What UDP can carry. Others may send larger packets than this member does. */

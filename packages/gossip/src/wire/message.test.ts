@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { INCARNATION_MAX, META_BYTES_MAX } from '../member.ts';
 import { ByteReader, ByteWriter, Malformed } from './bytes.ts';
-import { decodeMessages, encodeMessage, type Message } from './message.ts';
+import { decodeMessages } from './decode-messages.ts';
+import { encodeMessage, type Message } from './message.ts';
 
 const id = fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme' }).filter((text) => {
   return Buffer.byteLength(text) <= 128 && text.isWellFormed();
