@@ -41,7 +41,7 @@ test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/d
 	@exec $(TEST) tests/dialogues/dialogues.test.ts
 
 .PHONY: test-extra
-test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Python, Java, Maven, Go)
+test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Go, Java, Maven, Python)
 	@exec $(TEST) $(ROOT_TESTS) $(JUDGE_TESTS)
 
 .PHONY: test-stack

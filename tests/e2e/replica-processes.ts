@@ -64,9 +64,14 @@ export class ReplicaProcesses {
     return processes;
   }
 
-  async start(id: string, env: Record<string, string> = {}): Promise<void> {
+  /** @param ports HTTP and RESP, where they are to be those of before */
+  async start(
+    id: string,
+    env: Record<string, string> = {},
+    ports?: readonly [number, number],
+  ): Promise<void> {
     const address = (other: string) => `127.0.0.1:${this.#ports.get(other)}`;
-    const instance = await TestInstance.start({
+    const settings = {
       MEMPLANE_DATA_DIR: path.join(this.dir, id),
       MEMPLANE_REPLICA_ID: id,
       MEMPLANE_REPLICA_SET: [...new Set([...this.#ids, id])].join(','),
@@ -79,7 +84,8 @@ export class ReplicaProcesses {
       MEMPLANE_LOG_LEVEL: 'info',
       ...this.#env,
       ...env,
-    });
+    };
+    const instance = await TestInstance.start(settings, ports);
     this.running.set(id, instance);
   }
 

@@ -137,6 +137,22 @@ const PLANTED: readonly Planted[] = [
     counts: { MEMPLANE_TEST_MEMORY_EVENTS: 20_000, MEMPLANE_TEST_MEMORY_VECTORS: 500 },
   },
   {
+    bug: 'an operation id that counts again',
+    file: 'services/crdt-sync/src/domain/apply.ts',
+    right: 'if (opId !== undefined && isRepeated(command, slot)) return;',
+    wrong: '',
+    judge: 'tests/judges/resp-clients.test.ts',
+    pattern: 'redis-cli counts',
+  },
+  {
+    bug: 'a CRDT.AFTER that does not wait',
+    file: 'services/crdt-sync/src/resp/connection.ts',
+    right: 'if (await waitUntilCovered(engine, needs, end.signal)) return',
+    wrong: 'if (needs.size >= 0 || (await waitUntilCovered(engine, needs, end.signal))) return',
+    judge: 'tests/judges/resp-clients.test.ts',
+    pattern: 'programs on',
+  },
+  {
     bug: 'a RESP parser without a limit',
     file: 'services/crdt-sync/src/resp/connection.ts',
     right: 'new RespParser(options.resp_command_bytes_max)',

@@ -16,6 +16,8 @@ export class TestInstance implements AsyncDisposable {
   readonly port: number;
   readonly respPort: number;
   readonly child: ChildProcess;
+  /** That of callers, where it asks for one. */
+  readonly #headers: Readonly<Record<string, string>>;
   /** All that it has printed. */
   output = '';
 
@@ -24,6 +26,8 @@ export class TestInstance implements AsyncDisposable {
     env: Readonly<Record<string, string>>,
     program: string,
   ) {
+    const { MEMPLANE_TOKEN: token } = env;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.port = port;
     this.respPort = respPort;
     this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, program], {
@@ -76,7 +80,7 @@ export class TestInstance implements AsyncDisposable {
   async ask(method: string, path: string, body?: unknown, headers = {}): Promise<Answer> {
     const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
       method,
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: { 'content-type': 'application/json', ...this.#headers, ...headers },
       signal: AbortSignal.timeout(20_000),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
