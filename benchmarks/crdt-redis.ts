@@ -14,7 +14,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { redisPlan, redisTool, ServerProcess } from '@memplane/stack';
+import { nodeFlags, redisPlan, redisTool, ServerProcess } from '@memplane/stack';
 import { MIB, processMemory, ScratchFolder } from '@memplane/testkit';
 import { Redis } from 'ioredis';
 import { TestInstance } from '../services/crdt-sync/src/test-instance.ts';
@@ -147,6 +147,7 @@ async function main(): Promise<void> {
         MEMPLANE_SET_ELEMENTS_MAX: String(LARGE_SET * 2),
         MEMPLANE_SET_BYTES_MAX: String(256 * MIB),
         MEMPLANE_LOG_LEVEL: 'warn',
+        NODE_OPTIONS: nodeFlags('crdt-sync').join(' '),
       },
       undefined,
       existsSync(built) ? built : undefined,

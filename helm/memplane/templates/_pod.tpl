@@ -36,7 +36,9 @@ seccompProfile: { type: RuntimeDefault }
 {{- if eq .component "standalone" -}}
 ["/app/dist/memplane", "run"]
 {{- else if and (eq .component "crdt-sync") .root.Values.redis.addresses -}}
-["node", "--env-file=/etc/memplane/redis.env", "/app/dist/services/crdt-sync.js"]
+["node", "--max-semi-space-size=8", "--env-file=/etc/memplane/redis.env", "/app/dist/services/crdt-sync.js"]
+{{- else if eq .component "crdt-sync" -}}
+["node", "--max-semi-space-size=8", "/app/dist/services/crdt-sync.js"]
 {{- else -}}
 ["node", "/app/dist/services/{{ .component }}.js"]
 {{- end -}}

@@ -47,7 +47,7 @@ export type { ServerPlan } from './server/plan.ts';
 export { ServerProcess } from './server/process.ts';
 export { type RedisOptions, type RedisPlan, redisPlan } from './server/redis.ts';
 export { type SentryOptions, type SentryPlan, sentryPlan } from './server/sentry.ts';
-export { type ServiceOptions, type ServicePlan, servicePlan } from './server/service.ts';
+export { nodeFlags, type ServiceOptions, type ServicePlan, servicePlan } from './server/service.ts';
 export { type VersitygwOptions, type VersitygwPlan, versitygwPlan } from './server/versitygw.ts';
 export { type StackPlans, stackPlans } from './supervisor/plans.ts';
 export { isAlive, type RunningServer, readRecord } from './supervisor/record.ts';

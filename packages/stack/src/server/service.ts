@@ -31,6 +31,14 @@ export interface ServicePlan extends ServerPlan {
   readonly apart?: ApartNet;
 }
 
+/**
+ * How Node is started for a service. crdt-sync keeps next to nothing itself where its values are in
+ * a Redis, but V8's young generation grows under load and stays: bounded, it holds a quarter less.
+ */
+export function nodeFlags(service: ServiceName): readonly string[] {
+  return service === 'crdt-sync' ? ['--max-semi-space-size=8'] : [];
+}
+
 /** One instance of a service of the plane, from its bundle in `dist/services/`. */
 export function servicePlan(options: ServiceOptions): ServicePlan {
   const { service, name, dir, port } = options;
@@ -41,7 +49,7 @@ export function servicePlan(options: ServiceOptions): ServicePlan {
     version: PLANE_VERSION,
     tier: 'application',
     command: process.execPath,
-    args: [program],
+    args: [...nodeFlags(service), program],
     cwd: dir,
     env: { MEMPLANE_INSTANCE: name, [portSetting(service)]: String(port), ...options.env },
     ports: [port, ...(options.morePorts ?? [])],
