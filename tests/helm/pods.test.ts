@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SERVICES, type ServiceName } from '@memplane/contracts';
+import { nodeFlags } from '@memplane/stack';
 import { PORT_VARIABLES } from '../../packages/standalone/src/plane/settings.ts';
 import {
   chart,
@@ -58,7 +59,10 @@ for (const [what, rendered] of all) {
       const program = command.find((part) => part.startsWith('/app/dist/'));
       assert.ok(program, command.join(' '));
       assert.ok(existsSync(join(root, program.slice('/app/'.length))), program);
-      const runs = component === 'standalone' ? ['/app/dist/memplane', 'run'] : ['node', program];
+      const runs =
+        component === 'standalone'
+          ? ['/app/dist/memplane', 'run']
+          : ['node', ...nodeFlags(component as ServiceName), program];
       assert.deepEqual(
         command.filter((part) => !part.startsWith('--env-file')),
         runs,
