@@ -1,38 +1,52 @@
 import { connect, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 
+const TICK_MS = 50;
+
+/**
+ * Calls back after so long of this process's own time: where the machine gives it none, as a busy
+ * one does, nothing can be said of a server that got none either.
+ * @returns how to end it
+ */
+export function afterOwnTime(ms: number, done: () => void): () => void {
+  let left = Math.ceil(ms / TICK_MS);
+  const timer = setInterval(() => {
+    left--;
+    if (left > 0) return;
+    clearInterval(timer);
+    done();
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
+
 export interface Heard {
   readonly bytes: Buffer;
   /** How the connection ended. */
   readonly end: 'closed' | 'reset' | 'hangs';
 }
 
-/**
- * Sends all packets, says that no more will come, and listens until the server closes.
- * @param pauseMs between two packets; otherwise one turn of this process
- */
+/** Sends all packets, says that no more will come, and listens until the server closes. */
 export async function talk(
   port: number,
   packets: readonly Buffer[],
-  { deadlineMs, pauseMs = 0 }: { readonly deadlineMs: number; readonly pauseMs?: number },
+  deadlineMs: number,
 ): Promise<Heard> {
   const socket = await open(port);
   const parts: Buffer[] = [];
   socket.on('data', (part) => parts.push(part));
   const ended = new Promise<Heard['end']>((resolve) => {
-    const timer = setTimeout(() => resolve('hangs'), deadlineMs);
+    const stop = afterOwnTime(deadlineMs, () => resolve('hangs'));
     socket.once('error', () => resolve('reset'));
     socket.once('end', () => resolve('closed'));
     socket.once('close', () => {
-      clearTimeout(timer);
+      stop();
       resolve('closed');
     });
   });
   for (const packet of packets) {
     if (socket.destroyed) break;
     socket.write(packet);
-    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    else await turn();
+    await turn();
   }
   socket.end();
   const end = await ended;

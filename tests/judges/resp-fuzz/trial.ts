@@ -4,7 +4,7 @@ import { frame } from './requests.ts';
 import { type Heard, packetsOf, talk } from './talk.ts';
 import { LIMITS, type Target, TOKEN } from './target.ts';
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 15_000;
 
 /** Bytes that a client sends, and where they are cut into packets. */
 export interface Trial {
@@ -18,7 +18,7 @@ export interface Trial {
 export async function tryOut(target: Target, trial: Trial): Promise<string | undefined> {
   const packets = packetsOf(trial.bytes, trial.cuts);
   if (trial.isKnown) packets.unshift(frame(['AUTH', TOKEN]));
-  const heard = await talk(target.port, packets, { deadlineMs: DEADLINE_MS });
+  const heard = await talk(target.port, packets, DEADLINE_MS);
   target.check();
   return wrongWith(trial, heard);
 }
