@@ -244,6 +244,7 @@ export class HttpServer {
             }
             const caller = {
               tenant,
+              seesAllTenants: identity.isPlane || !this.access.hasTenants,
               callerAppId: bySidecar ? singleHeader(request, 'dapr-caller-app-id') : undefined,
               trace,
             };

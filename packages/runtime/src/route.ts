@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Operation } from '@memplane/contracts';
+import { MemplaneError, type Operation } from '@memplane/contracts';
 import type { Context as TraceContext } from '@opentelemetry/api';
 import type { z } from 'zod';
 
@@ -10,6 +10,8 @@ export interface RouteRequest<P, Q, B> {
   readonly body: B;
   readonly headers: IncomingHttpHeaders;
   readonly tenant: string;
+  /** Whether it may be given what all tenants have: a service of the plane, or where there are none. */
+  readonly seesAllTenants: boolean;
   /** The caller's Dapr app id, where the service's own sidecar tells it and has proven itself. */
   readonly callerAppId: string | undefined;
   /** Aborted when the caller goes away or the service ends. */
@@ -34,7 +36,7 @@ export interface RouteReply {
 /** Who sent a body. */
 export type BodyContext = Pick<
   RouteRequest<unknown, unknown, unknown>,
-  'tenant' | 'callerAppId' | 'trace'
+  'tenant' | 'seesAllTenants' | 'callerAppId' | 'trace'
 >;
 
 export interface Route {
@@ -65,6 +67,24 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   ) => Promise<RouteReply> | RouteReply,
 ): Route {
   return { operation, handle: handle as Route['handle'] };
+}
+
+/**
+ * Whom a call is for that names a tenant in its body, as a service of the plane may.
+ * @throws MemplaneError `forbidden` for another tenant than the caller's
+ */
+export function tenantNamed(
+  {
+    tenant,
+    seesAllTenants,
+  }: Pick<RouteRequest<unknown, unknown, unknown>, 'tenant' | 'seesAllTenants'>,
+  named: string | undefined,
+): string {
+  if (named === undefined || named === tenant) return tenant;
+  if (seesAllTenants) return named;
+  throw new MemplaneError('forbidden', 'A tenant comes with the token, not in a body.', {
+    field: 'body.tenant',
+  });
 }
 
 /** `200` with a JSON body. */

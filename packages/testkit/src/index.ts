@@ -17,4 +17,5 @@ export * from './proxy.ts';
 export * from './scale.ts';
 export * from './seeded.ts';
 export * from './tearing-proxy.ts';
+export * from './tenants.ts';
 export * from './vectors.ts';

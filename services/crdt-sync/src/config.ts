@@ -3,6 +3,7 @@ import {
   APP_TOKEN_SETTING,
   type Config,
   type Env,
+  IDENTITY_SETTINGS,
   integer,
   oneOf,
   readConfig,
@@ -25,6 +26,7 @@ export const SETTINGS = {
   dataDir: text('MEMPLANE_DATA_DIR', undefined, 'folder of the data; crdt-sync uses `crdt` in it'),
   token: text('MEMPLANE_TOKEN', undefined, 'token that HTTP (Bearer) and RESP (AUTH) callers need'),
   appToken: APP_TOKEN_SETTING,
+  ...IDENTITY_SETTINGS,
   operatorToken: text(
     'MEMPLANE_OPERATOR_TOKEN',
     undefined,

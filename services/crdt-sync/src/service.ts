@@ -150,16 +150,6 @@ class CrdtSyncService implements CrdtSync {
     if (replication) replication.onDamage = () => void this.#repair();
     const appendfsync = () => storage.appendfsync;
     const members = cluster?.members;
-    this.#resp = new RespServer({
-      ...config,
-      engine,
-      store,
-      logger,
-      appendfsync,
-      membersView: () => membersView({ ...config, engine, members }),
-    });
-    createCrdtMetrics(telemetry.meter, engine, this.#resp);
-    createClusterMetrics(telemetry.meter, cluster);
     this.#server = new HttpServer({
       ...config,
       name: this.name,
@@ -187,6 +177,17 @@ class CrdtSyncService implements CrdtSync {
         ...parts.replication?.describe(),
       }),
     });
+    this.#resp = new RespServer({
+      ...config,
+      access: this.#server.access,
+      engine,
+      store,
+      logger,
+      appendfsync,
+      membersView: () => membersView({ ...config, engine, members }),
+    });
+    createCrdtMetrics(telemetry.meter, engine, this.#resp);
+    createClusterMetrics(telemetry.meter, cluster);
   }
 
   get port(): number {

@@ -3,6 +3,7 @@ import {
   APP_TOKEN_SETTING,
   type Config,
   type Env,
+  IDENTITY_SETTINGS,
   integer,
   readConfig,
   text,
@@ -19,6 +20,7 @@ export const INGEST_SETTINGS = {
   ),
   token: text('MEMPLANE_TOKEN', undefined, 'Bearer token that every call but the probes needs.'),
   appToken: APP_TOKEN_SETTING,
+  ...IDENTITY_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'Level of the logs: debug, info, warn or error.'),
   otlpEndpoint: text(
     'OTEL_EXPORTER_OTLP_ENDPOINT',

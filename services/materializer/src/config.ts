@@ -5,6 +5,7 @@ import {
   ConfigError,
   type Env,
   flag,
+  IDENTITY_SETTINGS,
   integer,
   readConfig,
   text,
@@ -19,6 +20,7 @@ export const MATERIALIZER_SETTINGS = {
   port: integer('MEMPLANE_MATERIALIZER_PORT', SERVICES.materializer.port, 'port', { max: 65_535 }),
   token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
   appToken: APP_TOKEN_SETTING,
+  ...IDENTITY_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
   dir: text('MEMPLANE_MATERIALIZER_DIR', './data/materializer', 'folder of the views'),
@@ -406,7 +408,9 @@ export function serviceUrls(config: MaterializerConfig): Record<ServiceName, str
 
 /** What the instances prove themselves by to each other. */
 export function peerTokenOf(config: MaterializerConfig): string | undefined {
-  return config.peerToken ?? config.appToken ?? config.token;
+  const { peerToken, appToken, planeToken, token, tenantsFile } = config;
+  // Where there are tenants, agents of `default` have the bearer token: no proof of an instance.
+  return peerToken ?? appToken ?? planeToken ?? (tenantsFile === undefined ? token : undefined);
 }
 
 /**
@@ -416,6 +420,11 @@ export function peerTokenOf(config: MaterializerConfig): string | undefined {
 export function peerUrlOf(config: MaterializerConfig): string {
   const { host, peerPort, peerUrl } = config;
   const isLocal = host === 'localhost' || host === '::1' || host.startsWith('127.');
+  if (config.tenantsFile !== undefined && peerTokenOf(config) === undefined) {
+    throw new ConfigError(
+      'With MEMPLANE_TENANTS, set MEMPLANE_PEER_TOKEN to a secret that all instances share.',
+    );
+  }
   if (!isLocal && peerTokenOf(config) === undefined) {
     throw new ConfigError(
       `MEMPLANE_HOST=${host} lets other machines in: set MEMPLANE_PEER_TOKEN to a secret that all instances share.`,

@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import { type BlobStore, FileBlobStore } from '@memplane/blob-store';
 import { TOPICS } from '@memplane/contracts';
 import { type LogReader, openEmbeddedReader } from '@memplane/event-log';
-import { ConfigError, createHttpInvoker, type Env, type Invoker } from '@memplane/runtime';
+import {
+  ConfigError,
+  createHttpInvoker,
+  type Env,
+  type Invoker,
+  serviceHeaders,
+} from '@memplane/runtime';
 import {
   createDaprInvoker,
   DaprPublisher,
@@ -93,10 +99,7 @@ async function onKafka(config: MaterializerConfig, brokers: string): Promise<Ope
 
 function invokerOf(config: MaterializerConfig, sidecar: SidecarConfig | undefined): Invoker {
   if (sidecar !== undefined) return createDaprInvoker(sidecar);
-  const { token } = config;
-  const headers: Record<string, string> =
-    token === undefined ? {} : { authorization: `Bearer ${token}` };
-  return createHttpInvoker(serviceUrls(config), { headers });
+  return createHttpInvoker(serviceUrls(config), { headers: serviceHeaders(config) });
 }
 
 function viewTopicOf(sidecar: SidecarConfig): ViewTopic {

@@ -12,6 +12,8 @@ export interface PartCall {
 
 export interface PeerFeedRequest {
   readonly topic: string;
+  /** Absent: of all tenants. */
+  readonly tenant: string | undefined;
   readonly partition: number;
   /** Absent: where the feed begins. */
   readonly from: number | undefined;

@@ -24,7 +24,7 @@ import type { ViewTopic } from './domain/publishing.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
-import { feedSource } from './drivers/feed-sources.ts';
+import { feedSource, ofTenant } from './drivers/feed-sources.ts';
 import { type OpenFeed, openFeed as openShardFeed } from './drivers/feed-stream.ts';
 import { Follower } from './drivers/follower.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
@@ -173,8 +173,9 @@ class MaterializerService implements Materializer {
       config,
     );
     const openFeed: OpenFeed = ({ retained, ...request }) => {
-      const { topic, shard } = request;
-      const source = feedSource(topic, plane, archive?.archive, retained);
+      const { topic, shard, tenant } = request;
+      const all = feedSource(topic, plane, archive?.archive, retained);
+      const source = tenant === undefined ? all : ofTenant(all, tenant);
       const start = topic === TOPICS.events ? shard.record.historyStart : 0;
       const isOwned = () => plane.shards.owns(shard);
       return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
@@ -390,6 +391,8 @@ class MaterializerService implements Materializer {
       port: config.peerPort,
       token: peerTokenOf(config),
       appToken: undefined,
+      // Peers act for any tenant: what they ask names it.
+      tenantsFile: undefined,
       inflight_requests_max: config.peer_requests_max,
       telemetry: this.#telemetry,
       logger: this.#logger,

@@ -1,4 +1,4 @@
-import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
 import { type Logger, pause } from '@memplane/runtime';
 import type { ComputedVectors, Embedder } from './domain/ports.ts';
 import { normalized } from './domain/quantize.ts';
@@ -20,6 +20,7 @@ export class EmbeddingWorker {
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #problem: string | undefined;
+  #lastTenant = '';
   #wake: () => void = () => {};
 
   constructor(options: EmbeddingWorkerOptions) {
@@ -69,11 +70,25 @@ export class EmbeddingWorker {
     }
   }
 
+  /** One tenant after the other, so that none waits for all that another one has. */
+  #nextRows(): { readonly tenant: string; readonly rows: { row: number; text: string }[] } {
+    const { generation, embed_batch_texts_max } = this.#options;
+    const tenants = generation.tenants();
+    const after = tenants.filter((tenant) => tenant > this.#lastTenant);
+    const before = tenants.filter((tenant) => tenant <= this.#lastTenant);
+    for (const tenant of [...after, ...before]) {
+      const rows = generation.pendingRows(tenant, embed_batch_texts_max);
+      if (rows.length > 0) return { tenant, rows };
+    }
+    return { tenant: '', rows: [] };
+  }
+
   /** One batch; false when nothing waits. */
   async #batch(signal: AbortSignal): Promise<boolean> {
-    const { generation, embedder, computed, embed_batch_texts_max, onComputed } = this.#options;
-    const rows = generation.pendingRows(DEFAULT_TENANT, embed_batch_texts_max);
+    const { generation, embedder, computed, onComputed } = this.#options;
+    const { tenant, rows } = this.#nextRows();
     if (rows.length === 0) return false;
+    this.#lastTenant = tenant;
     const texts = new Set<string>();
     for (const { text } of rows) if (!computed.get(embedder.model, text)) texts.add(text);
     if (texts.size > 0) {
@@ -85,7 +100,7 @@ export class EmbeddingWorker {
       );
     }
     generation.applyComputed(
-      DEFAULT_TENANT,
+      tenant,
       rows.flatMap(({ row, text }) => {
         const vector = computed.get(embedder.model, text);
         return vector ? [{ row, vector }] : [];

@@ -9,7 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
 import { Generation, type GenerationOptions } from './drivers/generation.ts';
 
 const FORMAT_VERSION = 1;
@@ -101,7 +101,7 @@ export class Generations {
     for (const [partition, offset] of this.live.applied) {
       if ((next.index.applied.get(partition) ?? -1) < offset) return false;
     }
-    if (next.index.status(DEFAULT_TENANT).vectorsPending > 0) return false;
+    if (next.index.statusOfAll().vectorsPending > 0) return false;
     if (next.index.elsewhere?.caughtUp === false) return false;
     const old = this.#live;
     this.#writeCurrent(next);

@@ -1,5 +1,11 @@
 import { SERVICES } from '@memplane/contracts';
-import { createHttpInvoker, createLogger, type Invoker, stopOnSignals } from '@memplane/runtime';
+import {
+  createHttpInvoker,
+  createLogger,
+  type Invoker,
+  serviceHeaders,
+  stopOnSignals,
+} from '@memplane/runtime';
 import { createDaprInvoker, readSidecarConfig } from '@memplane/runtime/dapr';
 import { readVectorIndexConfig, type VectorIndexConfig } from './config.ts';
 import { createVectorIndex } from './service.ts';
@@ -20,7 +26,8 @@ const service = await createVectorIndex(config, {
 await service.start();
 stopOnSignals(service, { drainTimeoutMs: config.drainTimeoutMs + 5_000 });
 
-function directInvoker({ port, token, materializerUrl }: VectorIndexConfig): Invoker {
+function directInvoker(config: VectorIndexConfig): Invoker {
+  const { port, materializerUrl } = config;
   const at = (own: number) => `http://127.0.0.1:${own}`;
   return createHttpInvoker(
     {
@@ -29,6 +36,6 @@ function directInvoker({ port, token, materializerUrl }: VectorIndexConfig): Inv
       'crdt-sync': at(SERVICES['crdt-sync'].port),
       'vector-index': at(port),
     },
-    token ? { headers: { authorization: `Bearer ${token}` } } : {},
+    { headers: serviceHeaders(config) },
   );
 }

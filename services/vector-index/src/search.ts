@@ -65,7 +65,8 @@ export async function search(
     const vector = await parts.queryVectors.of(request.text ?? '', dimensions, signal);
     rank = { ...rank, vector };
   }
-  const past = request.asOf === undefined ? undefined : await pastCut(parts, request, signal);
+  const past =
+    request.asOf === undefined ? undefined : await pastCut(parts, tenant, request, signal);
   const cut = past ?? latestCut(parts, generation);
   const snapshot = past
     ? generation.snapshot(tenant, cut, cut.timeMs, rank)
@@ -148,12 +149,13 @@ async function waitForTokens(
 /** The cut that `asOf` means, once the index has applied it. */
 async function pastCut(
   parts: SearchParts,
+  tenant: string,
   request: Request,
   signal: AbortSignal,
 ): Promise<TimedCut> {
   const { asOf, entity, waitMs } = request;
   const cut = await parts.views.resolveCut(
-    { waitMs, ...(asOf === undefined ? {} : { asOf }), ...(entity ? { entity } : {}) },
+    { tenant, waitMs, ...(asOf === undefined ? {} : { asOf }), ...(entity ? { entity } : {}) },
     signal,
   );
   checkLog(parts, cut, 'body.asOf');

@@ -1,13 +1,17 @@
 import { z } from 'zod';
 import { entitySchema, eventIdSchema } from '../event.ts';
 import { LIMITS } from '../limits.ts';
-import { DEFAULT_TENANT, TENANT_PATTERN } from '../names.ts';
+import { TENANT_PATTERN } from '../names.ts';
 import { operation } from '../operation.ts';
 
 /** Most candidates that one view check may carry; a search with more asks several times. */
 export const LIVENESS_ITEMS_MAX = 4096;
 
-const tenantSchema = z.string().regex(TENANT_PATTERN).default(DEFAULT_TENANT);
+const tenantSchema = z
+  .string()
+  .regex(TENANT_PATTERN)
+  .optional()
+  .meta({ description: "Only services of the plane name another one than the caller's." });
 const tokenSchema = z.string().startsWith('mpt_').max(8192);
 const waitMsSchema = z.number().int().min(0).max(LIMITS.wait_ms_max).optional();
 const timeMsSchema = z.number().int().min(0).max(8.64e15);

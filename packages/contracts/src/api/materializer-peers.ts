@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TOPICS } from '../names.ts';
+import { TENANT_PATTERN, TOPICS } from '../names.ts';
 import { operation } from '../operation.ts';
 
 // What instances of the materializer ask of each other, on a port of their own: nobody else's business.
@@ -43,6 +43,7 @@ export const getPartitionFeed = operation({
   summary: 'The feed of a partition of this instance, for another one to pass on',
   query: z.strictObject({
     topic: z.enum([TOPICS.events, TOPICS.views]),
+    tenant: z.string().regex(TENANT_PATTERN).optional(),
     partition: count,
     epoch: count,
     from: count.optional(),

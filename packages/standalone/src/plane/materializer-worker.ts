@@ -4,11 +4,12 @@ import { archiveDirOf, viewsDirOf } from './places.ts';
 import { hostService } from './worker-host.ts';
 
 hostService(async ({ setup, invoker, logAdmin, openLog }) => {
-  const { dataDir, logLevel } = setup;
+  const { dataDir, logLevel, planeToken } = setup;
   const config = readMaterializerConfig({
     ...process.env,
     MEMPLANE_MATERIALIZER_DIR: viewsDirOf(dataDir),
     MEMPLANE_LOG_LEVEL: logLevel,
+    MEMPLANE_PLANE_TOKEN: planeToken,
   });
   const blobStore = await FileBlobStore.open(archiveDirOf(dataDir));
   return createMaterializer(config, { logReader: await openLog(), logAdmin, invoker, blobStore });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { ServiceName } from '@memplane/contracts';
 import { createCrdtSync, readCrdtSyncConfig } from '@memplane/crdt-sync';
@@ -8,7 +9,7 @@ import {
   type EmbeddedLog,
   openEmbeddedLog,
 } from '@memplane/event-log';
-import { createHttpInvoker, type Env, type Service } from '@memplane/runtime';
+import { createHttpInvoker, type Env, type Service, serviceHeaders } from '@memplane/runtime';
 import { crdtDirOf, logDirOf, strongDirOf } from './places.ts';
 import { refuseHalfRestored } from './restore-mark.ts';
 import type { StandaloneConfig } from './settings.ts';
@@ -39,17 +40,19 @@ export class StandalonePlane {
 
   /** @throws what opening the data folder, or a port in use, throws; then nothing is left running */
   static async start(options: PlaneOptions): Promise<StandalonePlane> {
-    const { config, env, onCrash } = options;
+    const { onCrash } = options;
+    const config = withPlaneToken(options.config);
+    const env = { ...options.env, MEMPLANE_PLANE_TOKEN: config.planeToken };
     await mkdir(config.dataDir, { recursive: true }).catch(() => {});
     const lock = acquireDirectoryLock(config.dataDir);
-    const { dataDir, urls, token, logLevel, startTimeoutMs } = config;
+    const { dataDir, urls, token, planeToken, logLevel, startTimeoutMs } = config;
     try {
       refuseHalfRestored(dataDir);
     } catch (error) {
       lock.release();
       throw error;
     }
-    const setup: WorkerSetup = { dataDir, urls, token, logLevel };
+    const setup: WorkerSetup = { dataDir, urls, token, planeToken, logLevel };
     const threads: WorkerService[] = [];
     const newThread = (name: ServiceName): WorkerService => {
       const thread = new WorkerService({ name, setup, startTimeoutMs, onCrash });
@@ -106,6 +109,12 @@ export class StandalonePlane {
   }
 }
 
+/** Only this process needs to know what its services prove themselves by. */
+function withPlaneToken(config: StandaloneConfig): StandaloneConfig {
+  if (config.tenantsFile === undefined || config.planeToken !== undefined) return config;
+  return { ...config, planeToken: randomBytes(32).toString('base64url') };
+}
+
 /** Waits for the work, no longer than `timeoutMs`, and for no success. */
 async function within(timeoutMs: number, work: () => Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
@@ -121,8 +130,7 @@ async function createIngest(
   env: Env,
   log: EmbeddedLog,
 ): Promise<Service> {
-  const headers = config.token ? { authorization: `Bearer ${config.token}` } : {};
-  const invoker = createHttpInvoker(config.urls, { headers });
+  const invoker = createHttpInvoker(config.urls, { headers: serviceHeaders(config) });
   const settings = readIngestConfig({ ...env, MEMPLANE_LOG_LEVEL: config.logLevel });
   const store = await RocksStrong.open(strongDirOf(config.dataDir));
   const strong = { store, isAlone: true };

@@ -4,6 +4,7 @@ import {
   type Config,
   ConfigError,
   type Env,
+  IDENTITY_SETTINGS,
   integer,
   isLoopback,
   readConfig,
@@ -15,6 +16,7 @@ import { dataDirOf } from './data-dir.ts';
 export const STANDALONE_SETTINGS = {
   host: text('MEMPLANE_HOST', '127.0.0.1', 'Address to listen on.'),
   token: text('MEMPLANE_TOKEN', undefined, 'Bearer token that every call but the probes needs.'),
+  ...IDENTITY_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'warn', 'Level of the logs: debug, info, warn or error.'),
   drainTimeoutMs: integer(
     'MEMPLANE_DRAIN_TIMEOUT_MS',
@@ -48,7 +50,7 @@ export const PORT_VARIABLES = {
 /** @throws ConfigError that says what is wrong, and what to do. */
 export function readStandaloneConfig(env: Env): StandaloneConfig {
   const config = readConfig(STANDALONE_SETTINGS, env);
-  if (!isLoopback(config.host) && !config.token) {
+  if (!isLoopback(config.host) && !config.token && !config.tenantsFile) {
     throw new ConfigError(
       `MEMPLANE_HOST=${config.host} would let other machines in. Set MEMPLANE_TOKEN to a secret ` +
         'that every call must carry, or leave MEMPLANE_HOST at 127.0.0.1.',

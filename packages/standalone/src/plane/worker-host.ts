@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { LogAdmin, LogReader, SharedLogState } from '@memplane/event-log';
 import { openEmbeddedReader } from '@memplane/event-log';
-import { createHttpInvoker, type Invoker, type Service } from '@memplane/runtime';
+import { createHttpInvoker, type Invoker, type Service, serviceHeaders } from '@memplane/runtime';
 import { logDirOf } from './places.ts';
 import { type FromWorker, type ToWorker, toFailure, type WorkerSetup } from './worker-protocol.ts';
 
@@ -63,10 +63,9 @@ class Host {
   }
 
   #parts({ setup, log }: { setup: WorkerSetup; log: SharedLogState }): WorkerParts {
-    const headers = setup.token ? { authorization: `Bearer ${setup.token}` } : {};
     return {
       setup,
-      invoker: createHttpInvoker(setup.urls, { headers }),
+      invoker: createHttpInvoker(setup.urls, { headers: serviceHeaders(setup) }),
       logAdmin: this.#admin,
       openLog: async () => {
         const reader = await openEmbeddedReader({ dir: logDirOf(setup.dataDir), shared: log });

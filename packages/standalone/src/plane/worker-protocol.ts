@@ -6,6 +6,8 @@ export interface WorkerSetup {
   readonly dataDir: string;
   readonly urls: Readonly<Record<ServiceName, string>>;
   readonly token: string | undefined;
+  /** What the services prove themselves by to each other, where the plane has tenants. */
+  readonly planeToken: string | undefined;
   readonly logLevel: string;
 }
 

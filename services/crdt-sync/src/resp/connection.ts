@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { DEFAULT_TENANT, MemplaneError, NAME_PATTERN } from '@memplane/contracts';
+import { MemplaneError, NAME_PATTERN } from '@memplane/contracts';
 import { toMemplaneError } from '@memplane/runtime';
 import type { MembersView } from '../domain/cluster/members-view.ts';
 import type { Command } from '../domain/command.ts';
@@ -64,7 +64,7 @@ export class RespConnection {
   #isPeerDone = false;
   #isClosed = false;
   #isFlushing = false;
-  /** CRDT.AFTER waits: nothing is read meanwhile. */
+  /** CRDT.AFTER waits, or a token is being verified: nothing is read meanwhile. */
   #isWaiting = false;
   readonly #settled: (command: Command) => void;
 
@@ -94,7 +94,7 @@ export class RespConnection {
       this.#flushSoon();
     });
     socket.once('close', () => clearTimeout(this.#timer));
-    if (!this.#session.isAllowed) {
+    if (!this.#session.caller.isAllowed) {
       this.#timer = setTimeout(() => socket.destroy(), options.resp_unauthenticated_timeout_ms);
     }
   }
@@ -106,9 +106,15 @@ export class RespConnection {
   }
 
   #read(): void {
+    const { caller } = this.#session;
+    if (caller.isOver && !this.#isEnding) {
+      // A client that connects anew shows what it has now.
+      this.#answer(write.failure('NOAUTH What was shown counts no more.'));
+      this.#isEnding = true;
+    }
     try {
       while (!this.#isEnding && !this.#isWaiting && !this.#isFull()) {
-        if (this.#session.isAllowed && this.#parser.nextIncrement()) {
+        if (caller.mayWrite && this.#parser.nextIncrement()) {
           this.#increment();
           continue;
         }
@@ -132,7 +138,7 @@ export class RespConnection {
   #takeRaw(words: readonly string[]): void {
     const name = (words[0] ?? '').toUpperCase();
     const isEcho = words.length === 2 && (name === 'ECHO' || name === 'PING');
-    if (!isEcho || !this.#session.isAllowed) {
+    if (!isEcho || !this.#session.caller.isAllowed) {
       this.#answer(write.failure('ERR arguments must be valid UTF-8'));
       return;
     }
@@ -167,7 +173,7 @@ export class RespConnection {
       this.#answer(NAME_FAILURE);
       return;
     }
-    const command = new RespCommand('increment', DEFAULT_TENANT, name, this.#settled);
+    const command = new RespCommand('increment', this.#session.caller.tenant, name, this.#settled);
     command.by = by;
     this.#queue(command);
     this.#submit(command);
@@ -185,9 +191,10 @@ export class RespConnection {
   #take(words: readonly string[]): void {
     const own = this.#session.answer(words);
     if (own !== undefined) {
-      this.#answer(own);
+      if (typeof own === 'string') this.#answer(own);
+      else this.#answerLater(own);
       if (this.#session.isQuitting) this.#isEnding = true;
-      if (this.#session.isAllowed) clearTimeout(this.#timer);
+      if (this.#session.caller.isAllowed) clearTimeout(this.#timer);
       return;
     }
     const { engine, store, set_elements_max, membersView } = this.#options;
@@ -196,7 +203,7 @@ export class RespConnection {
       return;
     }
     const planned = planCommand(words, {
-      tenant: DEFAULT_TENANT,
+      tenant: this.#session.caller.tenant,
       version: this.#session.version,
       membersView,
       store,
@@ -218,25 +225,30 @@ export class RespConnection {
     }
   }
 
-  /** Reads no further until this replica has what the token asks for, or time is up. */
-  #after(words: readonly string[]): void {
+  /** Reads no further until the answer is known. */
+  #answerLater(later: Promise<string>): void {
     const turn: Turn = { reply: undefined, weight: 1 };
     this.#queue(turn);
+    this.#isWaiting = true;
+    void later.then((reply) => {
+      this.#isWaiting = false;
+      turn.reply = reply;
+      if (this.#session.caller.isAllowed && !this.#isClosed) clearTimeout(this.#timer);
+      this.#read();
+    });
+  }
+
+  /** Waits until this replica has what the token asks for, or time is up. */
+  #after(words: readonly string[]): void {
     if (words.length !== 2) {
-      turn.reply = write.wrongArguments('crdt.after');
+      this.#answer(write.wrongArguments('crdt.after'));
       return;
     }
     try {
-      const needs = decodeSessionToken(words[1] ?? '');
-      this.#isWaiting = true;
-      void this.#waitFor(needs).then((reply) => {
-        this.#isWaiting = false;
-        turn.reply = reply;
-        this.#read();
-      });
+      this.#answerLater(this.#waitFor(decodeSessionToken(words[1] ?? '')));
     } catch (error) {
       if (!(error instanceof MemplaneError)) throw error;
-      turn.reply = errorReply(error);
+      this.#answer(errorReply(error));
     }
   }
 

@@ -1,13 +1,17 @@
 import { PLANE_VERSION } from '@memplane/contracts';
-import { TokenCheck } from '@memplane/runtime';
+import { type Access, toMemplaneError } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
 import { commandReply } from './command-table.ts';
+import { errorReply } from './commands.ts';
+import { RespCaller } from './resp-caller.ts';
 import * as write from './writer.ts';
 
 export interface SessionOptions {
   readonly engine: Engine;
   readonly replicaId: string;
-  /** What callers prove themselves by; undefined: nobody is asked. */
+  /** Who has which token. */
+  readonly access: Access;
+  /** The plane's one token; undefined, and no tenants: nobody is asked. */
   readonly token: string | undefined;
   /** What CONFIG GET appendfsync answers. */
   readonly appendfsync: () => string;
@@ -16,6 +20,7 @@ export interface SessionOptions {
 /** Ids of connections, as `CLIENT ID` tells them: never the same twice in a process. */
 let lastId = 0;
 
+const NO_AUTH = write.failure('NOAUTH Authentication required.');
 const NO_CLUSTER = write.failure('ERR This instance has cluster support disabled');
 
 /**
@@ -24,29 +29,35 @@ const NO_CLUSTER = write.failure('ERR This instance has cluster support disabled
  */
 export class Session {
   version: write.RespVersion = 2;
-  isAllowed: boolean;
   isQuitting = false;
+  readonly caller: RespCaller;
   readonly #id = ++lastId;
   readonly #options: SessionOptions;
-  readonly #check: TokenCheck | undefined;
+  readonly #needsToken: boolean;
   #name = '';
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#check = options.token ? new TokenCheck(options.token) : undefined;
-    this.isAllowed = this.#check === undefined;
+    this.#needsToken = options.access.hasTenants || Boolean(options.token);
+    this.caller = new RespCaller(options.access, this.#needsToken);
   }
 
-  /** @returns undefined for a command that is not about the connection */
-  answer(words: readonly string[]): string | undefined {
+  /**
+   * @returns undefined for a command that is not about the connection; a promise, which never
+   * rejects, where a token has to be verified first: nothing else may be answered before
+   */
+  answer(words: readonly string[]): string | Promise<string> | undefined {
     const name = (words[0] ?? '').toUpperCase();
-    if (name === 'AUTH') return this.#authenticate(words.at(-1) ?? '', words.length);
+    if (name === 'AUTH') {
+      if (words.length < 2 || words.length > 3) return write.wrongArguments('auth');
+      return this.#authenticate(words.at(-1) ?? '', () => write.simple('OK'));
+    }
     if (name === 'HELLO') return this.#hello(words);
     if (name === 'QUIT') {
       this.isQuitting = true;
       return write.simple('OK');
     }
-    if (!this.isAllowed) return write.failure('NOAUTH Authentication required.');
+    if (!this.caller.isAllowed) return NO_AUTH;
     switch (name) {
       case 'PING':
         if (words.length > 2) return write.wrongArguments(name);
@@ -70,32 +81,32 @@ export class Session {
       case 'CLUSTER':
         return NO_CLUSTER;
       default:
-        return undefined;
+        return name.startsWith('CRDT.') && !this.caller.may(name) ? notPermitted(name) : undefined;
     }
   }
 
-  #authenticate(token: string, words: number): string {
-    if (words < 2 || words > 3) return write.wrongArguments('auth');
-    if (this.#check === undefined) {
+  #authenticate(token: string, welcome: () => string): string | Promise<string> {
+    if (!this.#needsToken) {
       return write.failure('ERR AUTH was called, but no token is set on this plane');
     }
-    if (!this.#check.matches(token)) {
-      return write.failure('WRONGPASS invalid username-password pair or user is disabled.');
+    try {
+      const verifying = this.caller.authenticate(token);
+      return verifying === undefined ? welcome() : verifying.then(welcome, refusal);
+    } catch (error) {
+      return refusal(error);
     }
-    this.isAllowed = true;
-    return write.simple('OK');
   }
 
-  #hello(words: readonly string[]): string {
+  #hello(words: readonly string[]): string | Promise<string> {
     const asked = words[1];
     if (asked !== undefined && asked !== '2' && asked !== '3') {
       return write.failure('NOPROTO unsupported protocol version');
     }
+    let token: string | undefined;
     for (let at = 2; at < words.length; ) {
       const option = words[at]?.toUpperCase();
       if (option === 'AUTH' && at + 2 < words.length) {
-        const reply = this.#authenticate(words[at + 2] ?? '', 3);
-        if (!reply.startsWith('+')) return reply;
+        token = words[at + 2] ?? '';
         at += 3;
       } else if (option === 'SETNAME' && at + 1 < words.length) {
         const reply = this.#setName(words[at + 1] ?? '');
@@ -105,7 +116,12 @@ export class Session {
         return write.failure(`ERR Syntax error in HELLO option '${option?.slice(0, 128)}'`);
       }
     }
-    if (!this.isAllowed) return write.failure('NOAUTH Authentication required.');
+    const welcome = () => this.#welcome(asked);
+    if (token !== undefined) return this.#authenticate(token, welcome);
+    return this.caller.isAllowed ? welcome() : NO_AUTH;
+  }
+
+  #welcome(asked: string | undefined): string {
     if (asked !== undefined) this.version = asked === '3' ? 3 : 2;
     return write.map(this.version, [
       [write.bulk('server'), write.bulk('memplane')],
@@ -169,6 +185,8 @@ export class Session {
 
   #info(): string {
     const { engine, replicaId } = this.#options;
+    // The rest says how much others do.
+    if (!this.caller.seesPlane) return `# Server\r\nmemplane_version:${PLANE_VERSION}\r\n`;
     const { commits, committedCommands, failedCommits } = engine.stats;
     return [
       '# Server',
@@ -187,4 +205,15 @@ export class Session {
       '',
     ].join('\r\n');
   }
+}
+
+function refusal(thrown: unknown): string {
+  const error = toMemplaneError(thrown);
+  if (error.code !== 'unauthorized') return errorReply(error);
+  return write.failure('WRONGPASS invalid username-password pair or user is disabled.');
+}
+
+function notPermitted(command: string): string {
+  const name = command.toLowerCase().slice(0, 128);
+  return write.failure(`NOPERM this token may not run the '${name}' command`);
 }

@@ -1,4 +1,4 @@
-import { type MemoryChange, partitionKey } from '@memplane/contracts';
+import { DEFAULT_TENANT, type MemoryChange, partitionKey } from '@memplane/contracts';
 import { parseCause } from './causation.ts';
 import { PLANE, ShardKeys } from './keys.ts';
 import type { ParsedRecord } from './parse-record.ts';
@@ -14,7 +14,7 @@ import {
   encodeText,
   encodeUntil,
 } from './rows.ts';
-import { encodeShard, type ShardRecord } from './shard-record.ts';
+import { encodeShard, NO_COUNTS, type ShardRecord, type TenantCounts } from './shard-record.ts';
 import { type Attributes, expiresMs, memoryView } from './state.ts';
 import { TimelineWriter } from './timeline.ts';
 import { type RowSink, TenantKeys, WorkingEntity } from './working-entity.ts';
@@ -115,6 +115,8 @@ export class BatchFold {
   #applied: number;
   #maxHlc: bigint;
   #activeSessions: number;
+  /** Without a prototype: any tenant may be a key. */
+  readonly #ofTenants: Record<string, TenantCounts>;
 
   constructor(
     partition: number,
@@ -134,6 +136,7 @@ export class BatchFold {
     this.#applied = before.applied;
     this.#maxHlc = before.maxHlc;
     this.#activeSessions = before.activeSessions;
+    this.#ofTenants = Object.assign(Object.create(null), before.ofTenants);
   }
 
   /**
@@ -260,7 +263,7 @@ export class BatchFold {
       entity.isChanged = true;
       entity.bytesSinceSnapshot += bytes.length;
       const rejected = verdict === 'rejected';
-      if (!rejected) this.#activeSessions += this.#apply(record, entity, sink);
+      if (!rejected) this.#countOf(tenant, this.#apply(record, entity, sink));
       sink.put(
         entity.keys.event(record.entity, offset),
         encodeHistory(rejected, entity.sequence, this.#maxHlc, bytes),
@@ -269,6 +272,16 @@ export class BatchFold {
       this.#storeState(entity, offset, sink);
     }
     this.#items = [];
+  }
+
+  #countOf(tenant: string, sessions: number): void {
+    this.#activeSessions += sessions;
+    if (tenant === DEFAULT_TENANT) return;
+    const { eventsTotal, activeSessions } = this.#ofTenants[tenant] ?? NO_COUNTS;
+    this.#ofTenants[tenant] = {
+      eventsTotal: eventsTotal + 1,
+      activeSessions: activeSessions + sessions,
+    };
   }
 
   /** The duplicate filter: the first event of an id counts, until its history is too old. */
@@ -299,6 +312,7 @@ export class BatchFold {
       maxHlc: this.#maxHlc,
       activeSessions: this.#activeSessions,
       eventsTotal: eventsTotal + counts.applied,
+      ...(Object.keys(this.#ofTenants).length === 0 ? {} : { ofTenants: this.#ofTenants }),
       duplicates: duplicates + counts.duplicates,
       rejected: rejected + counts.rejected,
       tenants: this.#tenants.size === tenants.length ? tenants : [...this.#tenants],

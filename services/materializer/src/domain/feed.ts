@@ -6,6 +6,8 @@ export type FeedFormat = 'ndjson' | 'sse';
 /** A line of a feed before it is framed: JSON without a line break. */
 export interface FeedLine {
   readonly offset: number;
+  /** The partition key: of which tenant the line is, and of which entity. */
+  readonly key: string;
   readonly json: Buffer;
 }
 
@@ -20,13 +22,13 @@ const CLOSE = Buffer.from('}');
  */
 export function eventLine(
   epoch: number,
-  record: Pick<LogRecord, 'partition' | 'offset' | 'value'>,
+  record: Pick<LogRecord, 'partition' | 'offset' | 'key' | 'value'>,
   isApplied: boolean,
 ): FeedLine {
-  const { partition, offset, value } = record;
+  const { partition, offset, key, value } = record;
   const mark = isApplied ? '' : '"applied":false,';
   const head = `{"partition":${partition},"offset":${offset},"epoch":${epoch},${mark}"event":`;
-  return { offset, json: Buffer.concat([Buffer.from(head), onOneLine(value), CLOSE]) };
+  return { offset, key, json: Buffer.concat([Buffer.from(head), onOneLine(value), CLOSE]) };
 }
 
 function onOneLine(json: Buffer): Buffer {
@@ -34,10 +36,8 @@ function onOneLine(json: Buffer): Buffer {
   return Buffer.from(JSON.stringify(JSON.parse(json.toString())));
 }
 
-/** The line of a view, with the key of its entity. */
-export interface ViewLine extends FeedLine {
-  readonly key: string;
-}
+/** The line of a view. */
+export type ViewLine = FeedLine;
 
 /** What the line of a view is made of; `attributes` and `memories` are JSON already. */
 export interface ViewChange {

@@ -1,4 +1,5 @@
 import { formatHlc, parseHlc } from '@memplane/clock';
+import { DEFAULT_TENANT } from '@memplane/contracts';
 import { UnreadableRowError } from './rows.ts';
 
 /** What a shard knows of itself; written with every batch. */
@@ -12,12 +13,35 @@ export interface ShardRecord {
   /** Derived counters: functions of the log up to `applied`. */
   readonly eventsTotal: number;
   readonly activeSessions: number;
+  /** The parts of them that tenants other than `default` have; absent: none. */
+  readonly ofTenants?: Readonly<Record<string, TenantCounts>>;
   readonly duplicates: number;
   readonly rejected: number;
   /** The first offset whose history can be read. */
   readonly historyStart: number;
   /** Those that have rows in the shard. */
   readonly tenants: readonly string[];
+}
+
+export interface TenantCounts {
+  readonly eventsTotal: number;
+  readonly activeSessions: number;
+}
+
+export const NO_COUNTS: TenantCounts = { eventsTotal: 0, activeSessions: 0 };
+
+/** What a tenant has of the derived counters. */
+export function countsOf(record: ShardRecord, tenant: string): TenantCounts {
+  const { ofTenants = {} } = record;
+  if (tenant !== DEFAULT_TENANT) {
+    return (Object.hasOwn(ofTenants, tenant) ? ofTenants[tenant] : undefined) ?? NO_COUNTS;
+  }
+  let { eventsTotal, activeSessions } = record;
+  for (const others of Object.values(ofTenants)) {
+    eventsTotal -= others.eventsTotal;
+    activeSessions -= others.activeSessions;
+  }
+  return { eventsTotal, activeSessions };
 }
 
 export function emptyShard(logId: string, epoch: number): ShardRecord {

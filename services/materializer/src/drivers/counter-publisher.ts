@@ -1,6 +1,7 @@
-import { MemplaneError } from '@memplane/contracts';
+import { DEFAULT_TENANT, MemplaneError } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 import type { Counter } from '@opentelemetry/api';
+import { countsOf, type TenantCounts } from '../domain/shard-record.ts';
 import type { Shard } from '../shard.ts';
 import type { ShardSet } from '../shard-set.ts';
 
@@ -16,6 +17,13 @@ export interface CounterPublisherOptions {
 }
 
 const CALLS_AT_ONCE_MAX = 4;
+/** A value that crdt-sync does not have yet. */
+interface DuePart {
+  readonly tenant: string;
+  readonly name: string;
+  readonly shard: Shard;
+}
+
 /** Changes of one moment go together. */
 const SOON_MS = 20;
 const COUNTERS = ['events_total', 'active_sessions'] as const;
@@ -31,7 +39,7 @@ const COUNTERS = ['events_total', 'active_sessions'] as const;
 export class CounterPublisher {
   readonly #options: CounterPublisherOptions;
   readonly #shards: ShardSet;
-  /** The value that was sent last, by counter and partition. */
+  /** The value that was sent last, by tenant, counter and partition. */
   readonly #sent = new Map<string, number>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
@@ -65,7 +73,9 @@ export class CounterPublisher {
 
   /** A shard has come: what was sent earlier may have been overtaken by other owners since. */
   opened({ partition }: Shard): void {
-    for (const name of COUNTERS) this.#sent.delete(`${name}/${partition}`);
+    for (const key of this.#sent.keys()) {
+      if (key.endsWith(`/${partition}`)) this.#sent.delete(key);
+    }
     this.notify();
   }
 
@@ -81,7 +91,7 @@ export class CounterPublisher {
     let failed: unknown;
     const worker = async () => {
       for (let part = due.pop(); part !== undefined && failed === undefined; part = due.pop()) {
-        await this.#send(part.name, part.shard).catch((error: unknown) => {
+        await this.#send(part).catch((error: unknown) => {
           failed = error;
         });
       }
@@ -98,26 +108,31 @@ export class CounterPublisher {
     return true;
   }
 
-  #due(): { name: string; shard: Shard }[] {
-    const due: { name: string; shard: Shard }[] = [];
+  #due(): DuePart[] {
+    const due: DuePart[] = [];
     for (const shard of this.#shards) {
       if (shard.applied < 0 || !shard.hasCaughtUp || !this.#shards.owns(shard)) continue;
-      for (const name of COUNTERS) {
-        const sent = this.#sent.get(`${name}/${shard.partition}`);
-        if (sent !== counterValue(name, shard)) due.push({ name, shard });
+      for (const tenant of [DEFAULT_TENANT, ...Object.keys(shard.record.ofTenants ?? {})]) {
+        const counts = countsOf(shard.record, tenant);
+        for (const name of COUNTERS) {
+          const part = { tenant, name, shard };
+          if (this.#sent.get(keyOf(part)) !== partOf(name, counts)) due.push(part);
+        }
       }
     }
     return due;
   }
 
-  async #send(name: string, shard: Shard): Promise<void> {
+  async #send(part: DuePart): Promise<void> {
+    const { tenant, name, shard } = part;
     const { logId, epoch, applied: offset } = shard.record;
-    const value = counterValue(name, shard);
+    const value = partOf(name, countsOf(shard.record, tenant));
     const { invoker, timeoutMs, calls } = this.#options;
     const path = `/v1/counters/${name}/partitions/${shard.partition}`;
     try {
       await invoker.invoke('crdt-sync', 'PUT', path, {
         body: { logId, epoch, offset, value },
+        tenant,
         timeoutMs,
         signal: this.#stopping.signal,
       });
@@ -129,10 +144,14 @@ export class CounterPublisher {
     calls.add(1, { outcome: 'ok' });
     // Of an ownership that has ended meanwhile nothing is known: others may have sent since.
     if (!this.#shards.owns(shard)) return;
-    this.#sent.set(`${name}/${shard.partition}`, value);
+    this.#sent.set(keyOf(part), value);
   }
 }
 
-function counterValue(name: string, { record }: Shard): number {
-  return name === 'events_total' ? record.eventsTotal : record.activeSessions;
+function keyOf({ tenant, name, shard }: DuePart): string {
+  return `${tenant}/${name}/${shard.partition}`;
+}
+
+function partOf(name: string, { eventsTotal, activeSessions }: TenantCounts): number {
+  return name === 'events_total' ? eventsTotal : activeSessions;
 }

@@ -1,3 +1,4 @@
+import { partitionKey } from '@memplane/contracts';
 import { eventLine, type FeedLine, type ViewLine } from '../domain/feed.ts';
 import { entityOfHeadKey, offsetAtEnd, toKey } from '../domain/keys.ts';
 import { decodeHead, decodeHistory, decodeMemory, decodeUntil } from '../domain/rows.ts';
@@ -127,10 +128,10 @@ async function eventLines(
   const values = await reader.getMany(
     rows.map(({ keys, entity, offset }) => toKey(keys.event(entity, offset))),
   );
-  return rows.flatMap(({ keys: { partition }, offset }, i) => {
+  return rows.flatMap(({ keys: { partition, tenant }, entity, offset }, i) => {
     const row = values[i];
-    return row
-      ? [eventLine(epoch, { partition, offset, value: decodeHistory(row).event }, true)]
-      : [];
+    if (!row) return [];
+    const key = partitionKey(tenant, entity);
+    return [eventLine(epoch, { partition, offset, key, value: decodeHistory(row).event }, true)];
   });
 }

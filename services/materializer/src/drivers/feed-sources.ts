@@ -57,6 +57,14 @@ export function feedSource(
   return viewsSource(plane);
 }
 
+/** A feed with the lines of one tenant alone, at their own places. */
+export function ofTenant(source: FeedSource, tenant: string): FeedSource {
+  return async (partition, from, bytesMax) => {
+    const { lines, next } = await source(partition, from, bytesMax);
+    return { lines: lines.filter(({ key }) => splitPartitionKey(key).tenant === tenant), next };
+  };
+}
+
 /** The feed of changed views: of each entity the newest, at the offset of its newest change. */
 export function viewsSource(plane: Plane): FeedSource<ViewLine> {
   const before = new FeedBeforeStart(plane);

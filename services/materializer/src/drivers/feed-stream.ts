@@ -14,6 +14,8 @@ export interface FeedSettings {
 
 export interface FeedRequest {
   readonly topic: string;
+  /** Whose lines are given; absent: of all tenants. */
+  readonly tenant?: string | undefined;
   readonly format: FeedFormat;
   readonly shard: Shard;
   /** Whether the shard is still surely this instance's. */

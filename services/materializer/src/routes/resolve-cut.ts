@@ -1,12 +1,13 @@
 import { resolveCut } from '@memplane/contracts';
-import { ok, type Route, route } from '@memplane/runtime';
+import { ok, type Route, route, tenantNamed } from '@memplane/runtime';
 import { historyStarts, latestCut, resolveAsOf, tokenOf, waiting } from '../reads/cuts.ts';
 import type { Plane } from '../reads/plane.ts';
 
 /** `POST /v1/cuts` */
 export function resolveCutRoute(plane: Plane): Route {
-  return route(resolveCut, async ({ body, signal, trace }) => {
-    const { asOf, tenant, entity, waitMs } = body;
+  return route(resolveCut, async ({ body, signal, trace, ...caller }) => {
+    const { asOf, entity, waitMs } = body;
+    const tenant = tenantNamed(caller, body.tenant);
     const wait = waiting(waitMs, signal, trace);
     const cut =
       asOf === undefined

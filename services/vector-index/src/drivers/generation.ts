@@ -194,6 +194,18 @@ export class Generation implements RecallStore {
     return this.#tenant(tenant).status();
   }
 
+  /** Of all tenants together. */
+  statusOfAll(): TenantStatus {
+    const all = { rows: 0, vectors: 0, vectorsPending: 0 };
+    for (const index of this.#tenants.values()) {
+      const { rows, vectors, vectorsPending } = index.status();
+      all.rows += rows;
+      all.vectors += vectors;
+      all.vectorsPending += vectorsPending;
+    }
+    return all;
+  }
+
   /** The rows of all tenants, and how many of them ended before the history begins. */
   rowsEndedBefore(starts: HistoryStarts): { readonly rows: number; readonly ended: number } {
     let rows = 0;

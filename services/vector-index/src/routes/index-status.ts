@@ -1,4 +1,4 @@
-import { DEFAULT_TENANT, indexStatus } from '@memplane/contracts';
+import { indexStatus } from '@memplane/contracts';
 import { ok, type Route, route } from '@memplane/runtime';
 import type { Generations } from '../generations.ts';
 
@@ -19,7 +19,7 @@ export function indexStatusRoute(
         state: index === generations.live ? 'live' : 'building',
         ...(index.model === undefined ? {} : { model: index.model }),
         dimensions: index.dimensions,
-        ...index.status(DEFAULT_TENANT),
+        ...index.statusOfAll(),
         partitions: Array.from({ length: partitions() }, (_, partition) => ({
           partition,
           ...index.partition(partition),
