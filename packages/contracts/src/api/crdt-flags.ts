@@ -41,6 +41,7 @@ export const getFlag = operation({
   id: 'getFlag',
   method: 'get',
   path: '/v1/flags/{name}',
+  role: 'reader',
   summary:
     'Whether a majority of the replica set has voted for a flag; false for one without votes',
   tags: ['flags'],

@@ -152,6 +152,7 @@ export const resetCounter = operation({
   id: 'resetCounter',
   method: 'delete',
   path: '/v1/counters/{name}',
+  role: 'writer',
   summary:
     'Reset a counter: increments that this replica has not seen survive, log-derived parts too',
   tags: ['counters'],
@@ -394,6 +395,7 @@ export const forgetMember = operation({
   id: 'forgetMember',
   method: 'post',
   path: '/v1/members/{replica}/forget',
+  role: 'operator',
   summary:
     "Forget a replica for good: all others refuse it; needs the operator's token in `memplane-operator-token`",
   tags: ['operations'],
