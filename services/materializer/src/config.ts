@@ -221,7 +221,7 @@ export const MATERIALIZER_SETTINGS = {
   replays_kept_max: integer(
     'MEMPLANE_REPLAYS_KEPT_MAX',
     32,
-    'replays that have ended and can still be asked for',
+    'replays of a tenant that have ended and can still be asked for',
     { min: 1 },
   ),
   replayDurationMsMax: integer(

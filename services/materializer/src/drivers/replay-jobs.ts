@@ -4,7 +4,7 @@ import type { ReplayOutcome } from './replay-run.ts';
 export interface ReplayJobSettings {
   readonly replays_running_max: number;
   readonly replays_waiting_max: number;
-  /** Ended replays that are remembered; the oldest goes first. */
+  /** Ended replays of a tenant that are remembered; the oldest goes first. */
   readonly replays_kept_max: number;
   readonly replayDurationMsMax: number;
 }
@@ -27,6 +27,9 @@ interface Job {
   readonly ended: Promise<void>;
   readonly end: () => void;
 }
+
+/** All that is remembered, in what one tenant may have. */
+const TENANTS_KEPT_MAX = 16;
 
 /** Runs replays, a few at a time, and remembers how they ended. */
 export class ReplayJobs {
@@ -124,7 +127,7 @@ export class ReplayJobs {
       .finally(() => {
         this.#running--;
         job.end();
-        this.#forget();
+        this.#forget(job.tenant);
         this.#next();
       });
   }
@@ -142,11 +145,21 @@ export class ReplayJobs {
     job.end();
   }
 
-  #forget(): void {
+  /** What one tenant begins makes no other one's be forgotten, unless very many do. */
+  #forget(tenant: string): void {
+    const { replays_kept_max: max } = this.#settings;
     const ended = [...this.#jobs.values()].filter(
       ({ status }) => status === 'done' || status === 'failed',
     );
-    const tooMany = ended.length - this.#settings.replays_kept_max;
-    for (const { id } of ended.slice(0, Math.max(0, tooMany))) this.#jobs.delete(id);
+    this.#keepNewest(
+      ended.filter((job) => job.tenant === tenant),
+      max,
+    );
+    const kept = ended.filter(({ id }) => this.#jobs.has(id));
+    this.#keepNewest(kept, max * TENANTS_KEPT_MAX);
+  }
+
+  #keepNewest(jobs: readonly Job[], max: number): void {
+    for (const { id } of jobs.slice(0, Math.max(0, jobs.length - max))) this.#jobs.delete(id);
   }
 }
