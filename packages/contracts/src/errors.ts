@@ -57,6 +57,11 @@ export const ERROR_CODES = {
   headers_too_large: { status: 431, title: 'Path or headers are too large', kind: 'permanent' },
   overloaded: { status: 429, title: 'The plane has too much to do', kind: 'transient' },
   quota_exceeded: { status: 429, title: 'The tenant has used up its share', kind: 'transient' },
+  opid_memory_full: {
+    status: 429,
+    title: 'No more operation ids can be remembered now',
+    kind: 'transient',
+  },
   archive_behind: { status: 429, title: 'The archive is too far behind', kind: 'transient' },
   internal: { status: 500, title: 'Something went wrong in the plane', kind: 'transient' },
   not_implemented: { status: 501, title: 'Not available in this plane', kind: 'permanent' },

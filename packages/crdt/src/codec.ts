@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { encode } from 'cborg';
 import type { CausalContext, ReadonlyContext } from './context.ts';
-import { type CounterKind, type CounterState, sortedEntries } from './counter.ts';
+import type { CounterState } from './counter.ts';
+import { encodeCounter } from './counter-codec.ts';
 import type { Dot } from './dot.ts';
 import {
   big,
@@ -12,63 +13,25 @@ import {
   dotOfForm,
   dotsForm,
   dotsOfForm,
-  incarnationBytes,
-  incarnationText,
-  int,
   list,
-  netForm,
-  netOf,
   open,
-  partsForm,
-  partsOf,
   text,
 } from './forms.ts';
 import type { Json, RegisterState } from './lww-register.ts';
 import { type OrSetState, sortedElements } from './or-set.ts';
 
+export { decodeCounter, encodeCounter } from './counter-codec.ts';
 export { CRDT_FORMAT_VERSION } from './forms.ts';
 
 /**
  * Canonical CBOR (RFC 8949 §4.2: shortest integers and floats, definite lengths, sorted keys) of
  * arrays in canonical order: one state has one encoding, however it came about. Each begins with
- * the format version and the type.
+ * the format version and the type. Counters are in `counter-codec.ts`.
  */
-const COUNTER = 1;
 const SET = 2;
 const REGISTER = 3;
 const CONTEXT = 4;
 const ELEMENT = 5;
-
-export function encodeCounter(state: CounterState): Uint8Array {
-  const entries = sortedEntries(state).map(([incarnation, entry]) => [
-    incarnationBytes(incarnation),
-    entry.seq,
-    netForm(entry.net),
-    entry.resetSeq,
-    netForm(entry.resetNet),
-  ]);
-  const kind = state.kind === undefined ? 0 : state.kind === 'g' ? 1 : 2;
-  return encode([CRDT_FORMAT_VERSION, COUNTER, kind, entries, partsForm(state.parts)]);
-}
-
-/** @throws MemplaneError `storage_damaged` for what {@link encodeCounter} did not write. */
-export function decodeCounter(bytes: Uint8Array): CounterState {
-  const [kind, entries, parts] = open(bytes, COUNTER);
-  const kinds: readonly (CounterKind | undefined)[] = [undefined, 'g', 'pn'];
-  return {
-    kind: kinds[int(kind)],
-    entries: new Map(
-      list(entries).map((entry) => {
-        const [incarnation, seq, net, resetSeq, resetNet] = list(entry);
-        return [
-          incarnationText(incarnation),
-          { seq: int(seq), net: netOf(net), resetSeq: int(resetSeq), resetNet: netOf(resetNet) },
-        ];
-      }),
-    ),
-    parts: partsOf(parts),
-  };
-}
 
 export function encodeSet(state: OrSetState): Uint8Array {
   const elements = sortedElements(state).map(([element, dots]) => [element, dotsForm(dots)]);

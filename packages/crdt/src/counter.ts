@@ -1,6 +1,8 @@
 import { MemplaneError } from '@memplane/contracts';
+import { decomposeClaims, dropReset, excessSum, joinClaimsInto } from './contested.ts';
 import { compareText, type Incarnation } from './dot.ts';
 import { cloneParts, joinPartsInto, type LogParts, sumOfParts } from './log-parts.ts';
+import type { Claim } from './op-claims.ts';
 
 /** `g`: only grows (G-Counter). `pn`: goes both ways (PN-Counter). A counter never turns back. */
 export type CounterKind = 'g' | 'pn';
@@ -21,18 +23,37 @@ export interface CounterEntry {
   readonly resetNet: bigint;
 }
 
-/** A G-Counter or PN-Counter with reset, and the parts of it that are derived from a log. */
+/**
+ * A G-Counter or PN-Counter with reset, the parts of it that are derived from a log, and what makes
+ * an increment with an operation id count once however many replicas it was sent to.
+ */
 export interface CounterState {
   /** Undefined until the first increment. */
   kind: CounterKind | undefined;
   readonly entries: Map<Incarnation, CounterEntry>;
   parts: LogParts | undefined;
+  /**
+   * By operation id that was counted more than once: its claims, least first; see `contested.ts`.
+   * Undefined where there is none.
+   */
+  contested: Map<string, readonly Claim[]> | undefined;
+  /**
+   * Of each operation id that is known, the least claim; undefined where there is none. A replica
+   * may forget some, so they are in no digest and the value does not depend on them.
+   */
+  claims: Map<string, Claim> | undefined;
 }
 
 export const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
 
 export function emptyCounter(): CounterState {
-  return { kind: undefined, entries: new Map(), parts: undefined };
+  return {
+    kind: undefined,
+    entries: new Map(),
+    parts: undefined,
+    contested: undefined,
+    claims: undefined,
+  };
 }
 
 export function cloneCounter(state: CounterState): CounterState {
@@ -40,6 +61,8 @@ export function cloneCounter(state: CounterState): CounterState {
     kind: state.kind,
     entries: new Map(state.entries),
     parts: state.parts && cloneParts(state.parts),
+    contested: state.contested && new Map(state.contested),
+    claims: state.claims && new Map(state.claims),
   };
 }
 
@@ -47,7 +70,7 @@ export function cloneCounter(state: CounterState): CounterState {
 export function ownSum(state: CounterState): bigint {
   let sum = 0n;
   for (const entry of state.entries.values()) sum += entry.net - entry.resetNet;
-  return sum;
+  return state.contested === undefined ? sum : sum - excessSum(state);
 }
 
 /** The counter's value, exact even where concurrent increments took it beyond the safe range. */
@@ -85,7 +108,7 @@ export function increment(
   const net = (entry?.net ?? 0n) + by;
   const seq = (entry?.seq ?? 0) + 1;
   const next: CounterEntry = { seq, net, resetSeq: 0, resetNet: 0n };
-  return { kind, entries: new Map([[incarnation, next]]), parts: undefined };
+  return { ...emptyCounter(), kind, entries: new Map([[incarnation, next]]) };
 }
 
 /** @throws MemplaneError as {@link increment} does, but for the range. */
@@ -106,12 +129,13 @@ export function resetCounter(state: CounterState): CounterState {
   for (const [incarnation, { seq, net, resetSeq }] of state.entries) {
     if (seq > resetSeq) entries.set(incarnation, { seq, net, resetSeq: seq, resetNet: net });
   }
-  return { kind: undefined, entries, parts: undefined };
+  return { ...emptyCounter(), entries };
 }
 
 /** Joins `source` into `target` in place. Returns whether `target` grew. */
 export function joinCounterInto(target: CounterState, source: CounterState): boolean {
   let grew = false;
+  let wasReset = false;
   if (kindRank(source.kind) > kindRank(target.kind)) {
     target.kind = source.kind;
     grew = true;
@@ -121,6 +145,7 @@ export function joinCounterInto(target: CounterState, source: CounterState): boo
     if (mine === undefined) {
       target.entries.set(incarnation, theirs);
       grew = true;
+      wasReset ||= theirs.resetSeq > 0;
     } else if (theirs.seq > mine.seq || theirs.resetSeq > mine.resetSeq) {
       const ahead = theirs.seq > mine.seq ? theirs : mine;
       const reset = theirs.resetSeq > mine.resetSeq ? theirs : mine;
@@ -131,7 +156,12 @@ export function joinCounterInto(target: CounterState, source: CounterState): boo
         resetNet: reset.resetNet,
       });
       grew = true;
+      wasReset ||= reset === theirs;
     }
+  }
+  if (wasReset && target.contested !== undefined) dropReset(target);
+  if (source.claims !== undefined || source.contested !== undefined) {
+    grew = joinClaimsInto(target, source) || grew;
   }
   if (source.parts !== undefined) {
     if (target.parts === undefined) {
@@ -154,7 +184,7 @@ export function joinCounters(a: CounterState, b: CounterState): CounterState {
 export function* decomposeCounter(state: CounterState): Generator<CounterState> {
   const { kind, parts } = state;
   const part = (entry?: [Incarnation, CounterEntry], log?: LogParts): CounterState => ({
-    kind: undefined,
+    ...emptyCounter(),
     entries: new Map(entry ? [entry] : []),
     parts: log,
   });
@@ -165,6 +195,7 @@ export function* decomposeCounter(state: CounterState): Generator<CounterState> 
     }
     if (seq > resetSeq) yield part([incarnation, { seq, net, resetSeq: 0, resetNet: 0n }]);
   }
+  yield* decomposeClaims(state);
   if (parts === undefined) return;
   for (const entry of parts.byPartition) {
     yield part(undefined, { ...parts, byPartition: new Map([entry]) });

@@ -1,13 +1,17 @@
 import { missingContext } from './causal-difference.ts';
+import { claimsDifference } from './contested.ts';
 import { containsDot } from './context.ts';
-import { type CounterEntry, type CounterState, emptyCounter } from './counter.ts';
+import type { CounterEntry, CounterState } from './counter.ts';
 import { compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
 import { compareParts, type LogParts } from './log-parts.ts';
 import type { RegisterState } from './lww-register.ts';
-import { joinOpMemories, type OpMemory } from './op-memory.ts';
 import type { OrSetState } from './or-set.ts';
 
-/** Δ(a, b): the entries' halves, the kind and the parts in which `a` is ahead. O(|a|). */
+/**
+ * Δ(a, b): the entries' halves, the kind, the parts and the claims in which `a` is ahead. O(|a|).
+ * With claims, counters are no distributive lattice: two claims of one id together say that it
+ * is contested.
+ */
 export function counterDifference(a: CounterState, b: CounterState): CounterState {
   const entries = new Map<Incarnation, CounterEntry>();
   for (const [incarnation, mine] of a.entries) {
@@ -16,10 +20,10 @@ export function counterDifference(a: CounterState, b: CounterState): CounterStat
   }
   const isKindNews = a.kind !== undefined && b.kind !== 'pn' && a.kind !== b.kind;
   return {
-    ...emptyCounter(),
     kind: isKindNews ? a.kind : undefined,
     entries,
     parts: a.parts && partsDifference(a.parts, b.parts),
+    ...claimsDifference(a, b),
   };
 }
 
@@ -72,19 +76,4 @@ export function registerDifference(a: RegisterState, b: RegisterState): Register
     versions: a.versions.filter(({ dot }) => !containsDot(b.context, dot)),
     context: missingContext(a.context, stands, { context: b.context, standing }),
   };
-}
-
-/**
- * The records of `a` that find a place in the join with `b`. Bounded memories are no distributive
- * lattice, so this may be less than the join of the parts that `b` lacks one by one.
- */
-export function opMemoryDifference(a: OpMemory, b: OpMemory): OpMemory {
-  const joined = joinOpMemories(b, a);
-  const news = [...a.records].filter(([opId, record]) => {
-    const known = b.records.get(opId);
-    return (
-      joined.records.get(opId) === record && (known?.hlc !== record.hlc || known.by !== record.by)
-    );
-  });
-  return { capacity: a.capacity, records: new Map(news) };
 }

@@ -7,6 +7,7 @@ import { encode } from 'cborg';
 import * as codec from './codec.ts';
 import { decodeContext, decodeElement, encodeContext, encodeElement, encodeSet } from './codec.ts';
 import { contextOf } from './context.ts';
+import { encodeClaimedCounter } from './counter-codec.ts';
 import { decodeKeyed, encodeKeyed } from './keyed.ts';
 import { decodeMap, encodeMap } from './or-map-codec.ts';
 import * as piece from './piece-codec.ts';
@@ -29,6 +30,8 @@ const context = contextOf(
 /** Decodes and encodes again, for each kind of bytes that may come from elsewhere. */
 const ROUND_TRIPS: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   counter: (bytes) => codec.encodeCounter(strict.decodeCounterStrictly(bytes)),
+  counterWithContested: (bytes) => codec.encodeCounter(strict.decodeCounterStrictly(bytes)),
+  counterWithClaims: (bytes) => encodeClaimedCounter(strict.decodeClaimedCounterStrictly(bytes)),
   set: (bytes) => encodeSet(strict.decodeSetStrictly(bytes)),
   register: (bytes) => codec.encodeRegister(strict.decodeRegisterStrictly(bytes)),
   map: (bytes) => encodeMap(decodeMap(bytes)),
@@ -184,42 +187,72 @@ describe('hostile bytes', () => {
     }
     const patchOf = (...elements: unknown[]) => encode([1, 15, elements]);
     const x = ['x', [dot], [[a, [1, 1]]]];
-    const op = ['one', 3, 1n];
+    const counter = (contested: unknown[], claims: unknown[]) =>
+      encode([1, 21, 0, [[a, 3, 0, 1, 0]], null, contested, claims]);
+    const claim = [3, 1n, a, 2, 1];
+    const later = [3, 2n, a, 3, 1];
+    const op = ['one', claim];
+    const named = (record: unknown, name = 't/a') => [[[name, record]], [], [], []];
+    const withOps = (...ops: unknown[]) => named(counter([], ops));
+    const good = counter([['one', [claim, later]]], [op]);
     const replicaDeltas = {
       'names out of order': [
-        [],
-        [],
-        [],
-        [],
         [
-          ['t/b', [op]],
-          ['t/a', [op]],
+          ['t/b', good],
+          ['t/a', good],
         ],
+        [],
+        [],
+        [],
       ],
       'a name twice': [
-        [],
-        [],
-        [],
-        [],
         [
-          ['t/a', [op]],
-          ['t/a', [op]],
+          ['t/a', good],
+          ['t/a', good],
         ],
+        [],
+        [],
+        [],
       ],
-      'a name that is too long': [[], [], [], [], [['t'.repeat(513), [op]]]],
-      'a name without anything': [[], [], [], [], [['t/a', []]]],
-      'an operation id of nothing': [[], [], [], [], [['t/a', [['', 3, 1n]]]]],
-      'an operation id that is too long': [[], [], [], [], [['t/a', [['o'.repeat(129), 3, 1n]]]]],
-      'a stamp below zero': [[], [], [], [], [['t/a', [['one', 3, -1n]]]]],
-      'an amount that is none': [[], [], [], [], [['t/a', [['one', 1.5, 1n]]]]],
-      'a counter in place of its record': [[['t/a', [1, 1, 0, [], null]]], [], [], [], []],
-      'intervals that touch': [[], [['t/a', [patchOf(x), [[a, [1, 2, 3, 4]]]]]], [], [], []],
-      'a dot of two elements': [[], [['t/a', [patchOf(x, ['y', ...x.slice(1)]), []]]], [], [], []],
-      'too few members': [[], [], [], []],
+      'a name that is too long': named(good, 't'.repeat(513)),
+      'a name without anything': named(encode([1, 1, 0, [], null])),
+      'a counter of claims without any': withOps(),
+      'an operation id of nothing': withOps(['', claim]),
+      'an operation id that is too long': withOps(['o'.repeat(129), claim]),
+      'an operation id twice': withOps(op, op),
+      'a stamp below zero': withOps(['one', [3, -1n, a, 1, 1]]),
+      'an amount that is none': withOps(['one', [1.5, 1n, a, 1, 1]]),
+      'a place below zero': withOps(['one', [3, 1n, a, -1, 1]]),
+      'a claim without its place': withOps(['one', [3, 1n]]),
+      'a contested id of one claim': named(counter([['one', [claim]]], [op])),
+      'contested claims out of order': named(counter([['one', [later, claim]]], [op])),
+      'contested claims that were reset': named(
+        counter(
+          [
+            [
+              'one',
+              [
+                [3, 1n, a, 1, 1],
+                [3, 2n, a, 1, 1],
+              ],
+            ],
+          ],
+          [op],
+        ),
+      ),
+      'a counter in place of its record': [[['t/a', [1, 1, 0, [], null]]], [], [], []],
+      'intervals that touch': [[], [['t/a', [patchOf(x), [[a, [1, 2, 3, 4]]]]]], [], []],
+      'a dot of two elements': [[], [['t/a', [patchOf(x, ['y', ...x.slice(1)]), []]]], [], []],
+      'too few members': [[], [], []],
+      'the form of before': [[], [], [], [], []],
     };
+    assert.equal(
+      attempt(ROUND_TRIPS['replicaDelta'] as never, encode([1, 22, ...named(good)])),
+      'read',
+    );
     for (const [what, form] of Object.entries(replicaDeltas)) {
       const decode = ROUND_TRIPS['replicaDelta'] as (bytes: Uint8Array) => Uint8Array;
-      assert.equal(attempt(decode, encode([1, 16, ...form])), 'storage_damaged', what);
+      assert.equal(attempt(decode, encode([1, 22, ...form])), 'storage_damaged', what);
     }
     assert.throws(() => piece.decodePiece(encode([1, 10, 'f', [['x', [dot]]]]), context), {
       code: 'storage_damaged',

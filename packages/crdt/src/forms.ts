@@ -81,16 +81,25 @@ export function dotOfForm(form: unknown): Dot {
 /** What follows the version and the type.
  * @throws MemplaneError `storage_damaged` */
 export function open(bytes: Uint8Array, type: number): readonly unknown[] {
+  return openOneOf(bytes, [type]).members;
+}
+
+/** The same, where it may be of one of several types. */
+export function openOneOf(
+  bytes: Uint8Array,
+  types: readonly number[],
+): { readonly type: number; readonly members: readonly unknown[] } {
   let form: unknown;
   try {
     form = decode(bytes);
   } catch (cause) {
     throw damaged('not CBOR', cause);
   }
-  const [version, actual, ...rest] = list(form);
+  const [version, actual, ...members] = list(form);
   if (version !== CRDT_FORMAT_VERSION) throw damaged(`format version ${String(version)}`);
-  if (actual !== type) throw damaged(`type ${String(actual)} in place of ${type}`);
-  return rest;
+  const type = types.find((each) => each === actual);
+  if (type === undefined) throw damaged(`type ${String(actual)} in place of ${types.join(' or ')}`);
+  return { type, members };
 }
 
 export function list(value: unknown): readonly unknown[] {

@@ -1,13 +1,14 @@
 import { encode } from 'cborg';
 import { type DecodeLimits, expectSameBytes, openBounded } from './bounded-cbor.ts';
-import { addDigests, encodeCounter, encodeRegister, encodeSet, recordDigest } from './codec.ts';
+import { addDigests, encodeRegister, encodeSet, recordDigest } from './codec.ts';
 import { byName, product } from './combinators.ts';
 import type { CounterState } from './counter.ts';
-import { compareText } from './dot.ts';
-import { CRDT_FORMAT_VERSION, damaged, list, text } from './forms.ts';
+import { encodeClaimedCounter, encodeCounter } from './counter-codec.ts';
+import { CRDT_FORMAT_VERSION } from './forms.ts';
 import type { Lattice } from './lattice.ts';
 import * as lattices from './lattices.ts';
 import type { RegisterState } from './lww-register.ts';
+import { namedForm, namedOf, recordOf } from './named-values.ts';
 import type { OrMapState } from './or-map.ts';
 import { decodeMap, encodeMap } from './or-map-codec.ts';
 import type { OrSetState } from './or-set.ts';
@@ -33,19 +34,24 @@ export const keyedLattice: Lattice<KeyedState> = product<KeyedState>('keyed', {
 });
 
 const KEYED = 9;
-/** Of a name with its tenant, in UTF-16 code units. */
-export const NAME_UNITS_MAX = 512;
 
 /** Each value as its own encoding, in canonical order of types and names. */
 export function encodeKeyed(state: KeyedState): Uint8Array {
+  return encodeWith(encodeClaimedCounter, state);
+}
+
+function encodeWith(
+  counterBytes: (counter: CounterState) => Uint8Array,
+  state: KeyedState,
+): Uint8Array {
   return encode([
     CRDT_FORMAT_VERSION,
     KEYED,
-    recordsForm(state.counters, encodeCounter, lattices.counterLattice),
-    recordsForm(state.sets, encodeSet, lattices.setLattice),
-    recordsForm(state.registers, encodeRegister, lattices.registerLattice),
-    recordsForm(state.maps, encodeMap, lattices.mapLattice),
-    recordsForm(state.flags, encodeFlag, lattices.flagLattice),
+    namedForm(state.counters, lattices.counterLattice, counterBytes),
+    namedForm(state.sets, lattices.setLattice, encodeSet),
+    namedForm(state.registers, lattices.registerLattice, encodeRegister),
+    namedForm(state.maps, lattices.mapLattice, encodeMap),
+    namedForm(state.flags, lattices.flagLattice, encodeFlag),
   ]);
 }
 
@@ -53,21 +59,21 @@ export function encodeKeyed(state: KeyedState): Uint8Array {
 export function decodeKeyed(bytes: Uint8Array, limits?: DecodeLimits): KeyedState {
   const [counters, sets, registers, maps, flags] = openBounded(bytes, KEYED, limits);
   const state: KeyedState = {
-    counters: recordsOf(counters, (record) => strict.decodeCounterStrictly(record, limits)),
-    sets: recordsOf(sets, (record) => strict.decodeSetStrictly(record, limits)),
-    registers: recordsOf(registers, (record) => strict.decodeRegisterStrictly(record, limits)),
-    maps: recordsOf(maps, (record) => decodeMap(record, limits)),
-    flags: recordsOf(flags, (record) => decodeFlag(record, limits)),
+    counters: namedOf(counters, (it) => strict.decodeClaimedCounterStrictly(recordOf(it), limits)),
+    sets: namedOf(sets, (it) => strict.decodeSetStrictly(recordOf(it), limits)),
+    registers: namedOf(registers, (it) => strict.decodeRegisterStrictly(recordOf(it), limits)),
+    maps: namedOf(maps, (it) => decodeMap(recordOf(it), limits)),
+    flags: namedOf(flags, (it) => decodeFlag(recordOf(it), limits)),
   };
   expectSameBytes(bytes, encodeKeyed(state));
   return state;
 }
 
-/** The sum of the digests of the values, each under its type and name. */
+/** The sum of the digests of the values, each under its type and name; claims are in none. */
 export function keyedDigest(state: KeyedState): bigint {
   let digest = 0n;
   for (const part of keyedLattice.isBottom(state) ? [] : singleNames(state)) {
-    digest = addDigests(digest, recordDigest(encodeKeyed(part)));
+    digest = addDigests(digest, recordDigest(encodeWith(encodeCounter, part)));
   }
   return digest;
 }
@@ -78,27 +84,4 @@ function* singleNames(state: KeyedState): Generator<KeyedState> {
       yield { ...keyedLattice.bottom(), [type]: new Map([[name, value]]) };
     }
   }
-}
-
-function recordsForm<S>(
-  values: ReadonlyMap<string, S>,
-  toBytes: (state: S) => Uint8Array,
-  lattice: Lattice<S>,
-): unknown[] {
-  return [...values]
-    .filter(([, value]) => !lattice.isBottom(value))
-    .sort((a, b) => compareText(a[0], b[0]))
-    .map(([name, value]) => [name, toBytes(value)]);
-}
-
-function recordsOf<S>(form: unknown, ofBytes: (record: Uint8Array) => S): Map<string, S> {
-  const values = new Map<string, S>();
-  for (const entry of list(form)) {
-    const [nameForm, record] = list(entry);
-    const name = text(nameForm);
-    if (name.length > NAME_UNITS_MAX) throw damaged('a name that is too long');
-    if (!(record instanceof Uint8Array)) throw damaged('a record was expected');
-    values.set(name, ofBytes(record));
-  }
-  return values;
 }

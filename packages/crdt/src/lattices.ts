@@ -2,7 +2,6 @@ import * as counter from './counter.ts';
 import * as difference from './differences.ts';
 import type { Lattice } from './lattice.ts';
 import * as register from './lww-register.ts';
-import * as ops from './op-memory.ts';
 import * as map from './or-map.ts';
 import * as orSet from './or-set.ts';
 import * as flag from './quorum-flag.ts';
@@ -13,8 +12,12 @@ export const counterLattice: Lattice<counter.CounterState> = {
   bottom: counter.emptyCounter,
   clone: counter.cloneCounter,
   joinInto: counter.joinCounterInto,
-  isBottom: ({ kind, entries, parts }) =>
-    kind === undefined && entries.size === 0 && parts === undefined,
+  isBottom: ({ kind, entries, parts, contested, claims }) =>
+    kind === undefined &&
+    entries.size === 0 &&
+    parts === undefined &&
+    contested === undefined &&
+    (claims === undefined || claims.size === 0),
   decompose: counter.decomposeCounter,
   difference: difference.counterDifference,
 };
@@ -38,19 +41,6 @@ export const registerLattice: Lattice<register.RegisterState> = {
   decompose: register.decomposeRegister,
   difference: difference.registerDifference,
 };
-
-/** Memories of one capacity. */
-export function opMemoryLattice(capacity: number): Lattice<ops.OpMemory> {
-  return {
-    name: 'op-memory',
-    bottom: () => ops.emptyOpMemory(capacity),
-    clone: (memory) => ({ capacity, records: new Map(memory.records) }),
-    joinInto: ops.joinOpMemoryInto,
-    isBottom: ({ records }) => records.size === 0,
-    decompose: ops.decomposeOpMemory,
-    difference: difference.opMemoryDifference,
-  };
-}
 
 export const mapLattice: Lattice<map.OrMapState> = {
   name: 'or-map',

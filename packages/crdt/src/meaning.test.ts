@@ -31,7 +31,6 @@ import {
   resetRegister,
   writeRegister,
 } from './lww-register.ts';
-import { emptyOpMemory, joinOpMemoryInto } from './op-memory.ts';
 import { addElement, emptySet, joinSets, removeElement, resetSet } from './or-set.ts';
 
 const A = 'a'.repeat(32);
@@ -146,20 +145,6 @@ describe("a register's value", () => {
         assert.deepEqual(readRegister(decodeRegister(encodeRegister(state)))?.value, value);
       }),
     );
-  });
-});
-
-describe('op-memory', () => {
-  it('keeps the newest', () => {
-    const memory = emptyOpMemory(2);
-    for (const [id, hlc] of [
-      ['a', 1n],
-      ['b', 3n],
-      ['c', 2n],
-    ] as const) {
-      joinOpMemoryInto(memory, { capacity: 2, records: new Map([[id, { by: 1, hlc }]]) });
-    }
-    assert.deepEqual([...memory.records.keys()].sort(), ['b', 'c']);
   });
 });
 

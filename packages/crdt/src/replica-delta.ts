@@ -12,7 +12,6 @@ import type { Incarnation } from './dot.ts';
 import type { Lattice } from './lattice.ts';
 import * as lattices from './lattices.ts';
 import type { RegisterState } from './lww-register.ts';
-import type { OpMemory } from './op-memory.ts';
 import type { FlagState } from './quorum-flag.ts';
 import { patchLattice, type SetPatch } from './set-patch.ts';
 
@@ -25,12 +24,11 @@ export interface SetDelta {
 
 /** What one or more commits changed, by `tenant/name`. */
 export interface ReplicaDelta {
+  /** With the operation ids that were used on them. */
   readonly counters: Map<string, CounterState>;
   readonly sets: Map<string, SetDelta>;
   readonly registers: Map<string, RegisterState>;
   readonly flags: Map<string, FlagState>;
-  /** Operation ids that were used on counters. */
-  readonly ops: Map<string, OpMemory>;
 }
 
 /** Commits of one incarnation: those numbered `after + 1` to `upTo`. */
@@ -39,9 +37,6 @@ export interface CommitRange {
   readonly after: number;
   readonly upTo: number;
 }
-
-/** Operation ids of one counter in a delta. */
-export const DELTA_OPS_MAX = 65_536;
 
 const contextLattice: Lattice<CausalContext> = {
   name: 'context',
@@ -65,5 +60,4 @@ export const replicaDeltaLattice: Lattice<ReplicaDelta> = product<ReplicaDelta>(
   sets: byName(setDeltaLattice),
   registers: byName(lattices.registerLattice),
   flags: byName(lattices.flagLattice),
-  ops: byName(lattices.opMemoryLattice(DELTA_OPS_MAX)),
 });

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { figure, scaled } from '@memplane/testkit';
-import { PLANTED_BUGS, type PlantedBug, plantedBug } from './testing/planted-bugs.ts';
+import { OpIds } from './testing/op-ids.ts';
+import {
+  PLANTED_BUGS,
+  PLANTED_CLAIM_BUGS,
+  type PlantedBug,
+  plantedBug,
+} from './testing/planted-bugs.ts';
 import { simulate } from './testing/simulate.ts';
 
 const SEEDS = scaled('crdt_simulation_seeds', { ci: 2_000, soak: 100_000 });
+const CLAIM_SEEDS = scaled('crdt_claim_seeds', { ci: 300, soak: 100_000 });
 const BUG_SEEDS_MAX = 10_000;
 const REPEATED = 20;
 /** What was found once stays tried. */
@@ -33,6 +40,37 @@ describe('replicas over a bad network', () => {
       assert.equal(simulate(seed).trace.join('\n'), trace);
     }
   });
+});
+
+describe('operation ids, sent to any replicas any number of times', () => {
+  it(`count once, ${CLAIM_SEEDS} seeds`, () => {
+    const sums = { repetitions: 0, contested: 0, forgotten: 0 };
+    for (let seed = 0; seed < CLAIM_SEEDS; seed++) {
+      const opIds = new OpIds(undefined);
+      const { violation } = simulate(seed, undefined, opIds);
+      assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+      for (const what of ['repetitions', 'contested', 'forgotten'] as const) {
+        sums[what] += opIds[what];
+      }
+    }
+    for (const [what, sum] of Object.entries(sums)) {
+      figure(`operation ids: ${what}`, sum);
+      assert.ok(sum > 0, what);
+    }
+  });
+
+  for (const bug of Object.keys(PLANTED_CLAIM_BUGS) as PlantedBug[]) {
+    const { what, harm, from = 0 } = plantedBug(bug);
+    it(`but for a planted bug, ${bug}: ${what}`, () => {
+      for (let seed = from; seed < BUG_SEEDS_MAX; seed++) {
+        const { violation } = simulate(seed, bug, new OpIds(bug));
+        if (violation?.check !== harm) continue;
+        console.log(`# ${bug.padEnd(20)} | ${String(seed).padStart(5)} | ${harm}`);
+        return;
+      }
+      assert.fail(`not within ${BUG_SEEDS_MAX} seeds`);
+    });
+  }
 });
 
 describe('planted bugs are found', () => {

@@ -1,6 +1,7 @@
 import { checkShape, type DecodeLimits, expectSameBytes } from './bounded-cbor.ts';
 import * as codec from './codec.ts';
 import type { CounterState } from './counter.ts';
+import { decodeClaimedCounter, encodeClaimedCounter } from './counter-codec.ts';
 import type { RegisterState } from './lww-register.ts';
 import type { OrSetState } from './or-set.ts';
 import { checkContext, checkCounter, checkJson, StandingDots } from './well-formed.ts';
@@ -15,6 +16,18 @@ export function decodeCounterStrictly(bytes: Uint8Array, limits?: DecodeLimits):
   const state = codec.decodeCounter(bytes);
   checkCounter(state);
   expectSameBytes(bytes, codec.encodeCounter(state));
+  return state;
+}
+
+/** With its claims. */
+export function decodeClaimedCounterStrictly(
+  bytes: Uint8Array,
+  limits?: DecodeLimits,
+): CounterState {
+  checkShape(bytes, limits);
+  const state = decodeClaimedCounter(bytes);
+  checkCounter(state);
+  expectSameBytes(bytes, encodeClaimedCounter(state));
   return state;
 }
 

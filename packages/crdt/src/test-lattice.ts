@@ -1,11 +1,11 @@
 import * as codec from './codec.ts';
 import { contextOf, dotsOf, nextDot } from './context.ts';
 import * as counter from './counter.ts';
+import { encodeClaimedCounter } from './counter-codec.ts';
 import type { Incarnation } from './dot.ts';
 import { join } from './lattice.ts';
 import { flagLattice, mapLattice } from './lattices.ts';
 import * as register from './lww-register.ts';
-import * as ops from './op-memory.ts';
 import * as map from './or-map.ts';
 import { encodeMap, mapDigest } from './or-map-codec.ts';
 import * as orSet from './or-set.ts';
@@ -36,7 +36,7 @@ export const counterLattice: TestLattice<counter.CounterState> = {
       const part = { epoch: arg % 2, offset: arg, value: arg * 3 };
       const byPartition = new Map([[arg % 3, part]]);
       const parts = { generation: arg % 5 === 4 ? 1 : 0, logId: `log${arg % 2}`, byPartition };
-      return { kind: undefined, entries: new Map(), parts };
+      return { ...counter.emptyCounter(), parts };
     }
     return counter.increment(state, at, BigInt(arg) - 3n, 'pn');
   },
@@ -79,23 +79,24 @@ export const registerLattice: TestLattice<register.RegisterState> = {
   digest: codec.registerDigest,
 };
 
-export const opLattice: TestLattice<ops.OpMemory> = {
-  name: 'op-memory',
-  empty: () => ops.emptyOpMemory(4),
-  join: ops.joinOpMemories,
-  mutate(_state, _at, what, arg, stamp) {
-    const hlc = arg % 2 === 0 ? stamp : BigInt(arg);
-    return { capacity: 4, records: new Map([[`op${(what + arg) % 9}`, { by: arg, hlc }]]) };
+/**
+ * The same with operation ids, each used at any replica any number of times: `op3` by one with 3, by
+ * another with 4. Stamps tie across replicas, never within one.
+ */
+export const claimedCounterLattice: TestLattice<counter.CounterState> = {
+  ...counterLattice,
+  name: 'counter with claims',
+  mutate(state, at, what, arg, stamp) {
+    if (what <= 1) return counterLattice.mutate(state, at, what, arg, stamp);
+    const by = (arg % 4) + (what % 2);
+    const delta = counter.increment(state, at, BigInt(by), 'pn');
+    const seq = delta.entries.get(at)?.seq ?? 0;
+    const hlc = what < 5 ? BigInt(seq) : stamp;
+    const claim = { by, hlc, incarnation: at, seq, commit: seq };
+    if (state.claims?.has(`op${arg % 4}`)) return delta;
+    return { ...delta, claims: new Map([[`op${arg % 4}`, claim]]) };
   },
-  decompose: ops.decomposeOpMemory,
-  encode: (memory) =>
-    Buffer.from(
-      ops
-        .sortedRecords(memory)
-        .map(([id, { by, hlc }]) => `${id}:${by}:${hlc}`)
-        .join(),
-    ),
-  digest: (memory) => codec.recordDigest(opLattice.encode(memory)),
+  encode: encodeClaimedCounter,
 };
 
 export const mapTestLattice: TestLattice<map.OrMapState> = {

@@ -1,6 +1,7 @@
 import * as codec from './codec.ts';
 import { summarize } from './compare-pieces.ts';
 import { emptyCounter, increment, joinCounterInto, resetCounter } from './counter.ts';
+import { encodeClaimedCounter } from './counter-codec.ts';
 import { encodeKeyed, type KeyedState, keyedDigest } from './keyed.ts';
 import type { Lattice } from './lattice.ts';
 import * as lattices from './lattices.ts';
@@ -18,7 +19,7 @@ import {
 } from './pieced-set.ts';
 import { castVote, retireVotes } from './quorum-flag.ts';
 import { encodeFlag, flagDigest } from './quorum-flag-codec.ts';
-import { DELTA_OPS_MAX, type ReplicaDelta } from './replica-delta.ts';
+import type { ReplicaDelta } from './replica-delta.ts';
 import { encodeReplicaDelta } from './replica-delta-codec.ts';
 import { encodeMessage } from './replication/messages.ts';
 
@@ -91,16 +92,24 @@ export function makeVectors(): Record<string, string> {
     [A, 70_000],
   ]);
   const ranges = [{ incarnation: A, after: 23, upTo: 70_000 }];
-  const used = { by: -7, hlc: 2n ** 60n };
+  const used = { by: -7, hlc: 2n ** 60n, incarnation: B, seq: 1, commit: 70_000 };
+  const late = { ...used, hlc: 2n ** 60n + 1n, incarnation: A, seq: 2 };
+  const claimed = made(
+    lattices.counterLattice,
+    () => counter,
+    () => ({ ...emptyCounter(), claims: new Map([['ü', used]]) }),
+    () => ({ ...emptyCounter(), claims: new Map([['ü', late]]) }),
+  );
   const replicaDelta: ReplicaDelta = {
-    counters: new Map([['default/c', counter]]),
+    counters: new Map([['default/c', claimed]]),
     sets: new Map([['default/s', { patch, cleared: set.context }]]),
     registers: new Map([['default/r', register]]),
     flags: new Map([['default/f', flag]]),
-    ops: new Map([['default/c', { capacity: DELTA_OPS_MAX, records: new Map([['ü', used]]) }]]),
   };
   const bytes = {
     counter: codec.encodeCounter(counter),
+    counterWithContested: codec.encodeCounter(claimed),
+    counterWithClaims: encodeClaimedCounter(claimed),
     set: codec.encodeSet(set),
     register: codec.encodeRegister(register),
     context: codec.encodeContext(set.context),

@@ -1,8 +1,10 @@
 import { dotKey } from './causal-difference.ts';
+import { normalClaims } from './contested.ts';
 import { containsDot, type ReadonlyContext } from './context.ts';
 import type { CounterState } from './counter.ts';
 import { compareDots, type Dot } from './dot.ts';
 import { damaged } from './forms.ts';
+import { compareClaims } from './op-claims.ts';
 
 /*
  * What no bytes of a state say by their shape alone. A state from elsewhere that breaks one of these
@@ -55,12 +57,20 @@ export function checkJson(value: unknown): void {
   for (const member of Object.values(value)) checkJson(member);
 }
 
-export function checkCounter({ entries, parts }: CounterState): void {
+export function checkCounter(state: CounterState): void {
+  const { entries, parts, contested } = state;
   for (const { seq, net, resetSeq, resetNet } of entries.values()) {
     const isOrdered = seq >= 1 && resetSeq >= 0 && resetSeq <= seq;
     const isSame = seq !== resetSeq || net === resetNet;
     const isReset = resetSeq > 0 || resetNet === 0n;
     if (!isOrdered || !isSame || !isReset) throw damaged("a counter's entry");
+  }
+  for (const claims of contested?.values() ?? []) {
+    const isOrdered = claims.every(
+      (it, i) => i === 0 || compareClaims(claims[i - 1] ?? it, it) < 0,
+    );
+    const isNormal = normalClaims(state, claims).length === claims.length;
+    if (claims.length < 2 || !isOrdered || !isNormal) throw damaged('claims of an operation id');
   }
   if (parts !== undefined && (parts.byPartition.size === 0 || parts.generation < 0)) {
     throw damaged('parts of a log');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { CrdtExportLine } from '@memplane/contracts';
-import { replicaDeltaLattice } from '@memplane/crdt';
+import { emptyCounter, replicaDeltaLattice } from '@memplane/crdt';
 import { seededRandom } from '@memplane/testkit';
 import { restoreCrdts } from './backup.ts';
 import { exportLines } from './domain/export.ts';
@@ -32,8 +32,7 @@ describe('a replica that is exported and restored', () => {
     await rm(root, { recursive: true });
   });
 
-  const openAt = (name: string) =>
-    EmbeddedStore.open({ dir: path.join(root, name), op_ids_per_counter_max: 1_000 });
+  const openAt = (name: string) => EmbeddedStore.open({ dir: path.join(root, name) });
   const start = (on: CrdtStore) =>
     TestReplica.start({
       id: 'a',
@@ -46,7 +45,7 @@ describe('a replica that is exported and restored', () => {
     const dir = path.join(root, `restored-${randomBytes(4).toString('hex')}`);
     const given = { dir, withoutLog, name: 'part', env: {}, now: Date.now };
     const names = await restoreCrdts({ ...given, lines: each(lines) });
-    return { names, store: await EmbeddedStore.open({ dir, op_ids_per_counter_max: 1_000 }) };
+    return { names, store: await EmbeddedStore.open({ dir }) };
   };
 
   test('has the same values, commits and stamps, whatever they were made of', async () => {
@@ -85,7 +84,7 @@ describe('a replica that is exported and restored', () => {
       logId,
       byPartition: new Map([[0, { epoch: 0, offset: 9, value: 10 }]]),
     });
-    const counter = { kind: undefined, entries: new Map() };
+    const counter = emptyCounter();
     delta.counters.set('default/events_total', { ...counter, parts: partsOf(LOG) });
     delta.counters.set('default/of-another-log', {
       ...counter,

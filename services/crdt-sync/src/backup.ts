@@ -38,7 +38,8 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
   const config = readCrdtSyncConfig({ ...restore.env });
   const storage = await openEmbeddedStorage(config, { dir, now });
   const { store, executor } = storage;
-  const engine = new Engine({ ...config, executor, toError: toMemplaneError });
+  const opIds = { now, opid_memory_ms: config.opid_memory_ms };
+  const engine = new Engine({ ...config, executor, opIds, toError: toMemplaneError });
   try {
     let count = 0;
     let head: Extract<CrdtExportLine, { format: 1 }> | undefined;

@@ -1,4 +1,5 @@
 import { SERVICES } from '@memplane/contracts';
+import { CLAIMS_MAX } from '@memplane/crdt';
 import {
   APP_TOKEN_SETTING,
   type Config,
@@ -158,8 +159,20 @@ export const SETTINGS = {
   }),
   op_ids_per_counter_max: integer(
     'MEMPLANE_OP_IDS_PER_COUNTER_MAX',
-    16_384,
-    'operation ids that each counter remembers',
+    262_144,
+    'operation ids that each counter remembers; more are refused until some may be forgotten',
+    { min: 1, max: CLAIMS_MAX / 4 },
+  ),
+  opid_memory_ms: integer(
+    'MEMPLANE_OPID_MEMORY_MS',
+    600_000,
+    'how long an operation id may be repeated, on all replicas alike; older UUIDv7 are refused',
+    { min: 1_000, unit: 'ms' },
+  ),
+  contested_ids_per_counter_max: integer(
+    'MEMPLANE_CONTESTED_IDS_PER_COUNTER_MAX',
+    4_096,
+    'operation ids of each counter that several replicas counted, until a reset; more are refused',
     { min: 1 },
   ),
   alerts_max: integer('MEMPLANE_ALERTS_MAX', 256, 'alerts kept', { min: 1 }),

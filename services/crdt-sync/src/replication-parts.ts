@@ -83,6 +83,7 @@ export class ReplicationParts {
       executor,
       comparing: this.comparing,
       timers: systemTimers,
+      now,
       startEpoch,
       syncIntervalMs: config.syncIntervalMs,
       settings: replicationSettings(config.syncIntervalMs),

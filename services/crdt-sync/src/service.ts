@@ -65,7 +65,8 @@ export async function createCrdtSyncOn(
   });
   const { now = Date.now, alertSink } = context;
   const { executor } = storage;
-  const engine = new Engine({ ...config, executor, toError: toMemplaneError });
+  const opIds = { now, opid_memory_ms: config.opid_memory_ms };
+  const engine = new Engine({ ...config, executor, opIds, toError: toMemplaneError });
   const logger = context.logger ?? createLogger('crdt-sync', config.logLevel);
   const alerts = await loadAlerts(storage.alerts, {
     alerts_max: config.alerts_max,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { figure, seeded } from '@memplane/testkit';
-import { increment } from '../counter.ts';
+import { emptyCounter, increment } from '../counter.ts';
 import { decodeKeyed, encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
 import { addElement } from '../or-set.ts';
 import type { ReplicationSettings } from './ports.ts';
@@ -95,7 +95,7 @@ class World {
   count(): void {
     for (const index of this.replicas.keys()) {
       const delta = keyedLattice.bottom();
-      const counter = { kind: 'pn', entries: new Map(), parts: undefined } as const;
+      const counter = { ...emptyCounter(), kind: 'pn' } as const;
       delta.counters.set(`counter-${index}`, increment(counter, incarnationOf(index), 1n));
       this.commit(index, delta);
     }
@@ -123,12 +123,8 @@ describe('the replication of five replicas', () => {
         for (let n = random.int(0, 4); n > 0; n--) {
           const delta = keyedLattice.bottom();
           const name = `counter-${random.int(1, 20)}`;
-          const counter = state.counters.get(name) ?? {
-            kind: 'pn',
-            entries: new Map(),
-            parts: undefined,
-          };
-          delta.counters.set(name, increment({ ...counter }, incarnationOf(index), 1n));
+          const counter = state.counters.get(name) ?? emptyCounter();
+          delta.counters.set(name, increment(counter, incarnationOf(index), 1n, 'pn'));
           const set = state.sets.get('set') ?? { elements: new Map(), context: new Map() };
           delta.sets.set('set', addElement(set, incarnationOf(index), `e${random.int(1, 500)}`));
           world.commit(index, delta);

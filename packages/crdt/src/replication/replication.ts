@@ -146,6 +146,15 @@ export class Replication<S> {
       .length;
   }
 
+  /** What a peer has last told of itself; undefined where it has told nothing. */
+  heardOf(
+    id: string,
+  ): { readonly life: number; readonly vector: ReadonlyVector; readonly atMs: number } | undefined {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.life === 0) return undefined;
+    return { life: peer.life, vector: peer.vector, atMs: peer.heardAtMs };
+  }
+
   #hear(from: string, peer: Peer, message: VectorMessage): void {
     if (!peer.hear(message)) return;
     this.#noteHeard(peer);

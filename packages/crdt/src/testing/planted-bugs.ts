@@ -10,7 +10,8 @@ export type Check =
   | 'equal digests'
   | 'nothing durable is lost'
   | 'values of the fold'
-  | 'digest of the fold';
+  | 'digest of the fold'
+  | 'operation ids count once';
 
 interface Planted {
   readonly what: string;
@@ -69,11 +70,34 @@ export const PLANTED_BUGS = {
   },
 } as const satisfies Record<string, Planted>;
 
+/** The same of operation ids, in runs that use them. */
+export const PLANTED_CLAIM_BUGS = {
+  'greatest-claim': {
+    what: 'of two claims of an operation id the greater is kept, and known to nobody as contested',
+    harm: 'operation ids count once',
+  },
+  'reset-claims-kept': {
+    what: 'contested claims that a reset has seen are kept',
+    harm: 'equal digests',
+  },
+  'contested-untold': {
+    what: 'what a join finds to be contested is not told to those who have forgotten the id',
+    harm: 'equal digests',
+    from: 930,
+  },
+  'forgotten-unstable': {
+    what: 'an operation id is forgotten while others do not have it',
+    harm: 'operation ids count once',
+  },
+} as const satisfies Record<string, Planted>;
+
 export function plantedBug(bug: PlantedBug): Planted {
-  return PLANTED_BUGS[bug];
+  return ALL[bug];
 }
 
-export type PlantedBug = keyof typeof PLANTED_BUGS;
+const ALL = { ...PLANTED_BUGS, ...PLANTED_CLAIM_BUGS };
+
+export type PlantedBug = keyof typeof ALL;
 
 /** What a run found to be wrong. */
 export class Violation extends Error {

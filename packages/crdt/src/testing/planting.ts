@@ -1,4 +1,5 @@
 import { cloneContext } from '../context.ts';
+import { emptyCounter } from '../counter.ts';
 import { compareDots, type Incarnation } from '../dot.ts';
 import { encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
 import { decodeMessage, encodeMessage } from '../replication/messages.ts';
@@ -86,7 +87,7 @@ export function tidy(replica: Replica, bug: PlantedBug): void {
     entries.delete(former);
     const delta = keyedLattice.bottom();
     const folded = new Map([[incarnation, { ...own, seq: own.seq + 1, net }]]);
-    delta.counters.set('c', { kind: undefined, entries: folded, parts: undefined });
+    delta.counters.set('c', { ...emptyCounter(), entries: folded });
     replica.spread(delta);
   }
 }

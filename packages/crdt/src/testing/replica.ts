@@ -1,6 +1,8 @@
 import type { Seeded } from '@memplane/testkit';
 import { dotKey } from '../causal-difference.ts';
+import { foundContested } from '../contested.ts';
 import { dotsOf } from '../context.ts';
+import { type CounterState, cloneCounter, emptyCounter } from '../counter.ts';
 import { hasDot, type Incarnation } from '../dot.ts';
 import { decodeKeyed, encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
 import { readRegister } from '../lww-register.ts';
@@ -9,6 +11,7 @@ import type { ReplicationSettings } from '../replication/ports.ts';
 import { Replication } from '../replication/replication.ts';
 import { rangesTo, type Vector } from '../replication/vector.ts';
 import type { Body, Message } from './network.ts';
+import { CLAIMED, type OpIds, plantInClaims, withoutClaims } from './op-ids.ts';
 import { type Actor, ELEMENTS, randomOperation, rewriteElement } from './operations.ts';
 import { type Oracle, vectorOf } from './oracle.ts';
 import { type PlantedBug, Violation } from './planted-bugs.ts';
@@ -20,6 +23,10 @@ export interface ReplicaOptions {
   readonly random: Seeded;
   readonly oracle: Oracle;
   readonly bug: PlantedBug | undefined;
+  /** Undefined where none are used. */
+  readonly opIds: OpIds | undefined;
+  /** What all replicas have for good. */
+  readonly durable: () => readonly Vector[];
   readonly settings: ReplicationSettings;
   /** Virtual time, in ms. */
   readonly now: () => number;
@@ -91,6 +98,25 @@ export class Replica {
     if (bug === 'context-dropped' || bug === 'akka-21647') {
       if (random.chance(0.2)) tidy(this, bug);
     }
+  }
+
+  /** Counts what is sent with an operation id, or does a reset of what is counted so. */
+  claim(): void {
+    const { now, opIds, random, skew } = this.options;
+    if (opIds === undefined) return;
+    const actor = this.#actor();
+    const commit = (this.known.get(this.incarnation) ?? 0) + 1;
+    const delta = opIds.operate(this.state, actor, { commit, wallMs: now() + skew, random });
+    if (delta !== undefined) this.#perform(delta, actor);
+  }
+
+  forget(): void {
+    const { durable, now, opIds, skew } = this.options;
+    opIds?.forget(this.state, now() + skew, durable());
+  }
+
+  get durableKnown(): Vector {
+    return this.#durable.known;
   }
 
   /** Takes over an element's dots, as a replica does for one that is gone. */
@@ -230,10 +256,24 @@ export class Replica {
   #take(received: KeyedState): void {
     const { bug, oracle } = this.options;
     const before = vectorOf(this.state);
+    const mine = cloneCounter(this.state.counters.get(CLAIMED) ?? emptyCounter());
+    const theirs = received.counters.get(CLAIMED);
     keyedLattice.joinInto(this.state, received);
+    plantInClaims(this.state, mine, received, bug);
+    if (theirs !== undefined && bug !== 'contested-untold') {
+      const found = foundContested(mine, theirs);
+      if (found !== undefined) this.#tellFound(found);
+    }
     if (bug === 'akka.net-8220-lookup') plantInReceived(this.state, received);
     this.#checkRemoved(received);
     oracle.checkGrowth(before, this.state);
+  }
+
+  /** Others may have forgotten it by now. */
+  #tellFound(found: CounterState): void {
+    const delta = keyedLattice.bottom();
+    delta.counters.set(CLAIMED, found);
+    this.#commit(delta);
   }
 
   #perform(delta: KeyedState, actor: Actor, isRewrite = false): void {
@@ -244,7 +284,8 @@ export class Replica {
     const written = delta.registers.get('r')?.versions[0];
     const sent = bug === undefined ? delta : plantInDelta(delta, this.state, bug, isRewrite);
     keyedLattice.joinInto(this.state, bug === 'akka-22890' ? sent : delta);
-    oracle.record({ incarnation, seq, delta, past, isDurable: false });
+    const operation = withoutClaims(delta, 'counter');
+    oracle.record({ incarnation, seq, delta: operation, past, isDurable: false });
     if (written !== undefined) {
       const read = readRegister(
         this.state.registers.get('r') ?? { versions: [], context: new Map() },

@@ -3,6 +3,7 @@ import { keyedDigest } from '../keyed.ts';
 import type { ReplicationSettings } from '../replication/ports.ts';
 import { isSameVector } from '../replication/vector.ts';
 import { Network } from './network.ts';
+import type { OpIds } from './op-ids.ts';
 import { Oracle } from './oracle.ts';
 import { type PlantedBug, Violation } from './planted-bugs.ts';
 import { Replica } from './replica.ts';
@@ -21,8 +22,8 @@ const DELIVERIES_MAX = 4;
 const ROUND_MS = 10;
 
 /** One run: replicas, operations, faults, healing, checks. Everything follows from the seed. */
-export function simulate(seed: number, bug?: PlantedBug): Run {
-  const simulation = new Simulation(seeded(seed), bug);
+export function simulate(seed: number, bug?: PlantedBug, opIds?: OpIds): Run {
+  const simulation = new Simulation(seeded(seed), bug, opIds);
   let violation: Violation | undefined;
   try {
     simulation.run();
@@ -64,9 +65,11 @@ class Simulation {
   readonly #network: Network;
   readonly #oracle = new Oracle();
   #now = 0;
+  readonly #opIds: OpIds | undefined;
 
-  constructor(random: Seeded, bug: PlantedBug | undefined) {
+  constructor(random: Seeded, bug: PlantedBug | undefined, opIds: OpIds | undefined) {
     this.#random = random;
+    this.#opIds = opIds;
     const count = random.int(3, random.chance(0.2) ? (random.chance(0.1) ? 32 : 8) : 5);
     const faults = { loss: random.next() * 0.4, duplication: random.next() * 0.6 };
     this.#network = new Network(count, faults, random);
@@ -79,6 +82,8 @@ class Simulation {
           random,
           oracle: this.#oracle,
           bug,
+          opIds,
+          durable: () => this.replicas.map(({ durableKnown }) => durableKnown),
           settings: randomSettings(random),
           now: () => this.#now,
           send: (message) => this.#network.send(message),
@@ -109,6 +114,8 @@ class Simulation {
 
   #check(): void {
     this.#oracle.checkEnd(this.replicas.map(({ state }) => state));
+    const [first] = this.replicas;
+    if (first !== undefined) this.#opIds?.checkEnd(first.state);
     for (const { state } of this.replicas) this.trace.push(keyedDigest(state).toString(16));
   }
 
@@ -116,6 +123,7 @@ class Simulation {
     const random = this.#random;
     this.#now += random.int(0, 4);
     const replica = random.pick(this.replicas);
+    if (this.#opIds !== undefined) this.#useOpIds(replica);
     const choice = random.next();
     if (choice < 0.4) this.#tell('operates', replica, () => replica.operate());
     else if (choice < 0.43) this.#tell('rewrites', replica, () => replica.rewrite());
@@ -126,6 +134,14 @@ class Simulation {
     else if (random.chance(0.5)) this.#tell('is cut', replica, () => this.#network.cut());
     else this.#tell('is healed', replica, () => this.#network.heal());
     for (let n = random.int(0, DELIVERIES_MAX); n > 0; n--) this.#deliver();
+  }
+
+  /** Requests are repeated at any replica; a while without any lets ids be forgotten. */
+  #useOpIds(replica: Replica): void {
+    const random = this.#random;
+    if (random.chance(0.4)) this.#tell('counts an id', replica, () => replica.claim());
+    if (random.chance(0.05)) this.#now += random.int(50, 400);
+    if (random.chance(0.3)) this.#tell('forgets ids', replica, () => replica.forget());
   }
 
   #tell(what: string, replica: Replica, act: () => void): void {
@@ -149,7 +165,9 @@ class Simulation {
     this.trace.push('heals');
     this.#settle();
     for (const replica of this.replicas) replica.reachesAll();
-    const roundsMax = healingRoundsMax(this.replicas.length);
+    // What is found while claims meet is told then.
+    const toldRounds = this.#opIds === undefined ? 0 : 3;
+    const roundsMax = healingRoundsMax(this.replicas.length) + toldRounds;
     for (let round = 0; round <= roundsMax; round++) {
       if (this.#isConverged()) {
         this.healingRounds.push(round);

@@ -1,13 +1,15 @@
 import type { HybridClock } from '@memplane/clock';
 import {
+  compareClaims,
   containsDot,
   contextOfDelta,
+  emptyCounter,
+  foundContested,
   joinContextInto,
+  joinCounterInto,
   joinDots,
-  type OpMemory,
   type SetDelta,
   setDeltaLattice,
-  sortedRecords,
 } from '@memplane/crdt';
 import type { Replica } from './apply.ts';
 import type { Command, Join } from './command.ts';
@@ -28,13 +30,12 @@ import {
 export function applyJoin(command: Command, slot: Slot, replica: Replica): void {
   const { join } = command;
   if (join === undefined) return;
-  const { counter, set, register, flag, ops } = join;
+  const { counter, set, register, flag } = join;
   const grew = [
     counter !== undefined && joinCounter(slot, counter, replica),
     set !== undefined && joinSet(slot, set),
     register !== undefined && joinRegisterDelta(slot, register),
     flag !== undefined && joinFlagDelta(slot, flag),
-    ops !== undefined && joinOps(slot, ops),
   ];
   observeStamps(join, replica.clock);
   command.outcome.flag = grew.includes(true);
@@ -42,6 +43,15 @@ export function applyJoin(command: Command, slot: Slot, replica: Replica): void 
 
 function joinCounter(slot: Slot, delta: NonNullable<Join['counter']>, replica: Replica): boolean {
   flushIncrements(slot, replica);
+  const found = foundContested(slot.counter, delta);
+  if (found !== undefined) {
+    slot.found ??= emptyCounter();
+    joinCounterInto(slot.found, found);
+  }
+  for (const [opId, claim] of delta.claims ?? []) {
+    const mine = slot.counter.claims?.get(opId);
+    if (mine === undefined || compareClaims(claim, mine) < 0) slot.touchOp(opId);
+  }
   const grew = joinCounterDelta(slot, delta);
   if (grew) recount(slot);
   return grew;
@@ -78,19 +88,8 @@ function joinSet(slot: Slot, delta: SetDelta): boolean {
   return grew;
 }
 
-/** An id that is known here already keeps its place among the newest. */
-function joinOps(slot: Slot, ops: OpMemory): boolean {
-  const news = sortedRecords(ops).filter(([opId]) => !slot.opRecords.has(opId));
-  for (const [opId, record] of news) {
-    slot.ops.push({ opId, record });
-    slot.opRecords.set(opId, record);
-  }
-  if (news.length > 0) slot.dirty = true;
-  return news.length > 0;
-}
-
 /** So that what is written here later wins. A stamp too far ahead is joined, and not followed. */
-function observeStamps({ register, ops }: Join, clock: HybridClock): void {
+function observeStamps({ register, counter }: Join, clock: HybridClock): void {
   for (const { hlc } of register?.versions ?? []) clock.observe(hlc);
-  for (const { hlc } of ops?.records.values() ?? []) clock.observe(hlc);
+  for (const { hlc } of counter?.claims?.values() ?? []) clock.observe(hlc);
 }

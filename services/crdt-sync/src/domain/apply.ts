@@ -23,6 +23,7 @@ import type { CrdtType } from './port.ts';
 import * as refusals from './refusals.ts';
 import type { Slot } from './slot.ts';
 import {
+  claimOp,
   flushIncrements,
   joinCounterDelta,
   joinFlagDelta,
@@ -36,9 +37,11 @@ export interface Replica {
   readonly id: string;
   readonly incarnation: Incarnation;
   readonly clock: HybridClock;
+  /** The number of the commit that the batch will be. */
+  readonly commit: number;
 }
 
-export interface ApplyLimits {
+export interface ApplyLimits extends refusals.OpLimits {
   readonly set_elements_max: number;
   readonly set_bytes_max: number;
 }
@@ -51,7 +54,7 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
   const { outcome } = command;
   switch (command.type) {
     case 'increment':
-      applyIncrement(command, slot, replica);
+      applyIncrement(command, slot, replica, limits);
       return;
     case 'counter-get':
       expectType(slot, 'counter');
@@ -115,7 +118,7 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
   }
 }
 
-function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
+function applyIncrement(command: Command, slot: Slot, replica: Replica, limits: ApplyLimits): void {
   const { outcome, opId, by } = command;
   if (!slot.exists) expectType(slot, 'counter');
   checkKind(slot.counter, command.kind ?? slot.counter.kind ?? 'pn', by);
@@ -126,6 +129,10 @@ function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
   if (!Number.isSafeInteger(next)) {
     throw refusals.incrementOverflow();
   }
+  if (opId !== undefined) {
+    expectRoom(slot, limits);
+    claimOp(slot, opId, by, replica);
+  }
   if (slot.counter.kind !== 'pn' || !isExact) {
     // The first increment, or one of a G-Counter: it says of which kind the counter is.
     joinCounterDelta(slot, increment(slot.counter, replica.incarnation, BigInt(by), command.kind));
@@ -135,19 +142,24 @@ function applyIncrement(command: Command, slot: Slot, replica: Replica): void {
   slot.exists = true;
   slot.dirty = true;
   outcome.number = next;
-  if (opId !== undefined) {
-    const record = { by, hlc: replica.clock.tick() };
-    slot.ops.push({ opId, record });
-    slot.opRecords.set(opId, record);
+}
+
+function expectRoom({ counter, opCount = 0 }: Slot, limits: ApplyLimits): void {
+  const { op_ids_per_counter_max, contested_ids_per_counter_max } = limits;
+  if (opCount >= op_ids_per_counter_max) {
+    throw refusals.opMemoryFull('op_ids_per_counter_max', op_ids_per_counter_max);
+  }
+  if ((counter.contested?.size ?? 0) >= contested_ids_per_counter_max) {
+    throw refusals.opMemoryFull('contested_ids_per_counter_max', contested_ids_per_counter_max);
   }
 }
 
 function isRepeated(command: Command, slot: Slot): boolean {
-  const seen = command.opId === undefined ? undefined : slot.opRecords.get(command.opId);
+  const { opId = '' } = command;
+  // What is contested is known even where its claim was forgotten.
+  const seen = slot.counter.claims?.get(opId) ?? slot.counter.contested?.get(opId)?.[0];
   if (seen === undefined) return false;
-  if (seen.by !== command.by) {
-    throw refusals.idReused();
-  }
+  if (seen.by !== command.by) throw refusals.idReused();
   command.outcome.flag = true;
   command.outcome.number = safe(slot.value);
   return true;

@@ -6,7 +6,6 @@ import type {
   Incarnation,
   Json,
   LogPart,
-  OpMemory,
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
@@ -53,7 +52,6 @@ export interface Join {
   readonly set: SetDelta | undefined;
   readonly register: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
-  readonly ops: OpMemory | undefined;
 }
 
 /** One commit of a replica's own making. */

@@ -18,10 +18,6 @@ class FailingStore extends CheckedStore {
   failing: 'before' | 'after' | undefined = undefined;
   gate: Promise<void> = Promise.resolve();
 
-  constructor() {
-    super(100);
-  }
-
   override async commit(commit: Commit): Promise<void> {
     await this.gate;
     if (this.failing === 'before') throw new MemplaneError('storage_full', 'full');
@@ -35,6 +31,7 @@ function engineOn(store: CrdtStore, limits: Partial<{ queued: number; batch: num
   let incarnations = 0;
   const toError = (cause: unknown) =>
     cause instanceof MemplaneError ? cause : new MemplaneError('internal', String(cause));
+  const opIds = { now: () => 1_000, opid_memory_ms: 1_000 };
   const executor = new LocalExecutor({
     replicaId: 'r',
     store,
@@ -46,9 +43,14 @@ function engineOn(store: CrdtStore, limits: Partial<{ queued: number; batch: num
     hot_bytes_max: 2_000,
     set_elements_max: 100,
     set_bytes_max: 1_000,
+    op_ids_per_counter_max: 100,
+    contested_ids_per_counter_max: 100,
+    hlc_drift_max_ms: 0,
+    ...opIds,
   });
   return new Engine({
     executor,
+    opIds,
     toError,
     queued_commands_max: limits.queued ?? 1_000,
     scans_max: 4,

@@ -2,11 +2,13 @@ import { MemplaneError } from '@memplane/contracts';
 import type { Incarnation } from '@memplane/crdt';
 import { type Command, isRead } from './command.ts';
 import { CommitFailure, type Executor } from './executor.ts';
+import { checkOpId, type OpIdRule } from './op-ids.ts';
 import type { CommitVector } from './session-token.ts';
 
 export interface EngineOptions {
   readonly executor: Executor;
   readonly toError: (cause: unknown) => MemplaneError;
+  readonly opIds: OpIdRule;
   /** Commands that may wait; more are refused `overloaded`. */
   readonly queued_commands_max: number;
   /** Scans that may run at once; more wait. */
@@ -79,7 +81,7 @@ export class Engine {
     return this.#options.executor.hotNames;
   }
 
-  /** @throws MemplaneError `overloaded`, `shutting_down`; then `settled` is never called. */
+  /** @throws MemplaneError `overloaded`, `shutting_down`, `bad_opid`; then `settled` is never called. */
   submit(command: Command): void {
     if (this.#closed) throw new MemplaneError('shutting_down', 'The service is ending.');
     if (this.#queue.length >= this.#options.queued_commands_max) {
@@ -88,6 +90,7 @@ export class Engine {
         extra: { limit: 'queued_commands_max', max: this.#options.queued_commands_max },
       });
     }
+    if (command.opId !== undefined) checkOpId(command.opId, this.#options.opIds);
     this.#queue.push(command);
     if (this.#running) return;
     this.#running = true;

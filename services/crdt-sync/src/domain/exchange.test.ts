@@ -11,7 +11,6 @@ import type { CrdtStore } from './port.ts';
 import { EXCHANGE_NAMES, ExchangeWorld } from './test-exchange-world.ts';
 import { TestReplica } from './test-replica.ts';
 
-const OPS_MAX = 1_000;
 const seed = testSeed('exchange');
 
 type OpenStore = (index: number) => Promise<CrdtStore>;
@@ -45,7 +44,7 @@ async function runWorlds(name: string, runs: number, open: (run: number) => Open
 describe('replicas that exchange deltas in any order, some twice, and restart', () => {
   it('are equal in the end, in memory', async () => {
     const runs = scaled('exchange_runs', { ci: 150, soak: 10_000 });
-    await runWorlds('memory', runs, () => async () => new CheckedStore(OPS_MAX));
+    await runWorlds('memory', runs, () => async () => new CheckedStore());
   });
 
   it('are equal in the end, on disk', async () => {
@@ -53,7 +52,7 @@ describe('replicas that exchange deltas in any order, some twice, and restart', 
     const runs = scaled('exchange_disk_runs', { ci: 8, soak: 300 });
     await runWorlds('disk', runs, (run) => (index) => {
       const folder = path.join(dir, `${run}-${index}`);
-      return EmbeddedStore.open({ dir: folder, op_ids_per_counter_max: OPS_MAX });
+      return EmbeddedStore.open({ dir: folder });
     });
     await rm(dir, { recursive: true });
   });
@@ -62,7 +61,7 @@ describe('replicas that exchange deltas in any order, some twice, and restart', 
     const runs = scaled('exchange_whole_runs', { ci: 60, soak: 3_000 });
     for (let run = 0; run < runs; run++) {
       const random = seed.fork(1_000_000 + run);
-      const world = localWorld(random, async () => new CheckedStore(OPS_MAX));
+      const world = localWorld(random, async () => new CheckedStore());
       await world.start(2);
       for (let steps = 25; steps > 0; steps--) await world.step();
       const [a, b] = world.replicas;

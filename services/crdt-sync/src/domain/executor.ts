@@ -2,6 +2,7 @@ import type { MemplaneError } from '@memplane/contracts';
 import type { CommitRange, Incarnation } from '@memplane/crdt';
 import type { Command } from './command.ts';
 import type { LocalCommit } from './local-commit.ts';
+import type { IsStable } from './op-forgetting.ts';
 import type { CommitVector } from './session-token.ts';
 
 /**
@@ -59,6 +60,11 @@ export interface ReplicatedExecutor {
   advance(ranges: readonly CommitRange[]): void;
   /** Takes note that of what others had, some is about to be joined: it shows before it is known. */
   expect(theirs: CommitVector): void;
+  /**
+   * Tells which operation ids all others know to be counted; undefined where there are no others.
+   * Must not throw.
+   */
+  isStable: IsStable | undefined;
   /** Told of each commit of this replica's own making, once it is durable. Must not throw. */
   onCommit: ((commit: LocalCommit) => void) | undefined;
   /** Told of commits that are durable here though nobody was told of them. Must not throw. */

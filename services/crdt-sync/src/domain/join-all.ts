@@ -56,8 +56,8 @@ async function joinSome(
 
 /** @throws MemplaneError `invalid_request` for a key that is no tenant and name */
 function splitByName(delta: ReplicaDelta): [Ref, NamedDelta][] {
-  const { counters, sets, registers, flags, ops } = delta;
-  const all = [counters, sets, registers, flags, ops];
+  const { counters, sets, registers, flags } = delta;
+  const all = [counters, sets, registers, flags];
   const keys = new Set(all.flatMap((values) => [...values.keys()]));
   return [...keys].map((key) => {
     const named = {
@@ -65,7 +65,6 @@ function splitByName(delta: ReplicaDelta): [Ref, NamedDelta][] {
       set: sets.get(key),
       register: registers.get(key),
       flag: flags.get(key),
-      ops: ops.get(key),
     };
     return [refOfDeltaKey(key), named];
   });

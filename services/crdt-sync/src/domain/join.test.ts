@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HybridClock, hlcToMs } from '@memplane/clock';
-import { emptyRegister, writeRegister } from '@memplane/crdt';
+import { emptyCounter, emptyRegister, writeRegister } from '@memplane/crdt';
 import { CheckedStore } from '../drivers/test-checked-store.ts';
 import type { Command } from './command.ts';
 import { joinAll, joinNamed } from './join-all.ts';
@@ -16,10 +16,6 @@ const ref = (name: string): Ref => ({ tenant: 'default', name });
 
 class CommitStore extends CheckedStore {
   readonly commits: Commit[] = [];
-
-  constructor() {
-    super(100);
-  }
 
   override async commit(commit: Commit): Promise<void> {
     await super.commit(commit);
@@ -53,7 +49,7 @@ describe('local commits', () => {
     assert.ok(commit);
     assert.deepEqual([commit.number, commit.incarnation], [2, replica.engine.incarnation]);
     assert.deepEqual([...commit.delta.counters.keys()], ['default/a']);
-    assert.deepEqual([...(commit.delta.ops.get('default/a')?.records.keys() ?? [])], ['op']);
+    assert.deepEqual([...(commit.delta.counters.get('default/a')?.claims?.keys() ?? [])], ['op']);
     assert.equal(commit.delta.sets.size, 0);
   });
 
@@ -108,9 +104,10 @@ describe('a join', () => {
       a.replica.ask({ type: 'register-put', name: 'r', value: 1 }),
     ]);
     const delta = sent(a.told.map((commit) => commit.delta));
+    const counter = delta.counters.get('default/c') ?? emptyCounter();
     const parts = [
-      [ref('c'), { counter: delta.counters.get('default/c') }],
-      [ref('c'), { ops: delta.ops.get('default/c') }],
+      [ref('c'), { counter: { ...counter, claims: undefined } }],
+      [ref('c'), { counter: { ...emptyCounter(), claims: counter.claims } }],
       [ref('s'), { set: delta.sets.get('default/s') }],
       [ref('r'), { register: delta.registers.get('default/r') }],
     ] as const;
@@ -199,7 +196,7 @@ describe('a join', () => {
     const register = writeRegister(emptyRegister(), write);
     assert.equal(await joinNamed(replica.engine, ref('r'), { register }), true);
     await replica.ask({ type: 'increment', name: 'a', by: 1, opId: 'one' });
-    const used = told[0]?.delta.ops.get('default/a')?.records.get('one');
+    const used = told[0]?.delta.counters.get('default/a')?.claims?.get('one');
     assert.equal(hlcToMs(used?.hlc ?? 0n), NOW);
   });
 
@@ -207,9 +204,9 @@ describe('a join', () => {
     const { replica } = await replicaOf('b');
     const drained = replica.engine.drain();
     const delta = sent([]);
-    delta.counters.set('default/a', { kind: 'pn', entries: new Map(), parts: undefined });
+    delta.counters.set('default/a', { ...emptyCounter(), kind: 'pn' });
     await assert.rejects(joinAll(replica.engine, delta), { code: 'shutting_down' });
-    delta.counters.set('no slash', { kind: 'pn', entries: new Map(), parts: undefined });
+    delta.counters.set('no slash', { ...emptyCounter(), kind: 'pn' });
     await assert.rejects(joinAll(replica.engine, delta), { code: 'invalid_request' });
     await drained;
   });

@@ -29,17 +29,35 @@ export async function loadOps(store: CrdtStore, batch: readonly Command[]): Prom
   for (const { opId, join, slot } of batch) {
     if ((opId === undefined && join === undefined) || slot === undefined) continue;
     if (opId !== undefined) wants.push({ ref: slot.ref, opId, slot });
-    if (join?.ops === undefined) continue;
-    for (const joined of join.ops.records.keys()) {
-      wants.push({ ref: slot.ref, opId: joined, slot });
+    const { claims, contested } = join?.counter ?? {};
+    for (const ids of [claims, contested]) {
+      for (const joined of ids?.keys() ?? []) wants.push({ ref: slot.ref, opId: joined, slot });
     }
   }
   if (wants.length === 0) return;
-  const found = await store.loadOps(wants);
+  const slots = [...new Set(wants.map(({ slot }) => slot))];
+  const uncounted = slots.filter(({ opCount }) => opCount === undefined);
+  const [found, counts] = await Promise.all([
+    store.loadOps(wants),
+    uncounted.length > 0 ? store.opCounts(uncounted.map(({ ref }) => ref)) : [],
+  ]);
   wants.forEach(({ slot, opId }, index) => {
-    const record = found[index];
-    if (record !== undefined) slot.opRecords.set(opId, record);
+    const claim = found[index];
+    if (claim !== undefined) slot.knowClaim(opId, claim);
   });
+  uncounted.forEach((slot, index) => {
+    slot.opCount = counts[index];
+  });
+}
+
+/** The slots whose memory of operation ids a batch adds to, with how many ids it brings at most. */
+export function opIdsBrought(batch: readonly Command[]): Map<Slot, number> {
+  const brought = new Map<Slot, number>();
+  for (const { opId, join, slot } of batch) {
+    const ids = (opId === undefined ? 0 : 1) + (join?.counter?.claims?.size ?? 0);
+    if (slot !== undefined && ids > 0) brought.set(slot, (brought.get(slot) ?? 0) + ids);
+  }
+  return brought;
 }
 
 /** What a reset of another replica has seen may stand on any element: all are looked at. */

@@ -1,4 +1,4 @@
-import { DELTA_OPS_MAX, type Incarnation, type OpRecord, type ReplicaDelta } from '@memplane/crdt';
+import { type Incarnation, type ReplicaDelta, replicaDeltaLattice } from '@memplane/crdt';
 import { deltaKeyOf } from './delta-key.ts';
 import type { Change } from './port.ts';
 
@@ -14,25 +14,13 @@ export interface LocalCommit {
 
 /** Shares its parts with the changes. */
 export function deltaOfChanges(changes: readonly Change[]): ReplicaDelta {
-  const delta: ReplicaDelta = {
-    counters: new Map(),
-    sets: new Map(),
-    registers: new Map(),
-    flags: new Map(),
-    ops: new Map(),
-  };
+  const delta = replicaDeltaLattice.bottom();
   for (const change of changes) {
     const key = deltaKeyOf(change.ref);
     if (change.type === 'set') delta.sets.set(key, change.delta);
     else if (change.type === 'register') delta.registers.set(key, change.delta);
     else if (change.type === 'flag') delta.flags.set(key, change.delta);
-    else {
-      delta.counters.set(key, change.delta);
-      if (change.ops.length === 0) continue;
-      const records = new Map<string, OpRecord>();
-      for (const { opId, record } of change.ops) records.set(opId, record);
-      delta.ops.set(key, { capacity: DELTA_OPS_MAX, records });
-    }
+    else delta.counters.set(key, change.delta);
   }
   return delta;
 }

@@ -1,12 +1,19 @@
 import type { HybridClock } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
-import type { CommitRange, Incarnation } from '@memplane/crdt';
+import {
+  type CommitRange,
+  type Incarnation,
+  type ReplicaDelta,
+  replicaDeltaLattice,
+} from '@memplane/crdt';
 import { type ApplyLimits, apply, type Replica } from './apply.ts';
 import type { Command, CommitId } from './command.ts';
+import { deltaKeyOf } from './delta-key.ts';
 import { CommitFailure, type Executor, type ReplicatedExecutor } from './executor.ts';
 import { KnownVector } from './known-vector.ts';
-import { loadCleared, loadElements, loadOps } from './loading.ts';
+import { loadCleared, loadElements, loadOps, opIdsBrought } from './loading.ts';
 import { deltaOfChanges, type LocalCommit } from './local-commit.ts';
+import { type IsStable, OpForgetting } from './op-forgetting.ts';
 import type { Change, CrdtStore, IncarnationRecord, Ref } from './port.ts';
 import type { CommitVector } from './session-token.ts';
 import { Slot } from './slot.ts';
@@ -25,6 +32,10 @@ export interface LocalExecutorOptions extends ApplyLimits {
   /** Commands that share one commit. */
   readonly batch_commands_max: number;
   readonly hot_bytes_max: number;
+  readonly opid_memory_ms: number;
+  readonly hlc_drift_max_ms: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 /** The one writer of a store, so that what it keeps in memory is what the store has. */
@@ -36,6 +47,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
    * are settled. Must not throw. Replaced where somebody wants to know.
    */
   onCommit: ((commit: LocalCommit) => void) | undefined = undefined;
+  isStable: IsStable | undefined = undefined;
   /** Told of commits that were found durable though writing them had failed. */
   onFound: ((ranges: readonly CommitRange[]) => void) | undefined = undefined;
   /** Never called: nobody else takes away what is in the store. */
@@ -45,6 +57,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   readonly #options: LocalExecutorOptions;
   readonly #slots: SlotCache;
   readonly #vector: KnownVector;
+  readonly #forgetting: OpForgetting;
   #incarnation: Incarnation;
   #commits = 0;
 
@@ -52,6 +65,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     this.#options = options;
     this.batch_commands_max = options.batch_commands_max;
     this.#slots = new SlotCache(options.hot_bytes_max);
+    this.#forgetting = new OpForgetting(options);
     this.#incarnation = options.newIncarnation();
     const past = options.incarnations.map((it) => [it.incarnation, it.commits] as const);
     this.#vector = new KnownVector([...past, [this.#incarnation, 0]]);
@@ -118,8 +132,10 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       const changes = this.#apply(batch, slots);
       const isWritten = changes.length > 0 || mustWrite;
       if (isWritten) {
-        const commit = await this.#commit(changes, batch[0]?.type !== 'join');
-        for (const command of batch) command.commit = commit;
+        const isJoined = batch[0]?.type === 'join';
+        const told = isJoined ? foundIn(slots.values()) : deltaOfChanges(changes);
+        const commit = await this.#commit(changes, told);
+        if (!isJoined) for (const command of batch) command.commit = commit;
       }
       if (changes.length > 0) {
         for (const [key, slot] of slots) if (slot.dirty) this.#slots.put(key, slot);
@@ -179,6 +195,11 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       loadCleared(store, batch),
       loadOps(store, batch),
     ]);
+    for (const [slot, count] of opIdsBrought(batch)) {
+      const { opCount = 0, ref } = slot;
+      if (!this.#forgetting.isNearlyFull(opCount + count)) continue;
+      slot.opCount = opCount - (await this.#forgetting.forget(ref, this.isStable ?? isAlone));
+    }
     return slots;
   }
 
@@ -204,7 +225,8 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
 
   #apply(batch: readonly Command[], slots: ReadonlyMap<string, Slot>): Change[] {
     const { replicaId: id, clock } = this.#options;
-    const replica: Replica = { id, incarnation: this.#incarnation, clock };
+    const commit = this.#commits + 1;
+    const replica: Replica = { id, incarnation: this.#incarnation, clock, commit };
     for (const command of batch) {
       const { slot } = command;
       if (slot === undefined) continue;
@@ -223,9 +245,12 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     return changes;
   }
 
-  /** Only what this replica has changed by itself has a number: one that others will ask for. */
-  async #commit(changes: readonly Change[], isOwn: boolean): Promise<CommitId | undefined> {
-    if (!isOwn || changes.length === 0) {
+  /**
+   * Only what this replica tells the others has a number: one that they will ask for. That is what it
+   * has changed by itself, and what it has found when it joined in what others say.
+   */
+  async #commit(changes: readonly Change[], told: ReplicaDelta): Promise<CommitId | undefined> {
+    if (changes.length === 0 || replicaDeltaLattice.isBottom(told)) {
       await this.#write(undefined, changes);
       return undefined;
     }
@@ -235,7 +260,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     await this.#write(number, changes);
     this.#commits = number;
     this.#vector.set(incarnation, number);
-    this.onCommit?.({ incarnation, number, hlc, delta: deltaOfChanges(changes) });
+    this.onCommit?.({ incarnation, number, hlc, delta: told });
     return { incarnation, number };
   }
 
@@ -276,6 +301,17 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     this.#vector.set(this.#incarnation, 0);
   }
 }
+
+/** What joins have found, and nobody may know. */
+function foundIn(slots: Iterable<Slot>): ReplicaDelta {
+  const delta = replicaDeltaLattice.bottom();
+  for (const { ref, found } of slots) {
+    if (found !== undefined) delta.counters.set(deltaKeyOf(ref), found);
+  }
+  return delta;
+}
+
+const isAlone = () => true;
 
 /** Neither a tenant nor a name has a zero byte. */
 function keyOf(command: Command): string {

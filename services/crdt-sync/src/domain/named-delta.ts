@@ -2,7 +2,6 @@ import {
   type CounterState,
   deltaOfSet,
   type FlagState,
-  type OpMemory,
   type OrSetState,
   type RegisterState,
   type SetDelta,
@@ -16,7 +15,6 @@ export interface NamedDelta {
   readonly set?: SetDelta | { readonly whole: OrSetState } | undefined;
   readonly register?: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
-  readonly ops?: OpMemory | undefined;
 }
 
 /** Joins what another replica says. Its `outcome.flag` tells whether anything here grew. */
@@ -25,10 +23,10 @@ export function joinCommand(
   delta: NamedDelta,
   settled: (command: Command) => void,
 ): Command {
-  const { counter, register, flag, ops } = delta;
+  const { counter, register, flag } = delta;
   const set = delta.set && 'whole' in delta.set ? deltaOfSet(delta.set.whole) : delta.set;
   const command = new Command('join', ref.tenant, ref.name, settled);
-  command.join = { counter, set, register, flag, ops };
+  command.join = { counter, set, register, flag };
   if (set !== undefined) command.elements = [...set.patch.keys()];
   return command;
 }

@@ -1,12 +1,11 @@
 import type { MemplaneError } from '@memplane/contracts';
 import type {
   CausalContext,
+  Claim,
   CounterState,
   Dot,
   FlagState,
   Incarnation,
-  OpMemory,
-  OpRecord,
   OrSetState,
   RegisterState,
   SetDelta,
@@ -47,10 +46,21 @@ export interface CounterChange {
   readonly type: 'counter';
   readonly ref: Ref;
   readonly delta: CounterState;
-  /** The joined state; see {@link CrdtStore.commit}. */
+  /** The joined state, but for its claims; see {@link CrdtStore.commit}. */
   readonly state: CounterState;
-  /** Operation ids that were used, oldest first. */
-  readonly ops: readonly { readonly opId: string; readonly record: OpRecord }[];
+  /** Operation ids that were used, or for which a lesser claim came. */
+  readonly ops: readonly ChangedOp[];
+}
+
+/** An operation id of a counter, and where it was counted. */
+export interface KnownOp {
+  readonly opId: string;
+  readonly claim: Claim;
+}
+
+export interface ChangedOp extends KnownOp {
+  /** The claim that stood there before. */
+  readonly before: Claim | undefined;
 }
 
 export interface RegisterChange {
@@ -114,13 +124,15 @@ export interface Page {
   readonly limit: number;
 }
 
-/** All that a name holds, each as it would join in elsewhere; absent what it never held. */
+/**
+ * All that a name holds, each as it would join in elsewhere; absent what it never held. A counter is
+ * with all the operation ids that it remembers.
+ */
 export interface NamedState {
   readonly counter?: CounterState | undefined;
   readonly set?: OrSetState | undefined;
   readonly register?: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
-  readonly ops?: OpMemory | undefined;
 }
 
 /** A value by its digest: equal ones are equal values, whatever replica or driver has them. */
@@ -151,8 +163,6 @@ export interface VerifiedValue {
  * A replica has one service at a time as its writer. All reads show whole commits only.
  */
 export interface CrdtStore {
-  /** Operation ids that a counter remembers; older ones are forgotten. */
-  readonly opIdsMax: number;
   /** Absent where a driver can not keep flags: what is joined of them is passed over. */
   readonly keepsFlags?: true;
   load(refs: readonly Ref[]): Promise<LoadedName[]>;
@@ -161,7 +171,13 @@ export interface CrdtStore {
   ): Promise<(readonly Dot[] | undefined)[]>;
   loadOps(
     wants: readonly { readonly ref: Ref; readonly opId: string }[],
-  ): Promise<(OpRecord | undefined)[]>;
+  ): Promise<(Claim | undefined)[]>;
+  /** How many operation ids each counter remembers. */
+  opCounts(refs: readonly Ref[]): Promise<number[]>;
+  /** Those of a counter with the lowest stamps, lowest first. */
+  oldestOps(ref: Ref, limit: number): Promise<KnownOp[]>;
+  /** Forgets operation ids whose claims are still these. */
+  forgetOps(ref: Ref, ops: readonly KnownOp[]): Promise<void>;
   /**
    * Makes changes durable, all or none. `state`, `header` and `touched` are the join of `delta`
    * with what was loaded, right while this caller is the only writer; a driver for a server that

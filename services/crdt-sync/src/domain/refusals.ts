@@ -20,6 +20,35 @@ export function idReused(): MemplaneError {
   });
 }
 
+export function oldOpId(opid_memory_ms: number): MemplaneError {
+  const words = `This operation id was made more than ${opid_memory_ms} ms ago: whether it was counted is not known any more. Read the counter instead.`;
+  return new MemplaneError('bad_opid', words, { field: 'body.opId', extra: { opid_memory_ms } });
+}
+
+export function earlyOpId(opid_memory_ms: number): MemplaneError {
+  const words = `This operation id is from more than ${opid_memory_ms} ms in the future.`;
+  return new MemplaneError('bad_opid', words, { field: 'body.opId', extra: { opid_memory_ms } });
+}
+
+/** What limits the memory of operation ids that a counter has. */
+export interface OpLimits {
+  readonly op_ids_per_counter_max: number;
+  readonly contested_ids_per_counter_max: number;
+}
+
+const OP_MEMORY_RETRY_MS = 1_000;
+
+export function opMemoryFull(limit: keyof OpLimits, max: number): MemplaneError {
+  const words =
+    limit === 'op_ids_per_counter_max'
+      ? `The counter remembers ${max} operation ids, none of which may be forgotten yet.`
+      : `${max} operation ids of the counter were counted by several replicas; a reset forgets them.`;
+  return new MemplaneError('opid_memory_full', words, {
+    retryAfterMs: OP_MEMORY_RETRY_MS,
+    extra: { limit, max },
+  });
+}
+
 export function otherLog(currentLogId: string): MemplaneError {
   return new MemplaneError(
     'token_of_another_log',

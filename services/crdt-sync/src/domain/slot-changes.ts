@@ -1,5 +1,6 @@
 import {
   addDigests,
+  type Claim,
   type CounterState,
   counterExists,
   counterSum,
@@ -40,6 +41,21 @@ export function joinCounterDelta(slot: Slot, delta: CounterState): boolean {
     slot.dirty = true;
   }
   return grew;
+}
+
+/**
+ * Takes note of an increment with an operation id, before it is added. All increments up to the next
+ * flush are one of their incarnation, so its number is known already.
+ */
+export function claimOp(slot: Slot, opId: string, by: number, replica: Replica): void {
+  const { incarnation, clock, commit } = replica;
+  const seq = (slot.counter.entries.get(incarnation)?.seq ?? 0) + 1;
+  const claim: Claim = { by, hlc: clock.tick(), incarnation, seq, commit };
+  slot.touchOp(opId);
+  slot.knowClaim(opId, claim);
+  slot.counterDelta ??= emptyCounter();
+  slot.counterDelta.claims ??= new Map();
+  slot.counterDelta.claims.set(opId, claim);
 }
 
 /** Computes the counter's value anew. No increments may be pending. */

@@ -1,4 +1,5 @@
 import {
+  type Claim,
   type CounterState,
   cloneContext,
   counterExists,
@@ -10,13 +11,12 @@ import {
   emptyFlag,
   emptyRegister,
   type FlagState,
-  type OpRecord,
   type OrSetState,
   type RegisterState,
   type SetDelta,
   setDeltaLattice,
 } from '@memplane/crdt';
-import type { Change, CrdtType, LoadedName, Ref, SetHeader } from './port.ts';
+import type { Change, ChangedOp, CrdtType, LoadedName, Ref, SetHeader } from './port.ts';
 
 /**
  * One name in memory: its joined states, and what the batch under way has changed. Increments of
@@ -44,12 +44,15 @@ export class Slot {
   flagDelta: FlagState | undefined = undefined;
   setDelta: SetDelta | undefined = undefined;
   setCleared = false;
-  readonly ops: { opId: string; record: OpRecord }[] = [];
+  /** Operation ids whose claims the batch has set, with those of before. */
+  readonly opsBefore = new Map<string, Claim | undefined>();
+  /** What joins of the batch have found to be contested, and others must be told. */
+  found: CounterState | undefined = undefined;
   /** Elements that the batch loaded or touched, with their dots now. */
   readonly elements = new Map<string, readonly Dot[]>();
   readonly touched = new Set<string>();
-  /** Operation ids that the batch loaded or used. */
-  readonly opRecords = new Map<string, OpRecord>();
+  /** Operation ids that the counter remembers, in the store and new ones; undefined: not looked up. */
+  opCount: number | undefined = undefined;
   dirty = false;
   /** Its weight as the cache has counted it. */
   keptBytes = 0;
@@ -77,6 +80,20 @@ export class Slot {
     return this.register.versions.length > 0 ? 'register' : undefined;
   }
 
+  /** A claim that the store has: of the counter's, only those that the batch needs are here. */
+  knowClaim(opId: string, claim: Claim): void {
+    this.counter.claims ??= new Map();
+    this.counter.claims.set(opId, claim);
+  }
+
+  /** Takes note that a batch is about to change an id's claim. */
+  touchOp(opId: string): void {
+    if (this.opsBefore.has(opId)) return;
+    const before = this.counter.claims?.get(opId);
+    this.opsBefore.set(opId, before);
+    if (before === undefined) this.opCount = (this.opCount ?? 0) + 1;
+  }
+
   /** A set of just one element and the whole context: enough for what is done to that element. */
   setOf(element: string): OrSetState {
     const dots = this.elements.get(element) ?? [];
@@ -102,6 +119,7 @@ export class Slot {
   get weight(): number {
     let weight = 600 + this.ref.name.length;
     weight += 160 * (this.counter.entries.size + this.set.context.size);
+    for (const claims of this.counter.contested?.values() ?? []) weight += 200 * claims.length;
     weight += 160 * this.register.context.size + 100 * (this.counter.parts?.byPartition.size ?? 0);
     for (const voters of this.flag.votes.values()) weight += 100 + 80 * voters.size;
     for (const { value } of this.register.versions) weight += 200 + sizeOf(value);
@@ -112,9 +130,13 @@ export class Slot {
   changes(): Change[] {
     const changes: Change[] = [];
     const { ref } = this;
-    if (this.counterDelta || this.ops.length > 0) {
-      const { counterDelta: delta = emptyCounter() } = this;
-      changes.push({ type: 'counter', ref, delta, state: this.counter, ops: this.ops });
+    if (this.counterDelta) {
+      const ops: ChangedOp[] = [];
+      for (const [opId, before] of this.opsBefore) {
+        const claim = this.counter.claims?.get(opId);
+        if (claim !== undefined) ops.push({ opId, claim, before });
+      }
+      changes.push({ type: 'counter', ref, delta: this.counterDelta, state: this.counter, ops });
     }
     if (this.registerDelta) {
       const { registerDelta: delta } = this;
@@ -139,10 +161,11 @@ export class Slot {
     this.flagDelta = undefined;
     this.setDelta = undefined;
     this.setCleared = false;
-    this.ops.length = 0;
+    this.opsBefore.clear();
+    this.found = undefined;
+    this.counter.claims = undefined;
     this.elements.clear();
     this.touched.clear();
-    this.opRecords.clear();
     this.valueBefore = this.value;
     this.dirty = false;
   }

@@ -36,7 +36,10 @@ export interface ReplicaOptions {
   /** Told of what the replica has committed by itself. */
   readonly told: (commit: LocalCommit) => void;
   readonly hot_bytes_max?: number;
+  readonly op_ids_per_counter_max?: number;
 }
+
+export const OPID_MEMORY_MS = 120_000;
 
 export type TestExecutor = Executor & ReplicatedExecutor;
 
@@ -51,7 +54,8 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
     this.options = options;
     this.executor = executor;
     executor.onCommit = options.told;
-    const limits = { queued_commands_max: 10_000, scans_max: 4 };
+    const opIds = { now: options.now, opid_memory_ms: OPID_MEMORY_MS };
+    const limits = { queued_commands_max: 10_000, scans_max: 4, opIds };
     this.engine = new Engine({ ...limits, executor, toError: toMemplaneError });
   }
 
@@ -70,6 +74,11 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
       hot_bytes_max: options.hot_bytes_max ?? 100_000,
       set_elements_max: 10_000,
       set_bytes_max: 1_000_000,
+      op_ids_per_counter_max: options.op_ids_per_counter_max ?? 100_000,
+      contested_ids_per_counter_max: 1_000,
+      opid_memory_ms: OPID_MEMORY_MS,
+      hlc_drift_max_ms: TestReplica.driftMaxMs,
+      now,
     });
     return new TestReplica(options, executor);
   }

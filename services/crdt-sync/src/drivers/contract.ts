@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import {
   addElement,
+  type Claim,
   castVote,
   contextOf,
   counterDigest,
   counterValue,
-  DELTA_OPS_MAX,
   emptyCounter,
   emptyRegister,
   encodeElement,
@@ -38,8 +38,7 @@ import type {
 
 /** A place for one store, which can be opened again after it was closed. */
 export interface StoreHarness {
-  /** @param opIdsMax how many operation ids a counter remembers */
-  open(opIdsMax: number): Promise<CrdtStore>;
+  open(): Promise<CrdtStore>;
   /** Makes a stored set differ from what its header says. */
   damageSet(store: CrdtStore, ref: Ref): Promise<void>;
   cleanUp(): Promise<void>;
@@ -53,6 +52,18 @@ function counterChange(name: string, by: bigint, tenant = 'default'): Change {
   const delta = increment(emptyCounter(), INCARNATION, by);
   const state = joinCounters(emptyCounter(), delta);
   return { type: 'counter', ref: ref(name, tenant), delta, state, ops: [] };
+}
+
+/** A claim of the first increments. */
+function claimOf(by: number, hlc: number): Claim {
+  return { by, hlc: BigInt(hlc), incarnation: INCARNATION, seq: 1, commit: by };
+}
+
+/** An increment with an operation id. */
+function usedBy(name: string, opId: string, claim: Claim, before?: Claim): Change {
+  const delta = { ...increment(emptyCounter(), INCARNATION, 1n), claims: new Map([[opId, claim]]) };
+  const state = joinCounters(emptyCounter(), delta);
+  return { type: 'counter', ref: ref(name), delta, state, ops: [{ opId, claim, before }] };
 }
 
 /** Adds elements, in place of all that a set `before` had. */
@@ -87,14 +98,14 @@ function registerChange(name: string): RegisterChange {
 
 /** What every driver of {@link CrdtStore} must do. Each case gets a store of its own. */
 export function storeContract(newHarness: () => Promise<StoreHarness>): void {
-  const check: Check = (what, work, opIdsMax = 4) =>
+  const check: Check = (what, work) =>
     void it(what, async () => {
       const harness = await newHarness();
-      let store = await harness.open(opIdsMax);
+      let store = await harness.open();
       try {
         const reopen = async () => {
           await store.close();
-          store = await harness.open(opIdsMax);
+          store = await harness.open();
           return store;
         };
         await work(store, reopen, harness);
@@ -115,7 +126,7 @@ type Case = (
   reopen: () => Promise<CrdtStore>,
   harness: StoreHarness,
 ) => Promise<void>;
-type Check = (what: string, work: Case, opIdsMax?: number) => void;
+type Check = (what: string, work: Case) => void;
 
 function commit(store: CrdtStore, changes: readonly Change[], number = 1): Promise<void> {
   const hlc = BigInt(number) << 20n;
@@ -203,22 +214,50 @@ function listCases(check: Check): void {
     assert.deepEqual(await store.list('other', 'counter', { after: undefined, limit: 9 }), []);
   });
 
-  check(
-    'remembers the newest operation ids of each counter, as many as it should',
-    async (first, reopen) => {
-      let store = first;
-      for (let n = 1; n <= 7; n++) {
-        const ops = [{ opId: `op${n}`, record: { by: n, hlc: BigInt(n) } }];
-        await commit(store, [{ ...counterChange('k', 1n), ops } as Change], n);
-        if (n === 3) store = await reopen();
-      }
-      const found = await store.loadOps(
-        [1, 3, 4, 7].map((n) => ({ ref: ref('k'), opId: `op${n}` })),
-      );
-      assert.deepEqual(found, [undefined, undefined, { by: 4, hlc: 4n }, { by: 7, hlc: 7n }]);
-      assert.deepEqual(await store.loadOps([{ ref: ref('other'), opId: 'op7' }]), [undefined]);
-    },
-  );
+  check('remembers operation ids, in the order of their stamps', async (first, reopen) => {
+    let store = first;
+    for (let n = 1; n <= 7; n++) {
+      await commit(store, [usedBy('k', `op${n}`, claimOf(n, 10 - n))], n);
+      if (n === 3) store = await reopen();
+    }
+    await commit(store, [usedBy('k2', 'op7', claimOf(9, 9))], 8);
+    const wants = ['op1', 'op7', 'op8'].map((opId) => ({ ref: ref('k'), opId }));
+    assert.deepEqual(await store.loadOps(wants), [claimOf(1, 9), claimOf(7, 3), undefined]);
+    assert.deepEqual(await store.loadOps([{ ref: ref('other'), opId: 'op7' }]), [undefined]);
+    assert.deepEqual(await store.opCounts([ref('k'), ref('k2'), ref('other')]), [7, 1, 0]);
+    const oldest = await store.oldestOps(ref('k'), 2);
+    assert.deepEqual(oldest, [
+      { opId: 'op7', claim: claimOf(7, 3) },
+      { opId: 'op6', claim: claimOf(6, 4) },
+    ]);
+    // A lesser claim takes the place of another, and is in no other place.
+    await commit(store, [usedBy('k', 'op1', claimOf(1, 1), claimOf(1, 9))], 9);
+    assert.deepEqual(await store.oldestOps(ref('k'), 1), [{ opId: 'op1', claim: claimOf(1, 1) }]);
+    assert.deepEqual(await store.opCounts([ref('k')]), [7]);
+    await store.forgetOps(ref('k'), oldest);
+    store = await reopen();
+    assert.deepEqual(await store.opCounts([ref('k'), ref('k2')]), [5, 1]);
+    assert.deepEqual(await store.loadOps(wants), [claimOf(1, 1), undefined, undefined]);
+    const left = (await store.oldestOps(ref('k'), 100)).map(({ opId }) => opId);
+    assert.deepEqual(left, ['op1', 'op5', 'op4', 'op3', 'op2']);
+  });
+
+  check('keeps what is contested, in the digest too', async (first, reopen) => {
+    const claims = [claimOf(3, 1), claimOf(3, 2)];
+    const delta = {
+      ...increment(emptyCounter(), INCARNATION, 6n),
+      contested: new Map([['ü', claims]]),
+    };
+    const state = joinCounters(emptyCounter(), delta);
+    await commit(first, [{ type: 'counter', ref: ref('c'), delta, state, ops: [] }]);
+    const store = await reopen();
+    const [loaded] = await store.load([ref('c')]);
+    assert.deepEqual(loaded?.counter, state);
+    assert.equal(counterValue(state), 3);
+    const [{ digest } = { digest: '' }] = await store.digests({ after: undefined, limit: 1 });
+    assert.equal(digest, formatDigest(counterDigest(state)));
+    assert.notEqual(digest, formatDigest(counterDigest({ ...state, contested: undefined })));
+  });
 
   check('verifies digests', async (store, _reopen, harness) => {
     await commit(store, [counterChange('c', 3n), setChange('s', ['x', 'y'])]);
@@ -308,22 +347,21 @@ function optionalCases(check: Check): void {
 
   check('drops a value with all that belongs to it, where it can', async (store, reopen) => {
     if (store.discard === undefined) return;
-    const used = { by: 1, hlc: 1n };
-    const counter = counterChange('n', 1n);
-    assert.ok(counter.type === 'counter');
-    const ops = ['x', 'y'].map((opId) => ({ opId, record: used }));
-    await commit(store, [{ ...counter, ops }, setChange('n', ['x', 'y']), registerChange('n')]);
+    const used = usedBy('n', 'x', claimOf(1, 1));
+    await commit(store, [used, setChange('n', ['x', 'y']), registerChange('n')]);
     await commit(store, [counterChange('n.1', 2n), setChange('n.1', ['x'])], 2);
     await store.discard('counter', ref('n'));
     await store.discard('set', ref('n'));
     const again = await reopen();
-    const { counter: gone, set, ops: noOps, register } = await again.state(ref('n'));
-    assert.deepEqual([gone, set, noOps], [undefined, undefined, undefined]);
+    const { counter: gone, set, register } = await again.state(ref('n'));
+    assert.deepEqual([gone, set], [undefined, undefined]);
+    assert.deepEqual(await again.opCounts([ref('n')]), [0]);
     assert.equal(readRegister(register ?? emptyRegister())?.replica, 'r');
     const other = await again.state(ref('n.1'));
     assert.ok(other.counter !== undefined && other.set?.elements.size === 1);
-    await commit(again, [{ ...counter, ops: [{ opId: 'z', record: used }] }], 3);
-    assert.deepEqual([...((await again.state(ref('n'))).ops?.records.keys() ?? [])], ['z']);
+    await commit(again, [usedBy('n', 'z', claimOf(1, 1))], 3);
+    const { counter } = await again.state(ref('n'));
+    assert.deepEqual([...(counter?.claims?.keys() ?? [])], ['z']);
   });
 }
 
@@ -367,8 +405,7 @@ function stateCases(check: Check): void {
   });
 
   check('gives all that one name holds', async (store) => {
-    const record = { by: 3, hlc: 11n };
-    const counter = { ...counterChange('a', 5n), ops: [{ opId: 'ü/1', record }] } as Change;
+    const counter = usedBy('a', 'ü/1', claimOf(3, 11));
     const set = setChange('a', ['x', 'y', '', 'ü\0ü']);
     await commit(store, [counter, set, registerChange('a'), setChange('a2', ['z'])]);
     const state = await store.state(ref('a'));
@@ -376,7 +413,6 @@ function stateCases(check: Check): void {
     assert.deepEqual(state.counter, counter.state);
     assert.deepEqual(state.register, registerChange('a').state);
     assert.deepEqual(state.set, { elements: set.touched, context: set.header.context });
-    assert.deepEqual(state.ops, { capacity: DELTA_OPS_MAX, records: new Map([['ü/1', record]]) });
     assert.deepEqual((await store.state(ref('a2'))).counter, undefined);
   });
 }

@@ -14,7 +14,7 @@ describe('embedded membership', () => {
     return {
       open: async () => {
         await store?.close();
-        store = await EmbeddedStore.open({ dir, op_ids_per_counter_max: 1 });
+        store = await EmbeddedStore.open({ dir });
         return new EmbeddedMembership(store);
       },
       damage: async (record) => store?.saveOwnRecord(membershipKey(), record),

@@ -1,9 +1,10 @@
 import {
   addDigests,
-  DELTA_OPS_MAX,
+  type Claim,
+  type CounterState,
   type Dot,
   decodeElement,
-  type OpRecord,
+  emptyCounter,
   type OrSetState,
   recordDigest,
 } from '@memplane/crdt';
@@ -50,13 +51,11 @@ export async function readState(rocks: RocksStore, ref: Ref): Promise<NamedState
   using snapshot = rocks.snapshot();
   const values = KEPT_TYPES.map((type) => keys.valueKey(type, ref));
   const [counter, set, register, flag] = await rocks.getMany(values, snapshot);
-  const ops = await readOps(ref, rocks, snapshot);
   return {
-    counter: counter ? records.readCounterRecord(counter) : undefined,
+    counter: await readCounter(ref, counter ?? undefined, rocks, snapshot),
     set: set ? await readSet(ref, set, rocks, snapshot) : undefined,
     register: register ? records.readRegisterRecord(register) : undefined,
     flag: flag ? records.readFlagRecord(flag) : undefined,
-    ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: ops } : undefined,
   };
 }
 
@@ -81,19 +80,32 @@ async function readSet(
   return { elements, context };
 }
 
-async function readOps(
+async function readCounter(
+  ref: Ref,
+  record: Buffer | undefined,
+  rocks: RocksStore,
+  snapshot: RocksSnapshot,
+): Promise<CounterState | undefined> {
+  const claims = await readClaims(ref, rocks, snapshot);
+  if (record === undefined && claims.size === 0) return undefined;
+  const counter = record ? records.readCounterRecord(record) : emptyCounter();
+  if (claims.size > 0) counter.claims = claims;
+  return counter;
+}
+
+async function readClaims(
   ref: Ref,
   rocks: RocksStore,
   snapshot: RocksSnapshot,
-): Promise<Map<string, OpRecord>> {
-  const ops = new Map<string, OpRecord>();
+): Promise<Map<string, Claim>> {
+  const claims = new Map<string, Claim>();
   const range = keys.opRange(ref);
   for await (const rows of rocks.scan({ ...range, snapshot })) {
     for (const { key, value } of rows) {
-      ops.set(key.toString('utf8', range.gte.length), records.readOpRecord(value));
+      claims.set(key.toString('utf8', range.gte.length), records.readClaimRecord(value));
     }
   }
-  return ops;
+  return claims;
 }
 
 /** The next tenant that has any record. */

@@ -13,16 +13,13 @@ export async function openEmbeddedStorage(
   config: CrdtSyncConfig,
   options: { readonly dir: string; readonly now: () => number },
 ): Promise<CrdtStorage & { readonly executor: LocalExecutor }> {
-  const { op_ids_per_counter_max } = config;
-  const store = await EmbeddedStore.open({
-    dir: path.resolve(options.dir),
-    op_ids_per_counter_max,
-  });
+  const store = await EmbeddedStore.open({ dir: path.resolve(options.dir) });
   const incarnations = await store.incarnations();
   const floor = await store.lastStamp();
   const executor = new LocalExecutor({
     ...config,
     store,
+    now: options.now,
     clock: new HybridClock({ now: options.now, driftMaxMs: config.hlc_drift_max_ms, floor }),
     incarnations,
     newIncarnation: () => randomBytes(16).toString('hex'),

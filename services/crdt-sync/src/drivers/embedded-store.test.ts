@@ -11,7 +11,7 @@ describe('embedded store', () => {
   storeContract(async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'memplane-crdt-'));
     return {
-      open: (op_ids_per_counter_max) => EmbeddedStore.open({ dir, op_ids_per_counter_max }),
+      open: () => EmbeddedStore.open({ dir }),
       damageSet: async (store, ref) => {
         const [loaded] = await store.load([ref]);
         assert.ok(loaded?.set);

@@ -1,11 +1,11 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
+  type Claim,
   type Dot,
   decodeElement,
   encodeElement,
   formatDigest,
-  type OpRecord,
   recordDigest,
 } from '@memplane/crdt';
 import {
@@ -18,15 +18,14 @@ import {
 } from '@memplane/rocks';
 import type { AlertStore, KeptAlert } from '../domain/alerts.ts';
 import {
-  type Change,
   type Commit,
-  type CounterChange,
   type CrdtStore,
   type CrdtType,
   type DigestPage,
   type IncarnationRecord,
   KEPT_TYPES,
   type KeptType,
+  type KnownOp,
   type ListedName,
   type LoadedName,
   type NamedState,
@@ -36,31 +35,28 @@ import {
   type ValueDigest,
   type VerifiedValue,
 } from '../domain/port.ts';
+import * as ops from './embedded-ops.ts';
 import { readDigests, readState } from './embedded-states.ts';
 import * as keys from './keys.ts';
 import * as records from './records.ts';
 
 export interface EmbeddedStoreOptions {
   readonly dir: string;
-  /** Operation ids that each counter remembers. */
-  readonly op_ids_per_counter_max: number;
 }
 
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
 export class EmbeddedStore implements CrdtStore, AlertStore {
-  readonly opIdsMax: number;
   readonly keepsFlags = true;
   #rocks: RocksStore;
   #failedWrites = 0;
 
-  private constructor(rocks: RocksStore, opIdsMax: number) {
+  private constructor(rocks: RocksStore) {
     this.#rocks = rocks;
-    this.opIdsMax = opIdsMax;
   }
 
   static async open(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
     const rocks = await RocksStore.open(options.dir);
-    return new EmbeddedStore(rocks, options.op_ids_per_counter_max);
+    return new EmbeddedStore(rocks);
   }
 
   async load(refs: readonly Ref[]): Promise<LoadedName[]> {
@@ -85,15 +81,29 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
 
   async loadOps(
     wants: readonly { readonly ref: Ref; readonly opId: string }[],
-  ): Promise<(OpRecord | undefined)[]> {
+  ): Promise<(Claim | undefined)[]> {
     const found = await this.#rocks.getMany(wants.map(({ ref, opId }) => keys.opKey(ref, opId)));
-    return found.map((record) => (record ? records.readOpRecord(record) : undefined));
+    return found.map((record) => (record ? records.readClaimRecord(record) : undefined));
+  }
+
+  opCounts(refs: readonly Ref[]): Promise<number[]> {
+    return ops.opCounts(this.#rocks, refs);
+  }
+
+  oldestOps(ref: Ref, limit: number): Promise<KnownOp[]> {
+    return ops.oldestOps(this.#rocks, ref, limit);
+  }
+
+  async forgetOps(ref: Ref, ended: readonly KnownOp[]): Promise<void> {
+    const batch = this.#rocks.batch();
+    await ops.forgetOps(this.#rocks, batch, ref, ended);
+    await this.#write(batch);
   }
 
   async commit(commit: Commit): Promise<void> {
     await this.#recover();
     const batch = this.#rocks.batch();
-    await this.#putOps(batch, commit.changes);
+    await ops.putOps(this.#rocks, batch, commit.changes);
     for (const change of commit.changes) {
       if (change.type === 'counter') {
         batch.put(keys.valueKey('counter', change.ref), records.counterRecord(change.state));
@@ -137,8 +147,8 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
     const found: IncarnationRecord[] = [];
     for await (const rows of this.#rocks.scan(keys.incarnationRange())) {
       for (const { key, value } of rows) {
-        const { by, hlc } = records.readOpRecord(value);
-        found.push({ incarnation: key.toString('hex', key.length - 16), commits: by, hlc });
+        const { number, hlc } = records.readPairRecord(value);
+        found.push({ incarnation: key.toString('hex', key.length - 16), commits: number, hlc });
       }
     }
     return found;
@@ -147,7 +157,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
   async lastStamp(): Promise<bigint> {
     const record = await this.#rocks.get(keys.clockKey());
     const stamps = (await this.incarnations()).map(({ hlc }) => hlc);
-    if (record) stamps.push(records.readOpRecord(record).hlc);
+    if (record) stamps.push(records.readPairRecord(record).hlc);
     return stamps.reduce((last, stamp) => (stamp > last ? stamp : last), 0n);
   }
 
@@ -166,7 +176,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       type === 'set'
         ? [keys.elementRange(ref)]
         : type === 'counter'
-          ? [keys.opRange(ref), keys.opRingRange(ref)]
+          ? [keys.opRange(ref), keys.opOrderRange(ref)]
           : [];
     for (const { gte, lt } of ranges) if (gte) batch.deleteRange(gte, lt);
     if (type === 'counter') batch.delete(keys.opCountKey(ref));
@@ -265,32 +275,6 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
       }
     }
     return digest;
-  }
-
-  /** Each counter's ids stand in a ring; a new one takes the place of the one `opIdsMax` before. */
-  async #putOps(batch: WriteBatch, changes: readonly Change[]): Promise<void> {
-    const users = changes.filter(
-      (change): change is CounterChange => change.type === 'counter' && change.ops.length > 0,
-    );
-    if (users.length === 0) return;
-    const counts = await this.#rocks.getMany(users.map(({ ref }) => keys.opCountKey(ref)));
-    const places: { ref: Ref; place: Buffer; opId: string; record: OpRecord }[] = [];
-    users.forEach(({ ref, ops }, index) => {
-      const record = counts[index];
-      let count = record ? records.readOpRecord(record).by : 0;
-      for (const { opId, record: used } of ops.slice(-this.opIdsMax)) {
-        const place = keys.opRingKey(ref, count++ % this.opIdsMax);
-        places.push({ ref, place, opId, record: used });
-      }
-      batch.put(keys.opCountKey(ref), records.pairRecord(count, 0n));
-    });
-    const replaced = await this.#rocks.getMany(places.map(({ place }) => place));
-    places.forEach(({ ref, place, opId, record }, index) => {
-      const old = replaced[index];
-      if (old) batch.delete(keys.opKey(ref, records.opened(old).toString()));
-      batch.put(place, records.sealed(Buffer.from(opId)));
-      batch.put(keys.opKey(ref, opId), records.opRecord(record));
-    });
   }
 }
 

@@ -11,12 +11,17 @@ const TYPE_BYTES: Readonly<Record<KeptType, number>> = {
 };
 const ELEMENT = 0x65;
 const OP = 0x6f;
-const OP_RING = 0x71;
-const OP_COUNT = 0x6e;
+const OP_ORDER = 0x70;
+const OP_COUNT = 0x6a;
+/** What stood beside operation ids before they said where they were counted. */
+const FORMER_OP_RING = 0x71;
+const FORMER_OP_COUNT = 0x6e;
 const INCARNATION = 0x69;
 const ALERTS = 0x61;
 const CLOCK = 0x6b;
 const MEMBERSHIP = 0x6d;
+
+const STAMP_BYTES = 8;
 
 const writer = new KeyWriter();
 
@@ -63,15 +68,32 @@ export function opRange(ref: Ref) {
   return { gte: start, lt: end_(start) };
 }
 
-/** The place in the ring of the counter's operation ids. */
-export function opRingKey(ref: Ref, place: number): Buffer {
-  return writer.begin(ref.tenant).u8(OP_RING).text(ref.name).u64(place).finish();
+/** The place of a counter's operation id in the order of stamps. */
+export function opOrderKey(ref: Ref, hlc: bigint, opId: string): Buffer {
+  const stamp = Buffer.alloc(STAMP_BYTES);
+  stamp.writeBigUInt64BE(hlc);
+  const place = Buffer.concat([stamp, Buffer.from(opId)]);
+  return writer.begin(ref.tenant).u8(OP_ORDER).text(ref.name).raw(place).finish();
 }
 
-/** All places of that ring. */
-export function opRingRange(ref: Ref) {
-  const start = writer.begin(ref.tenant).u8(OP_RING).text(ref.name).finish();
+/** All places in that order. */
+export function opOrderRange(ref: Ref) {
+  const start = writer.begin(ref.tenant).u8(OP_ORDER).text(ref.name).finish();
   return { gte: start, lt: end_(start) };
+}
+
+/** The operation id whose place a key is. */
+export function opIdOfOrderKey(ref: Ref, key: Buffer): string {
+  return key.toString('utf8', opOrderRange(ref).gte.length + STAMP_BYTES);
+}
+
+export function formerOpRingRange(ref: Ref) {
+  const start = writer.begin(ref.tenant).u8(FORMER_OP_RING).text(ref.name).finish();
+  return { gte: start, lt: end_(start) };
+}
+
+export function formerOpCountKey(ref: Ref): Buffer {
+  return writer.begin(ref.tenant).u8(FORMER_OP_COUNT).raw(latin(ref.name)).finish();
 }
 
 export function opCountKey(ref: Ref): Buffer {

@@ -1,6 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
+  type Claim,
   type CounterState,
   decodeContext,
   decodeCounter,
@@ -12,9 +13,9 @@ import {
   encodeRegister,
   type FlagState,
   formatDigest,
-  type OpRecord,
   type RegisterState,
   recordDigest,
+  UNPLACED,
 } from '@memplane/crdt';
 import { type KeptAlert, keptAlertSchema } from '../domain/alerts.ts';
 import type { SetHeader } from '../domain/port.ts';
@@ -25,6 +26,8 @@ import type { SetHeader } from '../domain/port.ts';
  */
 const FORMAT_VERSION = 1;
 const DIGEST_BYTES = 16;
+const PAIR_BYTES = 16;
+const CLAIM_BYTES = 48;
 
 export function counterRecord(state: CounterState): Buffer {
   const body = encodeCounter(state);
@@ -119,22 +122,44 @@ export function opened(record: Buffer): Buffer {
   return record.subarray(2 + (record[1] ?? 0));
 }
 
-export function opRecord({ by, hlc }: OpRecord): Buffer {
-  const body = Buffer.alloc(16);
+export function claimRecord({ by, hlc, incarnation, seq, commit }: Claim): Buffer {
+  const body = Buffer.alloc(CLAIM_BYTES);
   body.writeDoubleBE(by, 0);
   body.writeBigUInt64BE(hlc, 8);
+  body.write(incarnation, PAIR_BYTES, 'hex');
+  body.writeDoubleBE(seq, 32);
+  body.writeDoubleBE(commit, 40);
   return sealed(body);
 }
 
-export function readOpRecord(record: Buffer): OpRecord {
+/** One of before does not say where it was counted. */
+export function readClaimRecord(record: Buffer): Claim {
   const body = opened(record);
-  if (body.length !== 16) throw damaged('an operation id has another length');
-  return { by: body.readDoubleBE(0), hlc: body.readBigUInt64BE(8) };
+  if (body.length !== PAIR_BYTES && body.length !== CLAIM_BYTES) {
+    throw damaged('an operation id has another length');
+  }
+  const used = { by: body.readDoubleBE(0), hlc: body.readBigUInt64BE(8) };
+  if (body.length === PAIR_BYTES) return { ...used, ...UNPLACED };
+  return {
+    ...used,
+    incarnation: body.toString('hex', PAIR_BYTES, 32),
+    seq: body.readDoubleBE(32),
+    commit: body.readDoubleBE(40),
+  };
 }
 
 /** Two whole numbers. */
 export function pairRecord(number: number, hlc: bigint): Buffer {
-  return opRecord({ by: number, hlc });
+  const body = Buffer.alloc(PAIR_BYTES);
+  body.writeDoubleBE(number, 0);
+  body.writeBigUInt64BE(hlc, 8);
+  return sealed(body);
+}
+
+export function readPairRecord(record: Buffer): { readonly number: number; readonly hlc: bigint } {
+  const body = opened(record);
+  if (body.length !== PAIR_BYTES) throw damaged('two numbers have another length');
+  return { number: body.readDoubleBE(0), hlc: body.readBigUInt64BE(8) };
 }
 
 export function alertsRecord(alerts: readonly KeptAlert[]): Buffer {

@@ -5,13 +5,9 @@ import { MemoryStore } from './test-memory-store.ts';
 
 describe('memory store', () => {
   storeContract(async () => {
-    const stores = new Map<number, MemoryStore>();
+    const store = new MemoryStore();
     return {
-      open: async (opIdsMax) => {
-        const store = stores.get(opIdsMax) ?? new MemoryStore(opIdsMax);
-        stores.set(opIdsMax, store);
-        return store;
-      },
+      open: async () => store,
       damageSet: async (damaged, ref) => {
         assert.ok(damaged instanceof MemoryStore);
         damaged.damage('set', ref);

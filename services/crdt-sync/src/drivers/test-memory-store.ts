@@ -1,22 +1,23 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
+  type Claim,
   cloneContext,
   cloneCounter,
   cloneFlag,
   cloneRegister,
   cloneSet,
   counterDigest,
-  DELTA_OPS_MAX,
+  emptyCounter,
   encodeContext,
   flagDigest,
   formatDigest,
   type Incarnation,
-  type OpRecord,
   type OrSetState,
   recordDigest,
   registerDigest,
   setDigest,
+  sortedClaims,
 } from '@memplane/crdt';
 import * as port from '../domain/port.ts';
 
@@ -25,22 +26,16 @@ interface Held {
   readonly ref: port.Ref;
   readonly values: port.NamedState;
   readonly header: port.SetHeader | undefined;
-  /** Newest last. */
-  readonly ops: Map<string, OpRecord>;
+  readonly ops: ReadonlyMap<string, Claim>;
 }
 
 /** A store that outlasts its users in memory only: as quick as property tests need it. */
 export class MemoryStore implements port.CrdtStore {
-  readonly opIdsMax: number;
   readonly keepsFlags = true;
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
   #lastStamp = 0n;
   readonly #damaged = new Set<string>();
-
-  constructor(opIdsMax: number) {
-    this.opIdsMax = opIdsMax;
-  }
 
   async load(refs: readonly port.Ref[]): Promise<port.LoadedName[]> {
     return refs.map((ref) => {
@@ -64,10 +59,26 @@ export class MemoryStore implements port.CrdtStore {
     return wants.map(({ ref, opId }) => this.#held(ref).ops.get(opId));
   }
 
+  async opCounts(refs: readonly port.Ref[]): Promise<number[]> {
+    return refs.map((ref) => this.#held(ref).ops.size);
+  }
+
+  async oldestOps(ref: port.Ref, limit: number): Promise<port.KnownOp[]> {
+    const ops = sortedClaims(this.#held(ref).ops).slice(0, limit);
+    return ops.map(([opId, claim]) => ({ opId, claim }));
+  }
+
+  async forgetOps(ref: port.Ref, ended: readonly port.KnownOp[]): Promise<void> {
+    const held = this.#held(ref);
+    const ops = new Map(held.ops);
+    for (const { opId } of ended) ops.delete(opId);
+    this.#names.set(keyOf(ref), { ...held, ops });
+  }
+
   async commit({ incarnation, number, hlc, changes, known }: port.Commit): Promise<void> {
     for (const change of changes) {
       const held = this.#held(change.ref);
-      this.#names.set(keyOf(change.ref), changed(held, change, this.opIdsMax));
+      this.#names.set(keyOf(change.ref), changed(held, change));
     }
     const commits = number === undefined ? known : new Map([...known, [incarnation, number]]);
     for (const [raised, upTo] of commits) {
@@ -113,12 +124,13 @@ export class MemoryStore implements port.CrdtStore {
   async state(ref: port.Ref): Promise<port.NamedState> {
     if (port.KEPT_TYPES.some((type) => this.#damaged.has(placeOf(type, ref)))) throw damage();
     const { values, ops } = this.#held(ref);
+    const counter = values.counter ?? (ops.size > 0 ? emptyCounter() : undefined);
+    const claims = ops.size > 0 ? new Map(ops) : undefined;
     return {
-      counter: values.counter && cloneCounter(values.counter),
+      counter: counter && { ...cloneCounter(counter), claims },
       set: values.set && cloneSet(values.set),
       register: values.register && cloneRegister(values.register),
       flag: values.flag && cloneFlag(values.flag),
-      ops: ops.size > 0 ? { capacity: DELTA_OPS_MAX, records: new Map(ops) } : undefined,
     };
   }
 
@@ -164,7 +176,7 @@ export class MemoryStore implements port.CrdtStore {
   }
 }
 
-function changed(held: Held, change: port.Change, opIdsMax: number): Held {
+function changed(held: Held, change: port.Change): Held {
   const { values } = held;
   if (change.type === 'register') {
     return { ...held, values: { ...values, register: cloneRegister(change.state) } };
@@ -183,9 +195,9 @@ function changed(held: Held, change: port.Change, opIdsMax: number): Held {
     }
     return { ...held, values: { ...values, set }, header: { ...header, context } };
   }
-  const ops = [...held.ops, ...change.ops.map(({ opId, record }) => [opId, record] as const)];
-  const counter = cloneCounter(change.state);
-  return { ...held, values: { ...values, counter }, ops: new Map(ops.slice(-opIdsMax)) };
+  const used = change.ops.map(({ opId, claim }) => [opId, claim] as const);
+  const counter = { ...cloneCounter(change.state), claims: undefined };
+  return { ...held, values: { ...values, counter }, ops: new Map([...held.ops, ...used]) };
 }
 
 function digestsOf({ values, header }: Held, type: port.KeptType) {

@@ -57,7 +57,7 @@ export class QuorumWrites {
         ? 'Repeating it does no harm, but counts as done later.'
         : opId === undefined
           ? 'It has no opId, so repeating it would count it again: read instead.'
-          : 'Repeating it here with the same opId is safe: it counts once.';
+          : 'Repeating it with the same opId is safe, at any replica: it counts once.';
     return this.#options.quorum.noQuorum(
       `${words} The write is durable on this replica and will spread; it is not undone. ${repeating}`,
       { durable: true },

@@ -1,4 +1,5 @@
 import {
+  type Claim,
   type CommitRange,
   decodeReplicaDelta,
   encodeReplicaDelta,
@@ -14,6 +15,7 @@ import {
 import type { Cancel, Timers } from '@memplane/gossip';
 import type { ReplicatedExecutor } from '../executor.ts';
 import type { Comparing } from './comparing.ts';
+import { Stability } from './stability.ts';
 
 /** The other replicas. */
 export interface Peers {
@@ -28,6 +30,8 @@ export interface ReplicatorOptions {
   readonly peers: Peers;
   readonly comparing: Comparing;
   readonly timers: Timers;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Higher at each start, in milliseconds since 1970 where the clock is right. */
   readonly startEpoch: number;
   readonly syncIntervalMs: number;
@@ -50,6 +54,7 @@ export class Replicator {
   readonly #options: ReplicatorOptions;
   #replication: Replication<ReplicaDelta>;
   #states = 0;
+  readonly #stability = new Stability();
   readonly #stopping = new AbortController();
   #waiting: Waiting[] = [];
   #cancel: Cancel | undefined;
@@ -61,6 +66,7 @@ export class Replicator {
     executor.onCommit = ({ incarnation, number, delta }) =>
       this.#replication.committed(incarnation, number, delta);
     executor.onFound = (ranges) => this.#replication.tookOver(ranges);
+    executor.isStable = (claim, sinceMs) => this.#isStable(claim, sinceMs);
     executor.onNewState = () => {
       this.#states++;
       this.#replication = this.#begin();
@@ -85,6 +91,7 @@ export class Replicator {
     const { timers, syncIntervalMs } = this.#options;
     this.#cancel = timers.after(syncIntervalMs, () => {
       this.#replication.tick();
+      this.#sample();
       if (!this.#stopping.signal.aborted) this.start();
     });
   }
@@ -109,6 +116,22 @@ export class Replicator {
 
   receive(from: string, bytes: Uint8Array): void {
     if (!this.#stopping.signal.aborted) this.#replication.receive(from, bytes);
+  }
+
+  /** Whoever comes back after the end of this process may have counted what is forgotten. */
+  #isStable(claim: Claim, sinceMs: number): boolean {
+    const { executor, peers } = this.#options;
+    const isHere = (executor.known.get(claim.incarnation) ?? 0) >= claim.commit;
+    return isHere && this.#stability.isStable(claim, sinceMs, peers.expected());
+  }
+
+  #sample(): void {
+    const { now, peers, timers } = this.#options;
+    const aheadMs = now() - timers.now();
+    for (const id of peers.expected()) {
+      const heard = this.#replication.heardOf(id);
+      if (heard !== undefined) this.#stability.sample(id, { ...heard, atMs: heard.atMs + aheadMs });
+    }
   }
 
   /** A peer is reached again. */

@@ -35,6 +35,8 @@ export class SimulatedPlane {
   readonly alerts = new Map<string, Alerts>();
   readonly replicas = new Map<string, SimulatedPlaneReplica>();
   readonly failures: string[] = [];
+  /** Of replicas that are started from now on. */
+  op_ids_per_counter_max = 10_000;
 
   constructor(seed: number, ids: readonly string[]) {
     this.net = new SimulatedReplicas(seed);
@@ -79,6 +81,7 @@ export class SimulatedPlane {
       executor,
       comparing,
       timers: host,
+      now: () => EPOCH_MS + this.net.time.nowMs,
       startEpoch: membership.startEpoch,
       syncIntervalMs: SYNC_INTERVAL_MS,
       settings: replicationSettings(SYNC_INTERVAL_MS),
@@ -117,12 +120,13 @@ export class SimulatedPlane {
   }
 
   #startReplica(id: string): Promise<TestReplica> {
-    const store = this.stores.get(id) ?? new MemoryStore(100);
+    const store = this.stores.get(id) ?? new MemoryStore();
     this.stores.set(id, store);
     const random = this.net.random.fork(7 + Math.trunc(this.net.time.nowMs) + id.charCodeAt(0));
     return TestReplica.start({
       id,
       store,
+      op_ids_per_counter_max: this.op_ids_per_counter_max,
       now: () => EPOCH_MS + this.net.time.nowMs,
       newIncarnation: () =>
         Array.from({ length: 16 }, () => random.int(0, 255).toString(16).padStart(2, '0')).join(''),

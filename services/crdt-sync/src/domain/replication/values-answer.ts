@@ -65,8 +65,8 @@ export function isDamage(error: unknown): boolean {
   return error instanceof MemplaneError && error.code === 'storage_damaged';
 }
 
-function roughBytes({ counter, set, register, ops }: NamedState): number {
-  const entries = (counter?.entries.size ?? 0) + (ops?.records.size ?? 0) + 1;
+function roughBytes({ counter, set, register }: NamedState): number {
+  const entries = (counter?.entries.size ?? 0) + (counter?.claims?.size ?? 0) + 1;
   let bytes = entries * ENTRY_BYTES;
   for (const [element, dots] of set?.elements ?? []) {
     bytes += element.length + (1 + 2 * dots.length) * ENTRY_BYTES;

@@ -16,7 +16,6 @@ export interface CallHeader extends ApplyLimits {
   readonly replicaId: string;
   /** The stamp of the instance's physical clock, 16 hex digits. */
   readonly now: string;
-  readonly opIdsMax: number;
   /** Whether what the commands change is to be told. */
   readonly tells: boolean;
   /** Of other incarnations, up to which commit all is there. */
@@ -63,9 +62,10 @@ export class CallNames {
 }
 
 export function headerWords(header: CallHeader, names: CallNames): string[] {
-  const { incarnation, replicaId, now, set_elements_max, set_bytes_max, opIdsMax } = header;
-  const { tells, raised } = header;
-  const limits = [set_elements_max, set_bytes_max, opIdsMax].map(String);
+  const { incarnation, replicaId, now, set_elements_max, set_bytes_max } = header;
+  const { op_ids_per_counter_max, contested_ids_per_counter_max, tells, raised } = header;
+  const sets = [set_elements_max, set_bytes_max];
+  const limits = [...sets, op_ids_per_counter_max, contested_ids_per_counter_max].map(String);
   const vector = [String(raised.size), ...[...raised].flat().map(String)];
   const words = [incarnation, replicaId, now, ...limits, tells ? '1' : '0', ...vector];
   return [...words, String(names.size), ...names.words];

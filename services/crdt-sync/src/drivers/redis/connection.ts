@@ -30,7 +30,7 @@ export interface Session extends Found {
 
 /** Functions that know of the values of before, and those of them that write. */
 const GUARDED: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'read']);
-const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join']);
+const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'forget']);
 const RECONNECT_DELAY_MS_MIN = 20;
 
 /**

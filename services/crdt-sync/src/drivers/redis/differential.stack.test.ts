@@ -24,7 +24,7 @@ import {
   setOfDelta,
 } from '@memplane/crdt';
 import { toMemplaneError } from '@memplane/runtime';
-import { scaled } from '@memplane/testkit';
+import { figure, scaled } from '@memplane/testkit';
 import fc from 'fast-check';
 import { Command, type CommandType } from '../../domain/command.ts';
 import type { ReplicatedExecutor } from '../../domain/executor.ts';
@@ -39,8 +39,14 @@ import { TestRedis } from './test-redis.ts';
 
 const RUNS = scaled('differential_runs', { ci: 150, soak: 10_000 });
 const NOW = 1_790_000_000_000;
-const LIMITS = { set_elements_max: 4, set_bytes_max: 40 };
-const OP_IDS_MAX = 2;
+const LIMITS = {
+  set_elements_max: 4,
+  set_bytes_max: 40,
+  op_ids_per_counter_max: 4,
+  contested_ids_per_counter_max: 2,
+  opid_memory_ms: 1_000,
+  hlc_drift_max_ms: 1_000,
+};
 const OP_IDS = ['op1', 'op2', 'op3', 'op4', 'ü'];
 const WRITERS = ['3', 'a', 'f'].map((digit) => digit.repeat(32));
 const LOGS = ['0193f6f0-0000-7000-8000-00000000000a', '0193f6f0-0000-7000-8000-00000000000b'];
@@ -201,6 +207,7 @@ describe('the functions in Redis against the TypeScript', () => {
       ...LIMITS,
       replicaId: 'r',
       store,
+      now: () => NOW,
       clock,
       newIncarnation: () => incarnation,
       incarnations: [],
@@ -212,7 +219,7 @@ describe('the functions in Redis against the TypeScript', () => {
 
   it('answers, deltas and digests are equal after each batch of any trace by several writers', async () => {
     const connection = await redis.connect();
-    const store = new RedisStore(connection, OP_IDS_MAX);
+    const store = new RedisStore(connection);
     const remote = WRITERS.map(
       (incarnation) =>
         new RedisExecutor({
@@ -222,7 +229,6 @@ describe('the functions in Redis against the TypeScript', () => {
           replicaId: 'r',
           batch_commands_max: 100,
           call_elements_max: 1_000,
-          hlc_drift_max_ms: 1_000,
           now: () => NOW,
           newIncarnation: () => incarnation,
         }),
@@ -232,7 +238,6 @@ describe('the functions in Redis against the TypeScript', () => {
         await TestRedis.empty(connection);
         const embedded = await EmbeddedStore.open({
           dir: path.join(dir, String(number++)),
-          op_ids_per_counter_max: OP_IDS_MAX,
         });
         const clock = new HybridClock({ now: () => NOW, driftMaxMs: 1_000 });
         try {
@@ -245,11 +250,13 @@ describe('the functions in Redis against the TypeScript', () => {
             await mineTold.executor.run(here, false);
             await theirsTold.executor.run(there, false);
             assert.deepEqual(there.map(shown), here.map(shown));
-            assert.deepEqual(theirsTold.deltas, mineTold.deltas);
+            assert.deepEqual(unnumbered(theirsTold.deltas), unnumbered(mineTold.deltas));
             const [mine, theirs] = [await embedded.load(NAMES), await store.load(NAMES)];
             assert.deepEqual(theirs.map(digestsOf), mine.map(digestsOf));
             assert.deepEqual(theirs, mine);
-            assert.deepEqual(await store.loadOps(OPS), await embedded.loadOps(OPS));
+            const used = [await store.loadOps(OPS), await embedded.loadOps(OPS)];
+            assert.deepEqual(unnumbered(used[0]), unnumbered(used[1]));
+            assert.deepEqual(await store.opCounts(NAMES), await embedded.opCounts(NAMES));
           }
           for (const ref of NAMES) {
             const page = { after: undefined, limit: 100 };
@@ -266,8 +273,9 @@ describe('the functions in Redis against the TypeScript', () => {
 
   it('joins any deltas of any history to the same digests', async () => {
     const connection = await redis.connect();
-    const store = new RedisStore(connection, OP_IDS_MAX);
+    const store = new RedisStore(connection);
     const order = fc.array(fc.nat(), { minLength: 1, maxLength: 25 });
+    let contested = 0;
     await fc.assert(
       fc.asyncProperty(trace, order, async (batches, picks) => {
         await TestRedis.empty(connection);
@@ -287,11 +295,19 @@ describe('the functions in Redis against the TypeScript', () => {
           await store.commit({ ...commit, number: ++commits });
           const [theirs] = await store.load([change.ref]);
           assert.deepEqual(digestsOf(theirs), digestsOfModel(mine));
+          const wants = OP_IDS.map((opId) => ({ ref: change.ref, opId }));
+          const claims = OP_IDS.map((opId) => mine.counter.claims?.get(opId));
+          assert.deepEqual(await store.loadOps(wants), claims);
+          const [count] = await store.opCounts([change.ref]);
+          assert.equal(count, mine.counter.claims?.size ?? 0);
+          if (mine.counter.contested !== undefined) contested++;
         }
         for await (const { stored, computed } of store.verify()) assert.equal(stored, computed);
       }),
       { numRuns: RUNS },
     );
+    figure('joins after which an operation id was contested', contested);
+    assert.ok(contested > 0);
   });
 
   /** What three replicas that do not know of each other do: every kind of delta there is. */
@@ -310,6 +326,17 @@ describe('the functions in Redis against the TypeScript', () => {
     return deltas;
   }
 });
+
+/** Without the numbers of commits: each batch's local executor begins with the first. */
+function unnumbered(value: unknown): unknown {
+  if (value instanceof Map) {
+    return new Map([...value].map(([key, each]) => [key, unnumbered(each)]));
+  }
+  if (Array.isArray(value)) return value.map(unnumbered);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(([key]) => key !== 'commit');
+  return Object.fromEntries(entries.map(([key, each]) => [key, unnumbered(each)]));
+}
 
 /** What an executor tells of its next commits; their numbers count the batches of one incarnation. */
 function told<E extends ReplicatedExecutor>(executor: E) {
@@ -346,7 +373,7 @@ class Recorder extends CheckedStore {
   readonly #deltas: Change[];
 
   constructor(deltas: Change[]) {
-    super(OP_IDS_MAX);
+    super();
     this.#deltas = deltas;
   }
 

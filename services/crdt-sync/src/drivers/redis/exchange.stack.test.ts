@@ -9,7 +9,6 @@ import { ExchangeWorld } from '../../domain/test-exchange-world.ts';
 import { TestReplica } from '../../domain/test-replica.ts';
 import { EmbeddedStore } from '../embedded-store.ts';
 import { TestRedis } from './test-redis.ts';
-import { OPS_MAX } from './test-redis-replica.ts';
 import { RedisWorld } from './test-redis-world.ts';
 
 const REPLICAS = 3;
@@ -32,7 +31,7 @@ describe('replicas with a Redis each that exchange deltas in any order, and rest
     const stores = new Map<number, CrdtStore>();
     const start = async (index: number) => {
       const folder = path.join(dir, `${run}-${index}`);
-      return EmbeddedStore.open({ dir: folder, op_ids_per_counter_max: OPS_MAX });
+      return EmbeddedStore.open({ dir: folder });
     };
     const world = new ExchangeWorld(
       random,

@@ -6,9 +6,8 @@ import {
   encodeCounter,
   encodePatch,
   encodeRegister,
-  type OpRecord,
   type SetDelta,
-  sortedRecords,
+  sortedClaims,
 } from '@memplane/crdt';
 import type { Command, Join } from '../../domain/command.ts';
 import type { Change, Ref } from '../../domain/port.ts';
@@ -28,14 +27,14 @@ export function joinWords(
   header: CallHeader,
   pieces: readonly JoinPiece[],
   { observed, mustWrite }: { readonly observed: bigint; readonly mustWrite: boolean },
-): Word[] {
+): { readonly words: Word[]; readonly names: CallNames } {
   const names = new CallNames();
   const body: Word[] = [];
   for (const { ref, words } of pieces) {
     body.push(names.placeOf(ref.tenant, ref.name), ...words);
   }
   const counts = [mustWrite ? '1' : '0', stampText(observed), String(pieces.length)];
-  return [...headerWords(header, names), ...counts, ...body];
+  return { words: [...headerWords(header, names), ...counts, ...body], names };
 }
 
 /**
@@ -50,7 +49,7 @@ export function piecesOf(command: Command, elements_max: number): JoinPiece[] {
   if (patch.size <= elements_max) return [pieceOf(ref, join)];
   const entries = [...patch];
   const pieces: JoinPiece[] = [];
-  const rest = { counter: undefined, register: undefined, ops: undefined };
+  const rest = { counter: undefined, register: undefined };
   for (let at = 0; at < entries.length; at += elements_max) {
     const part = new Map(entries.slice(at, at + elements_max));
     pieces.push(pieceOf(ref, { ...rest, set: { patch: part, cleared: new Map() } }));
@@ -65,18 +64,20 @@ export function pieceOfChange(change: Change): JoinPiece {
     throw new MemplaneError('not_implemented', 'A replica on Redis keeps no flags.');
   }
   const { type, ref, delta } = change;
-  const join = { counter: undefined, set: undefined, register: undefined, ops: undefined };
+  const join = { counter: undefined, set: undefined, register: undefined };
   if (type === 'set') return pieceOf(ref, { ...join, set: delta });
   if (type === 'register') return pieceOf(ref, { ...join, register: delta });
-  const used = change.ops.map(({ opId, record }): [string, OpRecord] => [opId, record]);
-  return pieceOf(ref, { ...join, counter: delta }, used);
+  return pieceOf(ref, { ...join, counter: delta });
 }
 
 /** The highest stamp that is to be followed, so that what is written here later wins. */
 export function highestStamp(commands: readonly Command[], untilMs: number): bigint {
   let highest = 0n;
   for (const { join } of commands) {
-    const stamps = [...(join?.register?.versions ?? []), ...(join?.ops?.records.values() ?? [])];
+    const stamps = [
+      ...(join?.register?.versions ?? []),
+      ...(join?.counter?.claims?.values() ?? []),
+    ];
     for (const { hlc } of stamps) {
       if (hlc > highest && hlcToMs(hlc) <= untilMs) highest = hlc;
     }
@@ -84,20 +85,24 @@ export function highestStamp(commands: readonly Command[], untilMs: number): big
   return highest;
 }
 
-function pieceOf(
-  ref: Ref,
-  { counter, set, register, ops }: Join,
-  records = ops === undefined ? [] : sortedRecords(ops),
-): JoinPiece {
-  const used = records.flatMap(([opId, { by, hlc }]) => [opId, String(by), stampText(hlc)]);
+function pieceOf(ref: Ref, { counter, set, register }: Join): JoinPiece {
+  const claims = sortedClaims(counter?.claims ?? new Map());
+  const used = claims.flatMap(([opId, { by, hlc, incarnation, seq, commit }]) => [
+    opId,
+    String(by),
+    stampText(hlc),
+    incarnation,
+    String(seq),
+    String(commit),
+  ]);
   const words = [
     counter === undefined ? '' : Buffer.from(encodeCounter(counter)),
     register === undefined ? '' : Buffer.from(encodeRegister(register)),
     ...setWords(set),
-    String(records.length),
+    String(claims.length),
     ...used,
   ];
-  return { ref, words, weight: Math.max(1, (set?.patch.size ?? 0) + records.length) };
+  return { ref, words, weight: Math.max(1, (set?.patch.size ?? 0) + claims.length) };
 }
 
 /** The patch, what a reset has seen, and all that either has. */

@@ -5,13 +5,14 @@ import { readdirSync, readFileSync } from 'node:fs';
  * name, so that instances of both may run side by side; a correction gets a higher revision, which
  * takes the place of a lower one and is never replaced by it.
  */
-const LIBRARY = 'memplane_crdt_v2';
-export const LIBRARY_REVISION = 2;
+const LIBRARY = 'memplane_crdt_v3';
+export const LIBRARY_REVISION = 1;
 
 export type FunctionName =
   | 'execute'
   | 'read'
   | 'join'
+  | 'forget'
   | 'fields'
   | 'list'
   | 'set'
@@ -48,6 +49,7 @@ local function register(name, flags)
 end
 register('execute', {})
 register('join', {})
+register('forget', {})
 register('read', { 'no-writes' })
 register('fields', { 'no-writes' })
 register('list', { 'no-writes' })

@@ -9,7 +9,7 @@ import { sent, TestReplica } from '../../domain/test-replica.ts';
 import { MemoryStore } from '../test-memory-store.ts';
 import type { RedisConnection } from './connection.ts';
 import { TestRedis } from './test-redis.ts';
-import { newIncarnations, OPS_MAX, redisReplica } from './test-redis-replica.ts';
+import { newIncarnations, redisReplica } from './test-redis-replica.ts';
 
 const NOW = 1_790_000_000_000;
 const ELEMENTS = scaled('redis_large_set_elements', { ci: 20_000, soak: 100_000 });
@@ -50,7 +50,7 @@ describe('an executor on Redis', () => {
   }
 
   async function inMemory() {
-    const store = new MemoryStore(OPS_MAX);
+    const store = new MemoryStore();
     const options = { id: 'm', store, now: () => NOW, newIncarnation, told: () => {} };
     return TestReplica.start(options);
   }

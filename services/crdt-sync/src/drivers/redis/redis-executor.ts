@@ -6,16 +6,18 @@ import type { Command } from '../../domain/command.ts';
 import { CommitFailure, type Executor, type ReplicatedExecutor } from '../../domain/executor.ts';
 import { KnownVector } from '../../domain/known-vector.ts';
 import type { LocalCommit } from '../../domain/local-commit.ts';
+import { type IsStable, OpForgetting } from '../../domain/op-forgetting.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 import {
   areReads,
   type CallHeader,
+  type CallNames,
   executeWords,
   inParts,
   isStored,
   settle,
 } from './call-codec.ts';
-import type { RedisConnection, Session } from './connection.ts';
+import type { RedisConnection, Reply, Session } from './connection.ts';
 import { Increments } from './increments.ts';
 import { highestStamp, joinWords, piecesOf } from './join-codec.ts';
 import { unavailable } from './redis-error.ts';
@@ -32,6 +34,9 @@ export interface RedisExecutorOptions {
   readonly set_bytes_max: number;
   /** Commands of one batch. */
   readonly batch_commands_max: number;
+  readonly op_ids_per_counter_max: number;
+  readonly contested_ids_per_counter_max: number;
+  readonly opid_memory_ms: number;
   /** Elements, and commands without any, of one call: for so long others wait for Redis. */
   readonly call_elements_max: number;
   /** How far ahead of `now` a stamp from elsewhere may be to be followed, in milliseconds. */
@@ -61,6 +66,8 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
   /** Told of what other instances on this Redis have committed or joined in; see {@link watch}. */
   onFound: ((ranges: readonly CommitRange[]) => void) | undefined = undefined;
   onNewState: (() => void) | undefined = undefined;
+  isStable: IsStable | undefined = undefined;
+  readonly #forgetting: OpForgetting;
   readonly #options: RedisExecutorOptions;
   readonly #vector = new KnownVector([]);
   #incarnation: Incarnation;
@@ -71,6 +78,7 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
     const { connection } = options;
     this.#options = options;
     this.batch_commands_max = options.batch_commands_max;
+    this.#forgetting = new OpForgetting(options);
     this.#incarnation = options.newIncarnation();
     this.#begin(connection.session);
     connection.onSession = (session) => {
@@ -210,7 +218,8 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
       const header = this.#header(session, raised);
       const { words, names, told: asked } = executeWords(header, commands, mustWrite);
       const name = isReading ? 'read' : 'execute';
-      const [written, replies, told] = list(await this.#options.connection.call(name, words));
+      const reply = await this.#options.connection.call(name, words);
+      const [written, replies, told, nearlyFull] = list(reply);
       const results = list(replies);
       asked.forEach((one, index) => {
         if (one instanceof Increments) one.settle(results[index], this.#options);
@@ -222,6 +231,7 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
         for (const command of commands) command.commit = { incarnation, number };
         this.#tell(session, commit);
       }
+      if (nearlyFull) await this.#forget(list(nearlyFull), names);
       return written === '1';
     };
     return isReading ? ask(new Map()) : this.#vector.write(ask);
@@ -239,19 +249,30 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
     const observed = highestStamp(commands, Math.trunc(now()) + hlc_drift_max_ms);
     let isWritten = false;
     for (const part of inParts(pieces, ({ piece }) => piece.weight, call_elements_max)) {
-      const reply = await this.#vector.write((raised) => {
+      const [reply, header, names] = await this.#vector.write(async (raised) => {
         const joins = part.map(({ piece }) => piece);
-        const words = joinWords(this.#header(session, raised), joins, { observed, mustWrite });
-        return connection.call('join', words);
+        const header = this.#header(session, raised);
+        const { words, names } = joinWords(header, joins, { observed, mustWrite });
+        return [await connection.call('join', words), header, names] as const;
       });
-      const [written, replies] = list(reply);
+      const [written, replies, told, nearlyFull] = list(reply);
       const results = list(replies);
       part.forEach(({ command }, index) => {
         settle(command, results[index], this.#options);
       });
+      if (told) this.#tell(session, readCommit(told, header.incarnation, names));
+      await this.#forget(list(nearlyFull), names);
       isWritten ||= written === '1';
     }
     return isWritten;
+  }
+
+  /** What was done is done: where making room fails, it is tried again. */
+  async #forget(places: readonly Reply[], names: CallNames): Promise<void> {
+    for (const place of places) {
+      const ref = names.at(Number(place));
+      await this.#forgetting.forget(ref, this.isStable ?? (() => true)).catch(() => {});
+    }
   }
 
   #tell(session: Session, commit: LocalCommit): void {
@@ -263,13 +284,12 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
 
   /** @throws MemplaneError where the session has ended: its incarnation is not to be used again */
   #header(session: Session, raised: CommitVector): CallHeader {
-    const { connection, store, now } = this.#options;
+    const { connection, now } = this.#options;
     if (connection.session !== session) throw unavailable('Redis was lost.');
     return {
       ...this.#options,
       incarnation: this.#incarnation,
       now: stampText(firstHlcOf(Math.trunc(now()))),
-      opIdsMax: store.opIdsMax,
       tells: this.onCommit !== undefined,
       raised,
     };

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { MemplaneError } from '@memplane/contracts';
-import { decodeContext, type Incarnation, type OpRecord } from '@memplane/crdt';
+import { type Claim, decodeContext, type Incarnation, UNPLACED } from '@memplane/crdt';
 import type { IncarnationRecord, SetHeader } from '../../domain/port.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 
@@ -11,6 +11,7 @@ import type { CommitVector } from '../../domain/session-token.ts';
  */
 const FORMAT_VERSION = 1;
 const CHECKSUM_DIGITS = 32;
+export const STAMP_DIGITS = 16;
 
 export interface OpenedRecord {
   readonly body: Buffer;
@@ -51,9 +52,21 @@ export function readHeader(body: Buffer): Omit<SetHeader, 'elementsDigest'> & { 
   };
 }
 
-export function readOp(record: Buffer): OpRecord {
-  const [by, hlc] = readPair(record);
-  return { by, hlc };
+/** As `lua/2-claims.lua` writes it. One of before does not say where it was counted. */
+export function readClaim(record: Buffer): Claim {
+  const place = / ([0-9a-f]{32}) (\d{1,16}) (\d{1,16})$/.exec(openBare(record).toString('latin1'));
+  if (place === null) {
+    const [by, hlc] = readPair(record);
+    return { by, hlc, ...UNPLACED };
+  }
+  const [by, hlc] = readPair(record.subarray(0, record.length - place[0].length));
+  const [, incarnation = '', seq, commit] = place;
+  return { by, hlc, incarnation, seq: Number(seq), commit: Number(commit) };
+}
+
+/** The same as {@link readClaim} reads. */
+export function sealClaim({ by, hlc, incarnation, seq, commit }: Claim): Buffer {
+  return sealBare(Buffer.from(`${by} ${stampText(hlc)} ${incarnation} ${seq} ${commit}`));
 }
 
 export function readIncarnation(incarnation: string, record: Buffer): IncarnationRecord {
@@ -79,7 +92,7 @@ export function readVector(entries: readonly (readonly [Buffer, Buffer])[]): Com
 
 /** 16 hex digits, as the functions compare stamps. */
 export function stampText(hlc: bigint): string {
-  return hlc.toString(16).padStart(16, '0');
+  return hlc.toString(16).padStart(STAMP_DIGITS, '0');
 }
 
 /** What {@link stampText} wrote. */

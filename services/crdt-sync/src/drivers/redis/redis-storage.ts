@@ -31,7 +31,7 @@ export async function openRedisStorage(
     },
     config.redisStartTimeoutMs,
   );
-  const store = new RedisStore(connection, config.op_ids_per_counter_max);
+  const store = new RedisStore(connection);
   const executor = new RedisExecutor({
     ...config,
     connection,

@@ -16,7 +16,7 @@ describe('redis store', () => {
     const own = await redis.connect();
     await own.command(['FLUSHALL']);
     return {
-      open: async (opIdsMax) => new RedisStore(await redis.connect(), opIdsMax),
+      open: async () => new RedisStore(await redis.connect()),
       damageSet: async (_store, { tenant, name }) => {
         await own.command(['HDEL', `${tenant}:elements:${name}`, 'x']);
       },

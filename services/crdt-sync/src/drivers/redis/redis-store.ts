@@ -1,13 +1,14 @@
 import {
   addDigests,
-  DELTA_OPS_MAX,
+  type Claim,
+  type CounterState,
   type Dot,
   decodeCounter,
   decodeElement,
   decodeRegister,
+  emptyCounter,
   encodeContext,
   formatDigest,
-  type OpRecord,
   type OrSetState,
   recordDigest,
 } from '@memplane/crdt';
@@ -19,6 +20,7 @@ import {
   type DigestPage,
   type IncarnationRecord,
   type KeptType,
+  type KnownOp,
   type ListedName,
   type LoadedName,
   type NamedState,
@@ -46,14 +48,12 @@ const VERIFY_PAGE_NAMES = 64;
  * needs nothing that was loaded before.
  */
 export class RedisStore implements CrdtStore {
-  readonly opIdsMax: number;
   readonly #redis: RedisConnection;
   readonly #settling: Settling;
 
-  constructor(redis: RedisConnection, opIdsMax: number) {
+  constructor(redis: RedisConnection) {
     this.#redis = redis;
     this.#settling = new Settling(redis);
-    this.opIdsMax = opIdsMax;
   }
 
   /** A set's digest is computed from its elements, all of which are read. */
@@ -86,10 +86,31 @@ export class RedisStore implements CrdtStore {
 
   async loadOps(
     wants: readonly { readonly ref: Ref; readonly opId: string }[],
-  ): Promise<(OpRecord | undefined)[]> {
+  ): Promise<(Claim | undefined)[]> {
     const words = wants.flatMap(({ ref, opId }) => [keyOf('ops', ref), opId]);
     const found = list(await this.#redis.call('fields', words));
-    return found.map((record) => (record ? records.readOp(bytes(record)) : undefined));
+    return found.map((record) => (record ? records.readClaim(bytes(record)) : undefined));
+  }
+
+  async opCounts(refs: readonly Ref[]): Promise<number[]> {
+    const counted = refs.map((ref) => this.#redis.command(['ZCARD', keyOf('op-stamps', ref)]));
+    return (await Promise.all(counted)).map(Number);
+  }
+
+  async oldestOps(ref: Ref, limit: number): Promise<KnownOp[]> {
+    const range = [keyOf('op-stamps', ref), '-', '+', 'LIMIT', '0', String(limit)];
+    const rows = list(await this.#redis.command(['ZRANGEBYLEX', ...range]));
+    const opIds = rows.map((row) => bytes(row).toString().slice(records.STAMP_DIGITS));
+    const found = await this.loadOps(opIds.map((opId) => ({ ref, opId })));
+    return opIds.flatMap((opId, index) => {
+      const claim = found[index];
+      return claim === undefined ? [] : [{ opId, claim }];
+    });
+  }
+
+  async forgetOps(ref: Ref, ended: readonly KnownOp[]): Promise<void> {
+    const ops = ended.flatMap(({ opId, claim }) => [opId, records.sealClaim(claim)]);
+    await this.#redis.call('forget', [ref.tenant, ref.name, ...ops]);
   }
 
   async commit({ incarnation, number, hlc, changes, known }: Commit): Promise<void> {
@@ -101,11 +122,13 @@ export class RedisStore implements CrdtStore {
       now: records.stampText(hlc),
       set_elements_max: 0,
       set_bytes_max: 0,
-      opIdsMax: this.opIdsMax,
+      op_ids_per_counter_max: 0,
+      contested_ids_per_counter_max: 0,
       tells: false,
       raised,
     };
-    const words = joinWords(header, changes.map(pieceOfChange), { observed: hlc, mustWrite: true });
+    const pieces = changes.map(pieceOfChange);
+    const { words } = joinWords(header, pieces, { observed: hlc, mustWrite: true });
     const [, results] = list(await this.#redis.call('join', words));
     for (const result of list(results)) {
       if (Array.isArray(result)) throw records.damaged(String(result[1]));
@@ -163,14 +186,13 @@ export class RedisStore implements CrdtStore {
     // In the same round trip, and behind it: what is gone is not given as all that there is.
     const [reply] = await Promise.all([found, this.#redis.confirm()]);
     const [counter, set, elements, register, used] = list(reply);
-    const ops = pairs(list(used)).map(
-      ([opId, record]) => [opId.toString(), records.readOp(record)] as const,
+    const claims = pairs(list(used)).map(
+      ([opId, record]) => [opId.toString(), records.readClaim(record)] as const,
     );
     return {
-      counter: counter ? decodeCounter(body(counter)) : undefined,
+      counter: counterOf(counter, new Map(claims)),
       set: set ? setOf(body(set), pairs(list(elements))) : undefined,
       register: register ? decodeRegister(body(register)) : undefined,
-      ops: ops.length > 0 ? { capacity: DELTA_OPS_MAX, records: new Map(ops) } : undefined,
     };
   }
 
@@ -303,6 +325,15 @@ function setOf(header: Buffer, elements: readonly (readonly [Buffer, Buffer])[])
     elements: new Map(decoded.map(({ element, dots }) => [element, dots])),
     context: records.readHeader(header).context,
   };
+}
+
+function counterOf(
+  record: Reply | undefined,
+  claims: Map<string, Claim>,
+): CounterState | undefined {
+  if (!record && claims.size === 0) return undefined;
+  const counter = record ? decodeCounter(body(record)) : emptyCounter();
+  return claims.size > 0 ? { ...counter, claims } : counter;
 }
 
 function body(record: Reply | undefined): Buffer {

@@ -16,6 +16,10 @@ export function refusal(
       return detail === 'by' ? refusals.incrementOverflow() : refusals.mergedOverflow();
     case 'id_reused':
       return refusals.idReused();
+    case 'opid_memory_full': {
+      const limit = detail as keyof refusals.OpLimits;
+      return refusals.opMemoryFull(limit, limits[limit]);
+    }
     case 'token_of_another_log':
       return refusals.otherLog(detail);
     case 'body_too_large':

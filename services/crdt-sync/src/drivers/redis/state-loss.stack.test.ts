@@ -7,7 +7,7 @@ import { rangesOf, TestReplica } from '../../domain/test-replica.ts';
 import { MemoryStore } from '../test-memory-store.ts';
 import type { RedisExecutor } from './redis-executor.ts';
 import { TestRedis } from './test-redis.ts';
-import { newIncarnations, OPS_MAX } from './test-redis-replica.ts';
+import { newIncarnations } from './test-redis-replica.ts';
 import { RedisWorld } from './test-redis-world.ts';
 
 const REPLICAS = 3;
@@ -150,7 +150,7 @@ const unavailable = { code: 'storage_unavailable' };
 async function expectClaimsAreThere(world: ExchangeWorld, replica: TestReplica): Promise<void> {
   const { next } = newIncarnations();
   const { now } = replica.options;
-  const store = new MemoryStore(OPS_MAX);
+  const store = new MemoryStore();
   const model = await TestReplica.start({ id: 'm', store, now, newIncarnation: next, told() {} });
   for (const [incarnation, commits] of replica.executor.known) {
     const told = world.told.get(incarnation) ?? [];

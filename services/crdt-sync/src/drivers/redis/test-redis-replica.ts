@@ -1,10 +1,8 @@
 import type { Incarnation } from '@memplane/crdt';
-import { type ReplicaOptions, TestReplica } from '../../domain/test-replica.ts';
+import { OPID_MEMORY_MS, type ReplicaOptions, TestReplica } from '../../domain/test-replica.ts';
 import type { RedisConnection } from './connection.ts';
 import { RedisExecutor } from './redis-executor.ts';
 import { RedisStore } from './redis-store.ts';
-
-export const OPS_MAX = 1_000;
 
 /** A replica without its service, on a Redis. */
 export function redisReplica(
@@ -12,7 +10,7 @@ export function redisReplica(
   options: Omit<ReplicaOptions, 'store'>,
   call_elements_max = 1_000,
 ): TestReplica<RedisExecutor> {
-  const store = new RedisStore(connection, OPS_MAX);
+  const store = new RedisStore(connection);
   const executor = new RedisExecutor({
     connection,
     store,
@@ -21,6 +19,9 @@ export function redisReplica(
     set_bytes_max: 1_000_000,
     batch_commands_max: 1_000,
     call_elements_max,
+    op_ids_per_counter_max: options.op_ids_per_counter_max ?? 100_000,
+    contested_ids_per_counter_max: 1_000,
+    opid_memory_ms: OPID_MEMORY_MS,
     hlc_drift_max_ms: TestReplica.driftMaxMs,
     now: options.now,
     newIncarnation: options.newIncarnation,

@@ -1,11 +1,11 @@
 import {
+  type Claim,
   contextOf,
-  DELTA_OPS_MAX,
   decodeContext,
   decodeCounter,
   decodeElement,
   decodeRegister,
-  type OpRecord,
+  emptyCounter,
   type ReplicaDelta,
   replicaDeltaLattice,
   type SetPatch,
@@ -14,7 +14,7 @@ import { deltaKeyOf } from '../../domain/delta-key.ts';
 import type { LocalCommit } from '../../domain/local-commit.ts';
 import type { CallNames } from './call-codec.ts';
 import type { Reply } from './connection.ts';
-import { readOp, readStamp } from './redis-records.ts';
+import { readClaim, readStamp } from './redis-records.ts';
 import { bytes, list, pairs } from './replies.ts';
 
 /** What `execute` says of its commit; the delta has nothing in it where none was asked for. */
@@ -38,9 +38,10 @@ function addChange(delta: ReplicaDelta, change: readonly Reply[], names: CallNam
   }
   const used = pairs(list(ops));
   if (used.length === 0) return;
-  const found = new Map<string, OpRecord>();
-  for (const [opId, record] of used) found.set(opId.toString(), readOp(record));
-  delta.ops.set(key, { capacity: DELTA_OPS_MAX, records: found });
+  const claims = new Map<string, Claim>();
+  for (const [opId, record] of used) claims.set(opId.toString(), readClaim(record));
+  const own = delta.counters.get(key) ?? emptyCounter();
+  delta.counters.set(key, { ...own, claims });
 }
 
 function patchOf(records: readonly (readonly [Buffer, Buffer])[]): SetPatch {

@@ -2,11 +2,41 @@
 local counters = {}
 
 function counters.empty()
-  return { kind = 0, entries = {}, parts = nil }
+  return { kind = 0, entries = {}, parts = nil, contested = {} }
 end
 
+local function entry_at(state, incarnation)
+  for _, entry in ipairs(state.entries) do
+    if entry.incarnation == incarnation then return entry end
+  end
+  return nil
+end
+
+-- The number of an incarnation's next increments.
+function counters.next_seq(state, incarnation)
+  local entry = entry_at(state, incarnation)
+  return (entry and entry.seq or 0) + 1
+end
+
+local function encode_parts(log)
+  if log == nil then return '\246' end
+  local parts = { '\131' .. cbor.int(log.generation) .. cbor.text(log.log_id) }
+  parts[2] = cbor.array(#log.list)
+  for _, part in ipairs(log.list) do
+    parts[#parts + 1] = '\132'
+      .. cbor.int(part.partition)
+      .. cbor.int(part.epoch)
+      .. cbor.int(part.offset)
+      .. cbor.int(part.value)
+  end
+  return concat(parts)
+end
+
+-- Type 1 as long as nothing is contested: then a counter has the bytes that it always had.
 function counters.encode(state)
-  local parts = { '\133\1\1', cbor.int(state.kind), cbor.array(#state.entries) }
+  local is_contested = next(state.contested) ~= nil
+  local head = is_contested and '\134\1\20' or '\133\1\1'
+  local parts = { head, cbor.int(state.kind), cbor.array(#state.entries) }
   for _, entry in ipairs(state.entries) do
     parts[#parts + 1] = '\133'
       .. cbor.incarnation(entry.incarnation)
@@ -15,20 +45,8 @@ function counters.encode(state)
       .. cbor.int(entry.reset_seq)
       .. cbor.wide(entry.reset_h, entry.reset_l)
   end
-  if state.parts == nil then
-    parts[#parts + 1] = '\246'
-    return concat(parts)
-  end
-  local log = state.parts
-  parts[#parts + 1] = '\131' .. cbor.int(log.generation) .. cbor.text(log.log_id)
-  parts[#parts + 1] = cbor.array(#log.list)
-  for _, part in ipairs(log.list) do
-    parts[#parts + 1] = '\132'
-      .. cbor.int(part.partition)
-      .. cbor.int(part.epoch)
-      .. cbor.int(part.offset)
-      .. cbor.int(part.value)
-  end
+  parts[#parts + 1] = encode_parts(state.parts)
+  if is_contested then parts[#parts + 1] = claims.encode_contested(state.contested) end
   return concat(parts)
 end
 
@@ -55,7 +73,8 @@ local function read_parts(s, at)
 end
 
 function counters.read(s)
-  local at = cbor.open(s, 1, 5, 1)
+  local is_contested = byte(s, 1) == 134
+  local at = is_contested and cbor.open(s, 1, 6, 20) or cbor.open(s, 1, 5, 1)
   local state, count, members = counters.empty(), nil, nil
   state.kind, at = cbor.read_int(s, at)
   count, at = cbor.read_array(s, at)
@@ -71,7 +90,62 @@ function counters.read(s)
     state.entries[n] = entry
   end
   state.parts, at = read_parts(s, at)
+  if is_contested then state.contested = claims.read_contested(s, at) end
   return state
+end
+
+-- Whether the increments that a claim is part of are here, and whether a reset has taken them away.
+local function is_here(state, claim)
+  local entry = entry_at(state, claim.incarnation)
+  return claim.seq <= (entry and entry.seq or 0)
+end
+
+local function is_reset(state, claim)
+  local entry = entry_at(state, claim.incarnation)
+  return claim.seq <= (entry and entry.reset_seq or 0)
+end
+
+-- Of each contested id all claims but the least that is here are taken back.
+local function excess(state)
+  local h, l = 0, 0
+  for _, list in pairs(state.contested) do
+    local counted = false
+    for _, claim in ipairs(list) do
+      if is_here(state, claim) then
+        if counted and not is_reset(state, claim) then
+          local by_h, by_l = normal(0, claim.by)
+          h, l = normal(h + by_h, l + by_l)
+        end
+        counted = true
+      end
+    end
+  end
+  return h, l
+end
+
+-- Without the claims that can not matter any more; nil: none is left.
+function counters.normal_claims(state, list)
+  local kept, met = {}, false
+  for _, claim in ipairs(list) do
+    local reset = is_reset(state, claim)
+    if not (met and reset) then kept[#kept + 1] = claim end
+    met = met or reset
+  end
+  if met and #kept < 2 then return nil end
+  return kept
+end
+
+-- Gives whether anything changed.
+function counters.contest(state, op_id, list)
+  local before, kept = state.contested[op_id], counters.normal_claims(state, list)
+  state.contested[op_id] = kept
+  return not claims.same(before or {}, kept or {})
+end
+
+local function drop_reset(state)
+  local ids = {}
+  for op_id in pairs(state.contested) do ids[#ids + 1] = op_id end
+  for _, op_id in ipairs(ids) do counters.contest(state, op_id, state.contested[op_id]) end
 end
 
 -- The value as a wide number.
@@ -86,6 +160,10 @@ function counters.sum(state)
       local part_h, part_l = normal(0, part.value)
       h, l = h + part_h, l + part_l
     end
+  end
+  if next(state.contested) ~= nil then
+    local excess_h, excess_l = excess(state)
+    h, l = h - excess_h, l - excess_l
   end
   return normal(h, l)
 end
@@ -132,6 +210,7 @@ function counters.reset(state, resets)
       any = true
     end
   end
+  if any then drop_reset(state) end
   return any
 end
 
@@ -173,9 +252,9 @@ local function join_parts(state, theirs)
   return grew
 end
 
--- Joins `source` into `target`. Returns whether `target` grew.
+-- Joins `source` into `target`, but for what is contested: see joins. Returns whether `target` grew.
 function counters.join(target, source)
-  local grew = false
+  local grew, was_reset = false, false
   if source.kind > target.kind then
     target.kind = source.kind
     grew = true
@@ -188,9 +267,10 @@ function counters.join(target, source)
     end
     if theirs.reset_seq > mine.reset_seq then
       mine.reset_seq, mine.reset_h, mine.reset_l = theirs.reset_seq, theirs.reset_h, theirs.reset_l
-      grew = true
+      grew, was_reset = true, true
     end
   end
+  if was_reset then drop_reset(target) end
   if source.parts ~= nil and join_parts(target, source.parts) then grew = true end
   return grew
 end

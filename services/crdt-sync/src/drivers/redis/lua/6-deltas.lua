@@ -52,7 +52,8 @@ local function encode_counter(slot, incarnation)
     end
   end
   local kind = delta.incremented and slot.counter.kind or 0
-  return counters.encode({ kind = kind, entries = entries, parts = delta.parts and delta.parts.parts })
+  local parts = delta.parts and delta.parts.parts
+  return counters.encode({ kind = kind, entries = entries, parts = parts, contested = {} })
 end
 
 -- Two records for each element: the dots on which it stands, and those that were seen.
@@ -69,9 +70,21 @@ local function ops_of(slot)
   local ops = {}
   for _, op in ipairs(slot.ops or {}) do
     ops[#ops + 1] = op[1]
-    ops[#ops + 1] = op[2]
+    ops[#ops + 1] = claims.seal(op[2])
   end
   return ops
+end
+
+-- What a join has found to be contested, in the same form; false where nothing.
+function deltas.encode_found(slot, place)
+  if slot.contested == nil then return false end
+  local ops = {}
+  for op_id, list in pairs(slot.contested) do
+    ops[#ops + 1] = op_id
+    ops[#ops + 1] = claims.seal(list[1])
+  end
+  local counter = counters.encode({ kind = 0, entries = {}, parts = nil, contested = slot.contested })
+  return { place, counter, false, false, {}, ops }
 end
 
 -- {place, counter, register, cleared, patch, ops}: records, or false where nothing of it has changed.

@@ -110,21 +110,32 @@ function names.clear_set(slot)
   if slot.delta then deltas.clear(slot.delta, set.context) end
 end
 
--- What an operation id was used for: {by, stamp}; nil: it is not known.
+-- The claim of an operation id; nil: it is not known.
 function names.op(slot, op_id)
   local known = slot.used[op_id]
   if known == nil then
-    known = redis.call('HGET', names.key(slot.tenant, 'ops', slot.name), op_id)
+    local stored = redis.call('HGET', names.key(slot.tenant, 'ops', slot.name), op_id)
+    known = stored and claims.read(stored)
     slot.used[op_id] = known
   end
-  return known and tonumber(string.match(known, '^..(%S+) ')) or nil
+  return known or nil
 end
 
-function names.use_op(slot, op_id, by, stamp)
-  if #slot.ops == 0 then redis.call('LLEN', names.key(slot.tenant, 'op-order', slot.name)) end
-  local value = record.seal_bare(string.format('%.0f', by) .. ' ' .. stamp)
-  slot.used[op_id] = value
-  slot.ops[#slot.ops + 1] = { op_id, value }
+-- How many operation ids are remembered, with those of this call. Those of before stand in a list.
+function names.op_count(slot)
+  if slot.op_count == nil then
+    slot.op_count = redis.call('ZCARD', names.key(slot.tenant, 'op-stamps', slot.name))
+    slot.former_ops = redis.call('LLEN', names.key(slot.tenant, 'op-order', slot.name))
+    slot.op_count = slot.op_count + slot.former_ops
+  end
+  return slot.op_count
+end
+
+function names.use_op(slot, op_id, claim)
+  local before, count = names.op(slot, op_id), names.op_count(slot)
+  if before == nil then slot.op_count = count + 1 end
+  slot.used[op_id] = claim
+  slot.ops[#slot.ops + 1] = { op_id, claim, before }
 end
 
 local function list_name(slot, type)
@@ -132,16 +143,25 @@ local function list_name(slot, type)
   redis.call('ZADD', names.key(slot.tenant, 'names', type), 0, slot.name)
 end
 
-local function write_ops(slot, op_ids_max)
+local function put_in_order(slot, key, order)
+  local former = names.key(slot.tenant, 'op-order', slot.name)
+  for _, op_id in ipairs(redis.call('LRANGE', former, 0, -1)) do
+    local stored = redis.call('HGET', key, op_id)
+    if stored then redis.call('ZADD', order, 0, claims.read(stored).stamp .. op_id) end
+  end
+  redis.call('UNLINK', former)
+end
+
+local function write_ops(slot)
   if #slot.ops == 0 then return end
   local key = names.key(slot.tenant, 'ops', slot.name)
-  local order = names.key(slot.tenant, 'op-order', slot.name)
+  local order = names.key(slot.tenant, 'op-stamps', slot.name)
+  if slot.former_ops > 0 then put_in_order(slot, key, order) end
   for _, op in ipairs(slot.ops) do
-    redis.call('HSET', key, op[1], op[2])
-    redis.call('RPUSH', order, op[1])
-  end
-  for _ = op_ids_max + 1, redis.call('LLEN', order) do
-    redis.call('HDEL', key, redis.call('LPOP', order))
+    local op_id, claim, before = op[1], op[2], op[3]
+    if before then redis.call('ZREM', order, before.stamp .. op_id) end
+    redis.call('HSET', key, op_id, claims.seal(claim))
+    redis.call('ZADD', order, 0, claim.stamp .. op_id)
   end
 end
 
@@ -164,12 +184,12 @@ local function write_set(slot)
 end
 
 -- Writes what has changed. Returns whether anything had.
-function names.write(slot, op_ids_max)
+function names.write(slot)
   if slot.dirty_counter then
     local body = counters.encode(slot.counter)
     redis.call('SET', names.key(slot.tenant, 'counter', slot.name), record.seal(body))
     if slot.new_counter then list_name(slot, 'counter') end
-    write_ops(slot, op_ids_max)
+    write_ops(slot)
   end
   if slot.dirty_set then write_set(slot) end
   if slot.dirty_register then

@@ -50,6 +50,32 @@ local function flush(call, slot)
   if slot.delta then slot.delta.incremented = true end
 end
 
+-- Which limit keeps a counter from remembering another operation id; nil: none.
+local function memory_full(call, slot)
+  if names.op_count(slot) >= call.op_ids_max then return 'op_ids_per_counter_max' end
+  local contested = 0
+  for _ in pairs(slot.counter.contested) do contested = contested + 1 end
+  if contested >= call.contested_ids_max then return 'contested_ids_per_counter_max' end
+  return nil
+end
+
+local function commits_of(incarnation)
+  local stored = redis.call('HGET', REPLICA .. 'incarnations', incarnation)
+  return stored and tonumber(stored:match('^..(%d+) ')) or 0
+end
+
+-- All increments up to the next flush are one of their incarnation, so its number is known already.
+local function claim_op(call, slot, op_id, by)
+  call.commit = call.commit or commits_of(call.incarnation_hex) + 1
+  names.use_op(slot, op_id, {
+    by = by,
+    stamp = stamp_of(call),
+    incarnation = call.incarnation,
+    seq = counters.next_seq(slot.counter, call.incarnation),
+    commit = call.commit,
+  })
+end
+
 function commands.increment(call, slot)
   local by, kind, op_id = number_of(call), KIND[next_of(call)], next_of(call)
   local counter = names.counter(slot)
@@ -60,16 +86,21 @@ function commands.increment(call, slot)
     return { 'wrong_kind', counter.kind == 1 and 'g' or 'pn' }
   end
   if meant == 1 and by < 0 then return { 'only_grows', '' } end
-  local used = op_id ~= '' and names.op(slot, op_id)
+  -- What is contested is known even where its claim was forgotten.
+  local used = op_id ~= '' and (names.op(slot, op_id) or (counter.contested[op_id] or {})[1])
   if used then
-    if used ~= by then return { 'id_reused', '' } end
+    if used.by ~= by then return { 'id_reused', '' } end
     local value = value_of(slot)
     return value and { value } or OUT_OF_RANGE
   end
   local by_h, by_l = normal(0, by)
   local h, l = normal(slot.sum_h + by_h, slot.sum_l + by_l)
   if not is_safe(h, l) then return { 'counter_overflow', 'by' } end
-  if op_id ~= '' then names.use_op(slot, op_id, by, stamp_of(call)) end
+  if op_id ~= '' then
+    local full = memory_full(call, slot)
+    if full then return { 'opid_memory_full', full } end
+    claim_op(call, slot, op_id, by)
+  end
   if counter.kind == 2 and is_safe(slot.sum_h, slot.sum_l) then
     slot.pending = slot.pending + 1
     slot.pending_h, slot.pending_l = normal(slot.pending_h + by_h, slot.pending_l + by_l)
@@ -189,7 +220,7 @@ commands['part-put'] = function(call, slot)
   end
   flush(call, slot)
   local function delta()
-    return { kind = 0, entries = {}, parts = { generation = generation, log_id = log_id, list = { part } } }
+    return { kind = 0, entries = {}, parts = { generation = generation, log_id = log_id, list = { part } }, contested = {} }
   end
   local grew = counters.join(counter, delta())
   if grew then slot.dirty_counter = true end

@@ -11,18 +11,47 @@ function joins.words(call)
   local words = { counter = next_of(call), register = next_of(call), patch = next_of(call) }
   words.cleared, words.seen, words.ops = next_of(call), next_of(call), {}
   for i = 1, number_of(call) do
-    words.ops[i] = { op_id = next_of(call), by = number_of(call), stamp = next_of(call) }
+    local op_id, by, stamp, hex = next_of(call), number_of(call), next_of(call), next_of(call)
+    words.ops[op_id] = claims.of(by, stamp, hex, number_of(call), number_of(call))
   end
   return words
 end
 
+local function known_claims(contested, claim)
+  return claims.unite(contested or {}, claim and { claim } or {})
+end
+
+-- Claims of one id, not all of which either side knows to be so: others must be told.
+local function is_found(slot, delta, op_id, all)
+  local mine, theirs = slot.counter.contested[op_id] or {}, delta.contested[op_id] or {}
+  if #all < 2 or #mine >= #all or #theirs >= #all then return false end
+  return counters.normal_claims(slot.counter, all) and counters.normal_claims(delta, all)
+end
+
 local function join_counter(slot, delta, ops)
-  local grew = delta ~= nil and counters.join(slot.counter, delta)
-  -- One that is known here already keeps its place among the newest.
-  for _, op in ipairs(ops) do
-    if names.op(slot, op.op_id) == nil then
-      names.use_op(slot, op.op_id, op.by, op.stamp)
+  delta = delta or counters.empty()
+  local united, found = {}, {}
+  for _, by_id in ipairs({ ops, delta.contested }) do
+    for op_id in pairs(by_id) do
+      local mine = known_claims(slot.counter.contested[op_id], names.op(slot, op_id))
+      united[op_id] = claims.unite(mine, known_claims(delta.contested[op_id], ops[op_id]))
+      local all = united[op_id]
+      if #mine > 0 and is_found(slot, delta, op_id, all) then found[op_id] = all end
+    end
+  end
+  for op_id, all in pairs(found) do
+    slot.contested = slot.contested or {}
+    slot.contested[op_id] = all
+  end
+  local grew = counters.join(slot.counter, delta)
+  for op_id, all in pairs(united) do
+    local mine, theirs = names.op(slot, op_id), ops[op_id]
+    if theirs and (mine == nil or claims.less(theirs, mine)) then
+      names.use_op(slot, op_id, theirs)
       grew = true
+    end
+    if #all > 1 and #all > #(slot.counter.contested[op_id] or {}) then
+      grew = counters.contest(slot.counter, op_id, all) or grew
     end
   end
   if grew then slot.dirty_counter = true end
@@ -81,14 +110,15 @@ function joins.join(call, slot)
   local counter, register = read_if(counters.read, words.counter), read_if(registers.read, words.register)
   local patch, cleared = read_if(sets.read_patch, words.patch), read_if(contexts.read, words.cleared)
   local seen = read_if(contexts.read, words.seen)
-  if counter ~= nil or #words.ops > 0 then names.counter(slot) end
+  local has_counter = counter ~= nil or next(words.ops) ~= nil
+  if has_counter then names.counter(slot) end
   if register ~= nil then names.register(slot) end
   if seen ~= nil then
     names.set(slot)
     for _, part in ipairs(patch or {}) do names.dots(slot, part.element) end
     if cleared ~= nil then names.all_dots(slot) end
   end
-  local grew = (counter ~= nil or #words.ops > 0) and join_counter(slot, counter, words.ops)
+  local grew = has_counter and join_counter(slot, counter, words.ops)
   grew = seen ~= nil and join_set(slot, patch or {}, cleared, seen) or grew
   if register ~= nil and registers.join(slot.register, register) then
     slot.dirty_register = true

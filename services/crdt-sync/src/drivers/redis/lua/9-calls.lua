@@ -6,7 +6,8 @@ local function call_of(args)
   call.incarnation = call.incarnation_hex:gsub('..', function(hex) return char(tonumber(hex, 16)) end)
   call.replica, call.now = next_of(call), next_of(call)
   call.set_elements_max, call.set_bytes_max = number_of(call), number_of(call)
-  call.op_ids_max, call.tells = number_of(call), next_of(call) == '1'
+  call.op_ids_max, call.contested_ids_max = number_of(call), number_of(call)
+  call.tells = next_of(call) == '1'
   call.raised, call.slots = {}, {}
   for i = 1, number_of(call) do
     call.raised[i] = { incarnation = next_of(call), commits = number_of(call) }
@@ -16,11 +17,6 @@ local function call_of(args)
     if call.tells then call.slots[i].delta = deltas.begin() end
   end
   return call
-end
-
-local function commits_of(incarnation)
-  local stored = redis.call('HGET', REPLICA .. 'incarnations', incarnation)
-  return stored and tonumber(stored:match('^..(%d+) ')) or 0
 end
 
 local function count_commits(incarnation, commits, clock)
@@ -34,7 +30,7 @@ local function finish(call, must_write)
   local changed = {}
   for place, slot in ipairs(call.slots) do
     if slot.counter ~= nil then flush(call, slot) end
-    if names.write(slot, call.op_ids_max) then changed[#changed + 1] = place end
+    if names.write(slot) then changed[#changed + 1] = place end
   end
   local clock = call.clock or redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
   local written = #changed > 0 or must_write or call.ticked
@@ -57,6 +53,28 @@ local function commit_of(call, clock, changed)
     told[i] = deltas.encode(call.slots[place], place, call.incarnation)
   end
   return { number, clock, told }
+end
+
+-- What joins have found, as a commit of the caller's own; false where it is nothing.
+local function found_of(call, clock)
+  local told = {}
+  for place, slot in ipairs(call.slots) do
+    told[#told + 1] = deltas.encode_found(slot, place) or nil
+  end
+  if #told == 0 then return false end
+  local number = commits_of(call.incarnation_hex) + 1
+  count_commits(call.incarnation_hex, number, clock)
+  return { number, clock, told }
+end
+
+-- The places of the names whose memory of operation ids is soon full.
+local function nearly_full(call)
+  local places = {}
+  for place, slot in ipairs(call.slots) do
+    local max = call.op_ids_max
+    if (slot.op_count or 0) > max - math.ceil(max / 8) then places[#places + 1] = place end
+  end
+  return places
 end
 
 -- Every command is tried; a stored value that is damaged fails the commands that need it, and
@@ -92,7 +110,8 @@ local function run(args, reads_only)
   end
   if reads_only then return { 0, results, false } end
   local written, clock, changed = finish(call, must_write)
-  return { written, results, #changed > 0 and commit_of(call, clock, changed) }
+  local commit = #changed > 0 and commit_of(call, clock, changed)
+  return { written, results, commit, nearly_full(call) }
 end
 
 local function join(args)
@@ -105,8 +124,8 @@ local function join(args)
     call.words = joins.words(call)
     results[i] = attempt(joins.join, call, slot)
   end
-  local written = finish(call, must_write)
-  return { written, results }
+  local written, clock = finish(call, must_write)
+  return { written, results, call.tells and found_of(call, clock), nearly_full(call) }
 end
 
 -- A caller that knows of other values than those that are here, since all were removed or others put
@@ -118,6 +137,20 @@ local function guarded(work, reads_only)
     end
     return work(args, reads_only)
   end
+end
+
+-- Forgets operation ids that are still what the caller has seen of them.
+local function forget(_, args)
+  local key = names.key(args[1], 'ops', args[2])
+  local order = names.key(args[1], 'op-stamps', args[2])
+  for i = 3, #args, 2 do
+    local op_id, seen = args[i], args[i + 1]
+    if redis.call('HGET', key, op_id) == seen then
+      redis.call('HDEL', key, op_id)
+      redis.call('ZREM', order, claims.read(seen).stamp .. op_id)
+    end
+  end
+  return 1
 end
 
 -- Hash fields of several keys, at one moment.
@@ -166,6 +199,7 @@ return {
   execute = guarded(run, false),
   read = guarded(run, true),
   join = guarded(join),
+  forget = forget,
   fields = fields,
   list = list,
   set = whole_set,
