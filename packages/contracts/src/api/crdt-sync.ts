@@ -55,7 +55,10 @@ export const incrementRequestSchema = z
   .strictObject({
     /** May be negative for a PN-Counter. */
     by: integer,
-    /** Repeating a call with the same id counts once, as long as the counter remembers the id. */
+    /**
+     * Repeating a call with the same id counts once, at whichever replicas, for as long as ids are
+     * remembered. A UUIDv7 that is older is refused.
+     */
     opId: opIdSchema.optional(),
     /** `g`: a G-Counter, which only grows. Fixed by the first increment; `pn` by default. */
     kind: counterKindSchema.optional(),
@@ -84,7 +87,15 @@ export const incrementCounter = operation({
   responses: {
     200: { description: 'The value after it, on this replica.', schema: counterSchema },
   },
-  errors: ['counter_overflow', 'wrong_type', 'id_reused', 'no_quorum', ...STORAGE_ERRORS],
+  errors: [
+    'counter_overflow',
+    'wrong_type',
+    'id_reused',
+    'bad_opid',
+    'opid_memory_full',
+    'no_quorum',
+    ...STORAGE_ERRORS,
+  ],
 });
 
 export const getCounter = operation({

@@ -197,7 +197,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     ]);
     for (const [slot, count] of opIdsBrought(batch)) {
       const { opCount = 0, ref } = slot;
-      if (!this.#forgetting.isNearlyFull(opCount + count)) continue;
+      if (!this.#forgetting.isDue(opCount + count)) continue;
       slot.opCount = opCount - (await this.#forgetting.forget(ref, this.isStable ?? isAlone));
     }
     return slots;

@@ -18,25 +18,29 @@ export interface OpForgettingOptions {
 }
 
 const AT_ONCE_MAX = 2_048;
-/** Where nothing could be forgotten, it is tried again after this. */
-const VAIN_MS = 1_000;
-const VAIN_NAMES_MAX = 1_024;
+/** Fewer are not worth looking through. */
+const KEPT_MIN = 1_024;
+/** Where no more could be forgotten, it is tried again after this. */
+const INTERVAL_MS = 1_000;
+const WAITING_NAMES_MAX = 1_024;
 
 /**
- * Makes room in a counter's memory of operation ids, once it is nearly full. Forgotten is what no
- * replica takes any more, and all others have: then whoever has counted it elsewhere has found so.
+ * Makes room in a counter's memory of operation ids. Forgotten is what no replica takes any more, and
+ * all others have: then whoever has counted it elsewhere has found so.
  */
 export class OpForgetting {
   readonly #options: OpForgettingOptions;
-  readonly #vainUntilMs = new Map<string, number>();
+  readonly #waitingUntilMs = new Map<string, number>();
 
   constructor(options: OpForgettingOptions) {
     this.#options = options;
   }
 
-  isNearlyFull(count: number): boolean {
+  /** Whether a counter that remembers so many should be looked through. */
+  isDue(count: number): boolean {
     const { op_ids_per_counter_max } = this.#options;
-    return count > op_ids_per_counter_max - Math.ceil(op_ids_per_counter_max / 8);
+    const nearlyFull = op_ids_per_counter_max - Math.ceil(op_ids_per_counter_max / 8);
+    return count > Math.min(KEPT_MIN, nearlyFull);
   }
 
   /** @returns how many were forgotten; of the oldest, so many as one turn takes */
@@ -44,17 +48,17 @@ export class OpForgetting {
     const { store, now } = this.#options;
     const key = `${ref.tenant}\0${ref.name}`;
     const nowMs = now();
-    if ((this.#vainUntilMs.get(key) ?? 0) > nowMs) return 0;
+    if ((this.#waitingUntilMs.get(key) ?? 0) > nowMs) return 0;
     const oldest = await store.oldestOps(ref, AT_ONCE_MAX);
     const ended = oldest.filter(({ opId, claim }) => {
       const sinceMs = endsAtMs(opId, claim, this.#options);
       return sinceMs <= nowMs && isStable(claim, sinceMs);
     });
-    if (ended.length > 0) await store.forgetOps(ref, ended);
-    else {
-      if (this.#vainUntilMs.size >= VAIN_NAMES_MAX) this.#vainUntilMs.clear();
-      this.#vainUntilMs.set(key, nowMs + VAIN_MS);
+    if (ended.length < AT_ONCE_MAX) {
+      if (this.#waitingUntilMs.size >= WAITING_NAMES_MAX) this.#waitingUntilMs.clear();
+      this.#waitingUntilMs.set(key, nowMs + INTERVAL_MS);
     }
+    if (ended.length > 0) await store.forgetOps(ref, ended);
     return ended.length;
   }
 }

@@ -93,7 +93,7 @@ describe('quorums, as callers see them', () => {
         assert.match(error.message, /durable on this replica and will spread/);
         assert.match(
           error.message,
-          ask.opId ? /here with the same opId is safe/ : /count it again/,
+          ask.opId ? /with the same opId is safe, at any replica/ : /count it again/,
         );
         return true;
       });

@@ -219,7 +219,7 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
       const { words, names, told: asked } = executeWords(header, commands, mustWrite);
       const name = isReading ? 'read' : 'execute';
       const reply = await this.#options.connection.call(name, words);
-      const [written, replies, told, nearlyFull] = list(reply);
+      const [written, replies, told, crowded] = list(reply);
       const results = list(replies);
       asked.forEach((one, index) => {
         if (one instanceof Increments) one.settle(results[index], this.#options);
@@ -231,7 +231,7 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
         for (const command of commands) command.commit = { incarnation, number };
         this.#tell(session, commit);
       }
-      if (nearlyFull) await this.#forget(list(nearlyFull), names);
+      if (crowded) await this.#forget(list(crowded), names);
       return written === '1';
     };
     return isReading ? ask(new Map()) : this.#vector.write(ask);
@@ -255,13 +255,13 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
         const { words, names } = joinWords(header, joins, { observed, mustWrite });
         return [await connection.call('join', words), header, names] as const;
       });
-      const [written, replies, told, nearlyFull] = list(reply);
+      const [written, replies, told, crowded] = list(reply);
       const results = list(replies);
       part.forEach(({ command }, index) => {
         settle(command, results[index], this.#options);
       });
       if (told) this.#tell(session, readCommit(told, header.incarnation, names));
-      await this.#forget(list(nearlyFull), names);
+      await this.#forget(list(crowded), names);
       isWritten ||= written === '1';
     }
     return isWritten;

@@ -67,12 +67,13 @@ local function found_of(call, clock)
   return { number, clock, told }
 end
 
--- The places of the names whose memory of operation ids is soon full.
-local function nearly_full(call)
-  local places = {}
+-- The places of the names that remember so many operation ids that some should be forgotten, as
+-- domain/op-forgetting.ts has it.
+local function crowded(call)
+  local places, max = {}, call.op_ids_max
+  local kept = math.min(1024, max - math.ceil(max / 8))
   for place, slot in ipairs(call.slots) do
-    local max = call.op_ids_max
-    if (slot.op_count or 0) > max - math.ceil(max / 8) then places[#places + 1] = place end
+    if (slot.op_count or 0) > kept then places[#places + 1] = place end
   end
   return places
 end
@@ -111,7 +112,7 @@ local function run(args, reads_only)
   if reads_only then return { 0, results, false } end
   local written, clock, changed = finish(call, must_write)
   local commit = #changed > 0 and commit_of(call, clock, changed)
-  return { written, results, commit, nearly_full(call) }
+  return { written, results, commit, crowded(call) }
 end
 
 local function join(args)
@@ -125,7 +126,7 @@ local function join(args)
     results[i] = attempt(joins.join, call, slot)
   end
   local written, clock = finish(call, must_write)
-  return { written, results, call.tells and found_of(call, clock), nearly_full(call) }
+  return { written, results, call.tells and found_of(call, clock), crowded(call) }
 end
 
 -- A caller that knows of other values than those that are here, since all were removed or others put
