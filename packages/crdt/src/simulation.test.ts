@@ -59,6 +59,12 @@ describe('operation ids, sent to any replicas any number of times', () => {
     }
   });
 
+  it('count once on seeds that were found once', () => {
+    for (const seed of [46, 94, 940]) {
+      assert.equal(simulate(seed, undefined, new OpIds(undefined)).violation, undefined, `${seed}`);
+    }
+  });
+
   for (const bug of Object.keys(PLANTED_CLAIM_BUGS) as PlantedBug[]) {
     const { what, harm, from = 0 } = plantedBug(bug);
     it(`but for a planted bug, ${bug}: ${what}`, () => {

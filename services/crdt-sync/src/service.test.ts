@@ -89,10 +89,7 @@ describe('crdt-sync', () => {
     const old = { by: 5, opId: '01800000-0000-7000-8000-000000000000' };
     const refused = await http('POST', '/v1/counters/c/increments', old);
     assert.deepEqual([refused.body['code'], refused.body['field']], ['bad_opid', 'body.opId']);
-    await assert.rejects(
-      client.call('CRDT.INCR', 'c', '2', 'OPID', old.opId),
-      /^Error: ERR bad_opid/,
-    );
+    await assert.rejects(client.call('CRDT.INCR', 'c', '2', 'OPID', old.opId), /ERR bad_opid/);
     const other = await http('POST', '/v1/counters/c/increments', { by: 6, opId: 'op-1' });
     assert.equal(other.body['code'], 'id_reused');
     assert.equal(await client.call('CRDT.INCR', 'c', '2', 'OPID', 'op-2'), 7);

@@ -75,6 +75,7 @@ export const PLANTED_CLAIM_BUGS = {
   'greatest-claim': {
     what: 'of two claims of an operation id the greater is kept, and known to nobody as contested',
     harm: 'operation ids count once',
+    from: 20,
   },
   'reset-claims-kept': {
     what: 'contested claims that a reset has seen are kept',

@@ -198,7 +198,9 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     for (const [slot, count] of opIdsBrought(batch)) {
       const { opCount = 0, ref } = slot;
       if (!this.#forgetting.isDue(opCount + count)) continue;
-      slot.opCount = opCount - (await this.#forgetting.forget(ref, this.isStable ?? isAlone));
+      // Where making room fails, what wants to be written fails too, and what is read does not.
+      const forgetting = this.#forgetting.forget(ref, this.isStable ?? isAlone);
+      slot.opCount = opCount - (await forgetting.catch(() => 0));
     }
     return slots;
   }

@@ -6,7 +6,9 @@ import type { LocalCommit } from './local-commit.ts';
 import { type Ask, type ReplicaOptions, sent, type TestReplica } from './test-replica.ts';
 
 const NOW = 1_790_000_000_000;
-export const EXCHANGE_NAMES = ['a', 'b', 'c', 'only-added'];
+export const EXCHANGE_NAMES = ['a', 'b', 'c', 'only-added', 'once'];
+/** Operation ids that any replica is sent, any number of times: each adds another power of two. */
+const ONCE_IDS = 24;
 const ELEMENTS = ['x', 'y', 'ü\0', '', 'a longer element'];
 
 const TYPES: readonly CommandType[] = [
@@ -39,6 +41,7 @@ export class ExchangeWorld {
   readonly #start: StartReplica;
   readonly #cleanShare: number;
   added = 0;
+  readonly #once = new Set<number>();
   joins = 0;
   restarts = 0;
   #opIds = 0;
@@ -71,11 +74,17 @@ export class ExchangeWorld {
 
   /** Sends everything everywhere, in any order. */
   async heal(): Promise<void> {
-    for (const replica of this.random.shuffle(this.replicas)) {
-      for (const incarnation of this.random.shuffle([...this.told.keys()])) {
-        const commits = this.told.get(incarnation) ?? [];
-        const known = replica.executor.known.get(incarnation) ?? 0;
-        if (known < commits.length) await replica.receive(commits.slice(known));
+    // What shows when they meet is told too.
+    for (let sent = 1; sent > 0; ) {
+      sent = 0;
+      for (const replica of this.random.shuffle(this.replicas)) {
+        for (const incarnation of this.random.shuffle([...this.told.keys()])) {
+          const commits = this.told.get(incarnation) ?? [];
+          const known = replica.executor.known.get(incarnation) ?? 0;
+          if (known >= commits.length) continue;
+          await replica.receive(commits.slice(known));
+          sent++;
+        }
       }
     }
   }
@@ -90,6 +99,9 @@ export class ExchangeWorld {
     }
     const { outcome } = await first.ask({ type: 'counter-get', name: 'only-added' });
     assert.equal(outcome.number, this.added, 'every increment counts once');
+    const once = await first.ask({ type: 'counter-get', name: 'once' });
+    const sum = [...this.#once].reduce((all, by) => all + by, 0);
+    assert.equal(once.outcome.number, sum, 'every operation id counts once');
     for (const { options, executor } of this.replicas) {
       for (const [incarnation, commits] of this.told) {
         assert.equal(executor.known.get(incarnation), commits.length);
@@ -103,6 +115,7 @@ export class ExchangeWorld {
     const settled = await Promise.all(asks.map((ask) => replica.ask(ask)));
     settled.forEach(({ error, outcome, name, type, by }) => {
       assert.ok(error === undefined || error.code === 'wrong_type', error?.code);
+      if (name === 'once') this.#once.add(by);
       if (name !== 'only-added' || type !== 'increment') return;
       assert.ok(error === undefined && !outcome.flag);
       this.added += by;
@@ -114,6 +127,10 @@ export class ExchangeWorld {
     const by = random.int(-5, 9);
     const opId = random.chance(0.4) ? `op${this.#opIds++}` : undefined;
     if (random.chance(0.2)) return { type: 'increment', name: 'only-added', by, opId };
+    if (random.chance(0.2)) {
+      const n = random.int(0, ONCE_IDS - 1);
+      return { type: 'increment', name: 'once', by: 2 ** n, opId: `once${n}` };
+    }
     const elements = Array.from({ length: random.int(1, 3) }, () => random.pick(ELEMENTS));
     const [type, name] = [random.pick(TYPES), random.pick(EXCHANGE_NAMES.slice(0, 3))];
     return { type, name, by, opId, elements, value: random.int(0, 9) };
