@@ -24,7 +24,8 @@ export async function loadElements(store: CrdtStore, batch: readonly Command[]):
   });
 }
 
-export async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<void> {
+/** @returns whether any were wanted */
+export async function loadOps(store: CrdtStore, batch: readonly Command[]): Promise<boolean> {
   const wants: { ref: Ref; opId: string; slot: Slot }[] = [];
   for (const { opId, join, slot } of batch) {
     if ((opId === undefined && join === undefined) || slot === undefined) continue;
@@ -34,7 +35,7 @@ export async function loadOps(store: CrdtStore, batch: readonly Command[]): Prom
       for (const joined of ids?.keys() ?? []) wants.push({ ref: slot.ref, opId: joined, slot });
     }
   }
-  if (wants.length === 0) return;
+  if (wants.length === 0) return false;
   const slots = [...new Set(wants.map(({ slot }) => slot))];
   const uncounted = slots.filter(({ opCount }) => opCount === undefined);
   const [found, counts] = await Promise.all([
@@ -48,6 +49,7 @@ export async function loadOps(store: CrdtStore, batch: readonly Command[]): Prom
   uncounted.forEach((slot, index) => {
     slot.opCount = counts[index];
   });
+  return true;
 }
 
 /** The slots whose memory of operation ids a batch adds to, with how many ids it brings at most. */

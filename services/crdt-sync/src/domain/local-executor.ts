@@ -133,8 +133,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       const isWritten = changes.length > 0 || mustWrite;
       if (isWritten) {
         const isJoined = batch[0]?.type === 'join';
-        const told = isJoined ? foundIn(slots.values()) : deltaOfChanges(changes);
-        const commit = await this.#commit(changes, told);
+        const commit = await this.#commit(changes, isJoined ? foundIn(slots.values()) : 'all');
         if (!isJoined) for (const command of batch) command.commit = commit;
       }
       if (changes.length > 0) {
@@ -190,11 +189,17 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
         command.error = damaged.get(key);
       }
     }
-    await Promise.all([
+    const [usesOps] = await Promise.all([
+      loadOps(store, batch),
       loadElements(store, batch),
       loadCleared(store, batch),
-      loadOps(store, batch),
     ]);
+    if (usesOps) await this.#forget(batch);
+    return slots;
+  }
+
+  /** Makes room in the memories of operation ids that the batch adds to. */
+  async #forget(batch: readonly Command[]): Promise<void> {
     for (const [slot, count] of opIdsBrought(batch)) {
       const { opCount = 0, ref } = slot;
       if (!this.#forgetting.isDue(opCount + count)) continue;
@@ -202,7 +207,6 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       const forgetting = this.#forgetting.forget(ref, this.isStable ?? isAlone);
       slot.opCount = opCount - (await forgetting.catch(() => 0));
     }
-    return slots;
   }
 
   /**
@@ -251,8 +255,11 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
    * Only what this replica tells the others has a number: one that they will ask for. That is what it
    * has changed by itself, and what it has found when it joined in what others say.
    */
-  async #commit(changes: readonly Change[], told: ReplicaDelta): Promise<CommitId | undefined> {
-    if (changes.length === 0 || replicaDeltaLattice.isBottom(told)) {
+  async #commit(
+    changes: readonly Change[],
+    told: ReplicaDelta | 'all' | undefined,
+  ): Promise<CommitId | undefined> {
+    if (changes.length === 0 || told === undefined) {
       await this.#write(undefined, changes);
       return undefined;
     }
@@ -262,7 +269,8 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     await this.#write(number, changes);
     this.#commits = number;
     this.#vector.set(incarnation, number);
-    this.onCommit?.({ incarnation, number, hlc, delta: told });
+    const delta = () => (told === 'all' ? deltaOfChanges(changes) : told);
+    this.onCommit?.({ incarnation, number, hlc, delta: delta() });
     return { incarnation, number };
   }
 
@@ -304,11 +312,13 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   }
 }
 
-/** What joins have found, and nobody may know. */
-function foundIn(slots: Iterable<Slot>): ReplicaDelta {
-  const delta = replicaDeltaLattice.bottom();
+/** What joins have found, and nobody may know; undefined where it is nothing. */
+function foundIn(slots: Iterable<Slot>): ReplicaDelta | undefined {
+  let delta: ReplicaDelta | undefined;
   for (const { ref, found } of slots) {
-    if (found !== undefined) delta.counters.set(deltaKeyOf(ref), found);
+    if (found === undefined) continue;
+    delta ??= replicaDeltaLattice.bottom();
+    delta.counters.set(deltaKeyOf(ref), found);
   }
   return delta;
 }
