@@ -85,6 +85,13 @@ export function joinClaimsInto(target: CounterState, source: CounterState): bool
   for (const opId of opIdsOf(source)) {
     const theirs = source.claims?.get(opId);
     const mine = target.claims?.get(opId);
+    const isContested = target.contested?.has(opId) || source.contested?.has(opId);
+    if (theirs !== undefined && mine === undefined && !isContested) {
+      target.claims ??= new Map();
+      target.claims.set(opId, theirs);
+      grew = true;
+      continue;
+    }
     const all = uniteClaims(claimsOf(target, opId), claimsOf(source, opId));
     if (theirs !== undefined && (mine === undefined || compareClaims(theirs, mine) < 0)) {
       target.claims ??= new Map();
