@@ -80,6 +80,14 @@ const PLANTED: readonly Planted[] = [
     judge: 'packages/crdt/src/laws.test.ts',
   },
   {
+    bug: 'a comparison of sets in pieces that takes for removed what the other has never seen',
+    file: 'services/crdt-sync/src/domain/replication/piece-differences.ts',
+    right: 'containsDot(theirs.context, dot) && !hasDot(dots, dot)',
+    wrong: '!hasDot(dots, dot)',
+    judge: 'services/crdt-sync/src/domain/replication/comparing-pieces.test.ts',
+    pattern: 'even after random changes',
+  },
+  {
     bug: 'a murmur2 that shifts with the sign',
     file: 'packages/event-log/src/murmur2.ts',
     right: 'k ^= k >>> 24;',

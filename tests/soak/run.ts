@@ -27,6 +27,7 @@ const FILES = [
   'services/event-ingest/src/domain/strong/simulated-strong.test.ts',
   'services/*/src/{archive-owners,view-publisher}.test.ts',
   'packages/crdt/src/simulation.test.ts',
+  'services/crdt-sync/src/domain/replication/comparing-pieces.test.ts',
   'packages/gossip/src/{chaos,failure-detection,fuzz}.test.ts',
 ];
 const files = globSync(FILES, { cwd: root })

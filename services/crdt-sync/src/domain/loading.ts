@@ -1,4 +1,4 @@
-import { containsDot } from '@memplane/crdt';
+import { containsDot, sameContext, subtractContext } from '@memplane/crdt';
 import type { Command } from './command.ts';
 import type { CrdtStore, Ref } from './port.ts';
 import type { Slot } from './slot.ts';
@@ -69,6 +69,8 @@ export async function loadCleared(store: CrdtStore, batch: readonly Command[]): 
     const cleared = join?.set?.cleared;
     if (cleared === undefined || cleared.size === 0) continue;
     if (slot === undefined || slot.set.elements === 0) continue;
+    // What was never seen here stands on nothing.
+    if (sameContext(subtractContext(cleared, slot.set.context), cleared)) continue;
     const { ref } = slot;
     let after: string | undefined;
     for (;;) {

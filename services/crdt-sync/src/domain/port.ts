@@ -10,6 +10,7 @@ import type {
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
+import type { SetPieces } from './set-pieces.ts';
 
 export type CrdtType = 'counter' | 'set' | 'register';
 export const CRDT_TYPES: readonly CrdtType[] = ['counter', 'set', 'register'];
@@ -165,6 +166,8 @@ export interface VerifiedValue {
 export interface CrdtStore {
   /** Absent where a driver can not keep flags: what is joined of them is passed over. */
   readonly keepsFlags?: true;
+  /** Absent where a driver keeps none: its sets are compared and given as a whole. */
+  readonly pieces?: SetPieces;
   load(refs: readonly Ref[]): Promise<LoadedName[]>;
   loadElements(
     wants: readonly { readonly ref: Ref; readonly element: string }[],

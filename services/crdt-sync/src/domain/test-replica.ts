@@ -37,6 +37,7 @@ export interface ReplicaOptions {
   readonly told: (commit: LocalCommit) => void;
   readonly hot_bytes_max?: number;
   readonly op_ids_per_counter_max?: number;
+  readonly set_elements_max?: number;
 }
 
 export const OPID_MEMORY_MS = 120_000;
@@ -72,8 +73,8 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
       toError: toMemplaneError,
       batch_commands_max: 1_000,
       hot_bytes_max: options.hot_bytes_max ?? 100_000,
-      set_elements_max: 10_000,
-      set_bytes_max: 1_000_000,
+      set_elements_max: options.set_elements_max ?? 10_000,
+      set_bytes_max: 100 * (options.set_elements_max ?? 10_000),
       op_ids_per_counter_max: options.op_ids_per_counter_max ?? 100_000,
       contested_ids_per_counter_max: 1_000,
       opid_memory_ms: OPID_MEMORY_MS,

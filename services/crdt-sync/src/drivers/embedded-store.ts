@@ -36,8 +36,10 @@ import {
   type VerifiedValue,
 } from '../domain/port.ts';
 import * as ops from './embedded-ops.ts';
+import { EmbeddedPieces } from './embedded-pieces.ts';
 import { readDigests, readState } from './embedded-states.ts';
 import * as keys from './keys.ts';
+import { dropPieces } from './piece-keys.ts';
 import * as records from './records.ts';
 
 export interface EmbeddedStoreOptions {
@@ -47,6 +49,7 @@ export interface EmbeddedStoreOptions {
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
 export class EmbeddedStore implements CrdtStore, AlertStore {
   readonly keepsFlags = true;
+  readonly pieces = new EmbeddedPieces(() => this.#rocks);
   #rocks: RocksStore;
   #failedWrites = 0;
 
@@ -111,7 +114,10 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
         batch.put(keys.valueKey('register', change.ref), records.registerRecord(change.state));
       } else if (change.type === 'flag') {
         batch.put(keys.valueKey('flag', change.ref), records.flagRecord(change.state));
-      } else putSet(batch, change);
+      } else {
+        putSet(batch, change);
+        await this.pieces.put(batch, change);
+      }
     }
     putKnown(batch, commit);
     await this.#write(batch);
@@ -180,6 +186,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
           : [];
     for (const { gte, lt } of ranges) if (gte) batch.deleteRange(gte, lt);
     if (type === 'counter') batch.delete(keys.opCountKey(ref));
+    if (type === 'set') dropPieces(batch, ref);
     await this.#write(batch);
   }
 

@@ -9,6 +9,7 @@ import {
   cloneSet,
   counterDigest,
   emptyCounter,
+  emptySet,
   encodeContext,
   flagDigest,
   formatDigest,
@@ -20,6 +21,7 @@ import {
   sortedClaims,
 } from '@memplane/crdt';
 import * as port from '../domain/port.ts';
+import { type SetPieces, WholePieces } from '../domain/set-pieces.ts';
 
 /** What a name holds, and of a set what its header said. */
 interface Held {
@@ -32,10 +34,19 @@ interface Held {
 /** A store that outlasts its users in memory only: as quick as property tests need it. */
 export class MemoryStore implements port.CrdtStore {
   readonly keepsFlags = true;
+  readonly pieces?: SetPieces;
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
   #lastStamp = 0n;
   readonly #damaged = new Set<string>();
+
+  constructor(keepsPieces = true) {
+    if (!keepsPieces) return;
+    this.pieces = {
+      digests: async (ref, prefixes) => (await this.#pieces(ref)).digests(prefixes),
+      below: async (ref, prefixes, max) => (await this.#pieces(ref)).below(prefixes, max),
+    };
+  }
 
   async load(refs: readonly port.Ref[]): Promise<port.LoadedName[]> {
     return refs.map((ref) => {
@@ -144,6 +155,11 @@ export class MemoryStore implements port.CrdtStore {
       const isDamaged = this.#damaged.has(placeOf(value.type, value));
       yield { ...value, ...digests, ...(isDamaged ? { computed: '0'.repeat(32) } : {}) };
     }
+  }
+
+  async #pieces(ref: port.Ref): Promise<WholePieces> {
+    const { set } = await this.state(ref);
+    return new WholePieces(set ?? emptySet());
   }
 
   async settle(): Promise<void> {}

@@ -19,10 +19,11 @@ import {
 import type { CrdtStore } from '../port.ts';
 import type { CommitVector } from '../session-token.ts';
 import { bitsFor, digestsIn, sumBuckets } from './buckets.ts';
+import { ComparingPieces } from './comparing-pieces.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
 import { decodeShown, encodeShown } from './shown-states.ts';
-import { decodeValues, valuesOf } from './values-answer.ts';
+import { decodeValues, isDamage, valuesOf } from './values-answer.ts';
 
 export interface ComparingOptions {
   readonly store: CrdtStore;
@@ -87,11 +88,13 @@ export function areEven({ known, theirs }: Compared): boolean {
  */
 export class Comparing {
   readonly #options: ComparingOptions;
+  readonly #pieces: ComparingPieces;
   /** How many values there were when last counted. */
   #names = 0;
 
   constructor(options: ComparingOptions) {
     this.#options = options;
+    this.#pieces = new ComparingPieces(options);
     const { calls, shown, store, values_bytes_max } = options;
     calls.onCall(METHODS.summary, async (_, bytes) => this.#summary(bytes));
     calls.onCall(METHODS.digests, async (_, bytes) => this.#digests(bytes));
@@ -142,7 +145,11 @@ export class Comparing {
   async takeOver(peer: string, compared: Compared, signal: AbortSignal): Promise<string[]> {
     const { expect, joinAll } = this.#options;
     const there = compared.differing.filter((difference) => difference.there !== undefined);
-    const keys = [...new Set(there.map(({ key }) => key))];
+    const keys: string[] = [];
+    for (const key of new Set(there.map((difference) => difference.key))) {
+      const isSet = there.every((it) => it.key !== key || it.type === 'set');
+      if (!isSet || !(await this.#takeOverPieces(peer, compared.life, key, signal))) keys.push(key);
+    }
     const damaged: string[] = [];
     for await (const values of this.#values(peer, compared.life, keys, signal)) {
       expect(values.shown);
@@ -168,6 +175,22 @@ export class Comparing {
       damaged.push(...values.damaged);
     }
     return damaged;
+  }
+
+  /** @returns false where the set has to come as a whole, if only to tell that it is damaged */
+  async #takeOverPieces(
+    peer: string,
+    life: number,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (this.#options.store.pieces === undefined) return false;
+    try {
+      return await this.#pieces.takeOver({ peer, life, key, signal });
+    } catch (cause) {
+      if (isDamage(cause)) return false;
+      throw cause;
+    }
   }
 
   async *#values(peer: string, life: number, keys: readonly string[], signal: AbortSignal) {

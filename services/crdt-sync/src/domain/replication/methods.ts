@@ -12,4 +12,8 @@ export const METHODS = {
   write: 5,
   /** Takes over what differs at the one that asks; answered when that is done. */
   catchUp: 6,
+  /** The digests of a set's elements below prefixes of their hashes. */
+  pieces: 7,
+  /** A set's elements below prefixes of their hashes. */
+  elements: 8,
 } as const;

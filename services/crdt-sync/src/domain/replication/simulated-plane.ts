@@ -120,7 +120,8 @@ export class SimulatedPlane {
   }
 
   #startReplica(id: string): Promise<TestReplica> {
-    const store = this.stores.get(id) ?? new MemoryStore();
+    // Some compare sets in pieces, some as a whole, as drivers do.
+    const store = this.stores.get(id) ?? new MemoryStore(this.net.random.chance(0.7));
     this.stores.set(id, store);
     const random = this.net.random.fork(7 + Math.trunc(this.net.time.nowMs) + id.charCodeAt(0));
     return TestReplica.start({
