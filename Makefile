@@ -99,6 +99,7 @@ bench: build ## Every goal measured, and one table: met or missed (about ten min
 # One name a line: each is a file of benchmarks/.
 BENCH_CRDT := \
 	crdt-joins \
+	crdt-large-set \
 	crdt-redis \
 	gossip-detection \
 	gossip-starved

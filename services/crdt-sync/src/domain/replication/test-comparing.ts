@@ -14,17 +14,8 @@ export class ComparingWire {
   calls = 0;
   readonly #handlers = new Map<string, Map<number, Handler>>();
 
-  /** @param set_elements_max that the replica takes of its own clients */
-  async start(id: string, store: CrdtStore, set_elements_max = 10_000): Promise<ComparingReplica> {
-    const replica = await TestReplica.start({
-      id,
-      store,
-      now: Date.now,
-      newIncarnation: () => randomBytes(16).toString('hex'),
-      told: () => {},
-      set_elements_max,
-    });
-    return new ComparingReplica(id, replica, this.#caller(id));
+  start(id: string, store: CrdtStore, set_elements_max?: number): Promise<ComparingReplica> {
+    return comparingReplica(id, store, this.#caller(id), set_elements_max);
   }
 
   #caller(self: string): Caller {
@@ -42,6 +33,24 @@ export class ComparingWire {
       onCall: (method, handler) => handlers.set(method, handler),
     };
   }
+}
+
+/** @param set_elements_max that the replica takes of its own clients */
+export async function comparingReplica(
+  id: string,
+  store: CrdtStore,
+  caller: Caller,
+  set_elements_max = 10_000,
+): Promise<ComparingReplica> {
+  const replica = await TestReplica.start({
+    id,
+    store,
+    now: Date.now,
+    newIncarnation: () => randomBytes(16).toString('hex'),
+    told: () => {},
+    set_elements_max,
+  });
+  return new ComparingReplica(id, replica, caller);
 }
 
 export class ComparingReplica {
@@ -78,8 +87,8 @@ export class ComparingReplica {
     });
   }
 
-  async catchUp(peer: ComparingReplica): Promise<void> {
-    await this.comparing.catchUp(peer.id, new AbortController().signal);
+  async catchUp(peer: string): Promise<void> {
+    await this.comparing.catchUp(peer, new AbortController().signal);
   }
 
   async add(name: string, elements: readonly string[]): Promise<void> {
