@@ -36,6 +36,7 @@ import {
   type VerifiedValue,
 } from '../domain/port.ts';
 import * as ops from './embedded-ops.ts';
+import { putPieces } from './embedded-piece-writer.ts';
 import { EmbeddedPieces } from './embedded-pieces.ts';
 import { readDigests, readState } from './embedded-states.ts';
 import * as keys from './keys.ts';
@@ -116,7 +117,7 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
         batch.put(keys.valueKey('flag', change.ref), records.flagRecord(change.state));
       } else {
         putSet(batch, change);
-        await this.pieces.put(batch, change);
+        await putPieces(this.#rocks, batch, change);
       }
     }
     putKnown(batch, commit);
