@@ -14,8 +14,8 @@ import { interleave, ratio } from './lib/rounds.ts';
 import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
-const RUN_MS = Number(process.argv[3] ?? (SHORT ? 20 : 300));
-const WARM_MS = SHORT ? 50 : 2_000;
+const RUN_MS = Number(process.argv[3] ?? (SHORT ? 20 : 250));
+const WARM_MS = SHORT ? 50 : 1_500;
 const GOAL = 1;
 const SEED = 20_261_126;
 

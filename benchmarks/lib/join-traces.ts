@@ -44,7 +44,7 @@ interface Sizes {
 function trace<S, D>(type: Joined<S, D>, isDelta: boolean, sizes: Sizes): JoinTrace {
   const { bottom, clone, joinState, joinDelta, operate, pekko, value } = type;
   const random = seeded(sizes.seed);
-  const lines = [`world\t${pekko}\t${ORIGINS + 1}`];
+  const lines = [`world\t${pekko}\t${ORIGINS + 1}\tquiet`];
   const replicas = Array.from({ length: ORIGINS + 1 }, bottom);
   const changes = new Array<number>(ORIGINS).fill(0);
   let states = 0;

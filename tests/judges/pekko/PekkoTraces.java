@@ -28,14 +28,17 @@ import org.apache.pekko.cluster.ddata.SelfUniqueAddress;
 
 /**
  * Plays traces with Pekko Distributed Data: one command a line on stdin, one answer a line on
- * stdout. `world` begins a new one; `op` mutates a replica and keeps the delta; `state` keeps a
- * copy of a replica's state; `delta` and `merge` join what was kept into a replica; `measure` joins
- * what was kept again and again. The answer is the value of the replica that was touched.
+ * stdout. `world` begins a new one, with a fourth word one whose steps are not answered by values;
+ * `op` mutates a replica and keeps the delta; `state` keeps a copy of a replica's state; `delta` and
+ * `merge` join what was kept into a replica; `measure` joins what was kept again and again. The
+ * answer is the value of the replica that was touched.
  */
 public final class PekkoTraces {
   private static final long NANOS = 1_000_000_000L;
 
   private String type = "";
+  /** Whether steps are answered by values: of large ones they take longer than the steps. */
+  private boolean tells = true;
   private final List<ReplicatedData> replicas = new ArrayList<>();
   private final List<ReplicatedData> states = new ArrayList<>();
   private final List<List<ReplicatedDelta>> deltas = new ArrayList<>();
@@ -59,6 +62,7 @@ public final class PekkoTraces {
     switch (words[0]) {
       case "world": {
         type = words[1];
+        tells = words.length == 3;
         replicas.clear();
         states.clear();
         deltas.clear();
@@ -78,7 +82,7 @@ public final class PekkoTraces {
           after = data.resetDelta();
         }
         replicas.set(at, after);
-        return value(after);
+        return told(after);
       }
       case "state":
         states.add(replicas.get(Integer.parseInt(words[1])));
@@ -87,18 +91,18 @@ public final class PekkoTraces {
         int at = Integer.parseInt(words[1]);
         ReplicatedData state = states.get(Integer.parseInt(words[2]));
         replicas.set(at, merge(replicas.get(at), state));
-        return value(replicas.get(at));
+        return told(replicas.get(at));
       }
       case "delta": {
         int at = Integer.parseInt(words[1]);
         ReplicatedData delta = group(words, 2);
         if (delta != null) replicas.set(at, mergeDelta(replicas.get(at), delta));
-        return value(replicas.get(at));
+        return told(replicas.get(at));
       }
       case "start":
         start = states.get(Integer.parseInt(words[1]));
         work.clear();
-        return value(start);
+        return told(start);
       case "work-state":
         work.add(copy(states.get(Integer.parseInt(words[1]))));
         return String.valueOf(work.size());
@@ -112,6 +116,10 @@ public final class PekkoTraces {
       default:
         throw new IllegalArgumentException(words[0]);
     }
+  }
+
+  private String told(ReplicatedData data) {
+    return tells ? value(data) : "";
   }
 
   /** The joined deltas from `from` to `to` of one replica, as its replicator would send them. */
