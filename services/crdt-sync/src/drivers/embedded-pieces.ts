@@ -19,6 +19,9 @@ import * as keys from './keys.ts';
 import * as pieceKeys from './piece-keys.ts';
 import * as records from './records.ts';
 
+/** Rows that are read in one go: a piece is asked for whole. */
+const SCANNED_ROWS = 4_096;
+
 type Dots = readonly Dot[];
 
 interface PieceRow {
@@ -135,7 +138,7 @@ export class EmbeddedPieces implements SetPieces {
     const found: PieceRow[] = [];
     let sum = 0n;
     const range = pieceKeys.elementRange(ref, kept);
-    for await (const rows of this.#rocks().scan({ ...range, snapshot })) {
+    for await (const rows of this.#rocks().scan({ ...range, snapshot, chunkRows: SCANNED_ROWS })) {
       for (const { key, value } of rows) {
         const body = records.opened(value);
         const digest = recordDigest(body);
@@ -158,7 +161,7 @@ export class EmbeddedPieces implements SetPieces {
   ): Promise<Map<string, PieceDigest>> {
     const found = new Map<string, PieceDigest>();
     const range = pieceKeys.sumRange(ref, prefix);
-    for await (const rows of this.#rocks().scan({ ...range, snapshot })) {
+    for await (const rows of this.#rocks().scan({ ...range, snapshot, chunkRows: SCANNED_ROWS })) {
       for (const { key, value } of rows) {
         found.set(pieceKeys.prefixOfSumKey(key), pieceKeys.readSum(value));
       }
