@@ -7,8 +7,8 @@ import { MemoryStore } from '../../drivers/test-memory-store.ts';
 import type { CrdtStore, Ref } from '../port.ts';
 import { type ComparingReplica, ComparingWire } from './test-comparing.ts';
 
-const ELEMENTS = scaled('large_set_elements', { ci: 20_000, soak: 1_000_000 });
-const HISTORIES = scaled('piece_histories', { ci: 8, soak: 1_000 });
+const ELEMENTS = scaled('large_set_elements', { ci: 10_000, soak: 1_000_000 });
+const HISTORIES = scaled('piece_histories', { ci: 5, soak: 1_000 });
 const DIFFERENCES = 10;
 /** For two replicas that differ in ten elements, both ways, whatever the size of the set. */
 const WIRE_BYTES_MAX = 64 * 1024;
