@@ -16,6 +16,7 @@ import { Reconciliation } from './domain/replication/reconciliation.ts';
 import { Replicator } from './domain/replication/replicator.ts';
 import { replicationSettings } from './domain/replication/settings.ts';
 import { isDamage } from './domain/replication/values-answer.ts';
+import { PIECED_FROM_ELEMENTS } from './domain/set-pieces.ts';
 
 export interface ReplicationPartsContext {
   readonly cluster: ClusterParts;
@@ -78,6 +79,7 @@ export class ReplicationParts {
       answerTimeoutMs: Math.max(COMPARED_ANSWER_MS_MAX, config.replicaCallTimeoutMs),
       values_names_max: VALUES_NAMES_MAX,
       values_bytes_max: VALUES_BYTES_MAX,
+      pieced_from_elements: PIECED_FROM_ELEMENTS,
     });
     this.replicator = new Replicator({
       executor,

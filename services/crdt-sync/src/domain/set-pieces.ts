@@ -12,6 +12,9 @@ import {
 } from '@memplane/crdt';
 import type { Ref } from './port.ts';
 
+/** From so many elements on a set is compared in pieces; smaller ones come together, as a whole. */
+export const PIECED_FROM_ELEMENTS = 257;
+
 /** Digests of what is below some prefixes of elements' hashes, and the context at that moment. */
 export interface PieceDigests {
   readonly context: CausalContext;

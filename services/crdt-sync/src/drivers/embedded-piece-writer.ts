@@ -11,12 +11,11 @@ import {
 } from '@memplane/crdt';
 import type { RocksSnapshot, RocksStore, WriteBatch } from '@memplane/rocks';
 import type { Ref, SetChange } from '../domain/port.ts';
+import { PIECED_FROM_ELEMENTS } from '../domain/set-pieces.ts';
 import * as keys from './keys.ts';
 import * as pieceKeys from './piece-keys.ts';
 import * as records from './records.ts';
 
-/** A set of so many elements is cut into pieces when it is written next, and stays so. */
-export const KEPT_FROM_ELEMENTS = 257;
 export const NOTHING: PieceDigest = { count: 0, digest: 0n };
 /** Elements whose records are read at once. */
 const READ_ELEMENTS = 1_024;
@@ -26,7 +25,8 @@ type Dots = readonly Dot[];
 /**
  * Adds to a batch what becomes of a set's pieces: for each prefix of
  * {@link pieceKeys.KEPT_DIGITS} digits how many elements are below and the sum of their digests,
- * and each element once more, in the order of hashes. So an add writes two small rows more, whatever
+ * and each element once more, in the order of hashes. A set of
+ * {@link PIECED_FROM_ELEMENTS} is cut into pieces when it is written next, and stays so. So an add writes two small rows more, whatever
  * the size of the set, and a piece is read without looking for its elements one by one.
  */
 export async function putPieces(
@@ -39,7 +39,7 @@ export async function putPieces(
   const isKept = (await rocks.get(mark)) !== null;
   if (cleared && isKept) pieceKeys.dropPieces(batch, ref);
   const goesOn = isKept && !cleared;
-  if (!goesOn && header.elements < KEPT_FROM_ELEMENTS) return;
+  if (!goesOn && header.elements < PIECED_FROM_ELEMENTS) return;
   const news = goesOn || cleared ? touched : await withStanding(rocks, ref, touched);
   // What is damaged elsewhere in the set keeps nobody from writing to it.
   if (news === undefined) return;

@@ -13,8 +13,13 @@ import {
 } from '@memplane/crdt';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import type { Ref, SetHeader } from '../domain/port.ts';
-import { type PieceDigests, type SetPieces, WholePieces } from '../domain/set-pieces.ts';
-import { elementsOf, KEPT_FROM_ELEMENTS, NOTHING } from './embedded-piece-writer.ts';
+import {
+  PIECED_FROM_ELEMENTS,
+  type PieceDigests,
+  type SetPieces,
+  WholePieces,
+} from '../domain/set-pieces.ts';
+import { elementsOf, NOTHING } from './embedded-piece-writer.ts';
 import * as keys from './keys.ts';
 import * as pieceKeys from './piece-keys.ts';
 import * as records from './records.ts';
@@ -92,7 +97,7 @@ export class EmbeddedPieces implements SetPieces {
     header: SetHeader | undefined,
     snapshot: RocksSnapshot,
   ): Promise<WholePieces | undefined> {
-    if ((header?.elements ?? 0) >= KEPT_FROM_ELEMENTS) return undefined;
+    if ((header?.elements ?? 0) >= PIECED_FROM_ELEMENTS) return undefined;
     const elements: OrSetState['elements'] = new Map();
     let digest = 0n;
     for await (const [element, dots] of elementsOf(this.#rocks(), ref, snapshot)) {

@@ -1,6 +1,8 @@
 import { MemplaneError } from '@memplane/contracts';
 import {
   type CausalContext,
+  decodeNames,
+  encodeNames,
   type PieceExchange,
   type PieceSummary,
   type ReplicaDelta,
@@ -33,6 +35,8 @@ export interface ComparingPiecesOptions {
   /** Durable when it resolves. */
   readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
   readonly answerTimeoutMs: number;
+  /** Smaller sets are given whole, many in one answer. */
+  readonly pieced_from_elements: number;
 }
 
 /** Whose set is compared. */
@@ -56,6 +60,7 @@ export class ComparingPieces {
   constructor(options: ComparingPiecesOptions) {
     this.#options = options;
     const { calls, shown, store } = options;
+    calls.onCall(METHODS.large, async (_, bytes) => encodeNames(await this.#largeOf(bytes)));
     calls.onCall(METHODS.pieces, async (_, bytes) => {
       const { key, prefixes } = messages.decodeQuestion(bytes);
       const { pieces } = store;
@@ -70,6 +75,20 @@ export class ComparingPieces {
       await store.settle();
       return encodeShown({ shown: shown(), states: messages.encodeElements(found) });
     });
+  }
+
+  /**
+   * Which of these sets a peer has as large ones.
+   * @throws MemplaneError where the peer does not answer
+   */
+  async largeAt(peer: string, life: number, keys: readonly string[], signal: AbortSignal) {
+    const { calls, answerTimeoutMs, store } = this.#options;
+    signal.throwIfAborted();
+    if (store.pieces === undefined || keys.length === 0) return [];
+    const answer = await calls.call(peer, METHODS.large, encodeNames(keys), answerTimeoutMs);
+    if (answer.life !== life) throw startedAnew(peer);
+    const asked = new Set(keys);
+    return decodeNames(answer.bytes).filter((key) => asked.has(key));
   }
 
   /**
@@ -98,6 +117,14 @@ export class ComparingPieces {
     }
     await this.#takeOverContext(other.key, begin.context);
     return true;
+  }
+
+  async #largeOf(question: Uint8Array): Promise<string[]> {
+    const { pieced_from_elements, store } = this.#options;
+    if (store.pieces === undefined) return [];
+    const keys = decodeNames(question);
+    const loaded = await store.load(keys.map(refOfDeltaKey));
+    return keys.filter((_, i) => (loaded[i]?.set?.elements ?? 0) >= pieced_from_elements);
   }
 
   /**
@@ -167,8 +194,12 @@ export class ComparingPieces {
     const question = messages.encodeQuestion({ key, prefixes });
     const answer = await calls.call(peer, method, question, answerTimeoutMs);
     if (answer.life === life) return answer.bytes;
-    throw new MemplaneError('dependency_unavailable', `Replica ${peer} has started anew.`);
+    throw startedAnew(peer);
   }
+}
+
+function startedAnew(peer: string): MemplaneError {
+  return new MemplaneError('dependency_unavailable', `Replica ${peer} has started anew.`);
 }
 
 /** Of what is damaged nothing is told here: that is, where the set is asked for as a whole. */

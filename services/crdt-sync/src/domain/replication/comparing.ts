@@ -45,6 +45,8 @@ export interface ComparingOptions {
   readonly values_names_max: number;
   /** An answer with values ends with the one that passes this. */
   readonly values_bytes_max: number;
+  /** From so many elements on a set is compared in pieces. */
+  readonly pieced_from_elements: number;
 }
 
 /** A value that is not the same at two replicas, by its digests; undefined where it is not. */
@@ -145,11 +147,8 @@ export class Comparing {
   async takeOver(peer: string, compared: Compared, signal: AbortSignal): Promise<string[]> {
     const { expect, joinAll } = this.#options;
     const there = compared.differing.filter((difference) => difference.there !== undefined);
-    const keys: string[] = [];
-    for (const key of new Set(there.map((difference) => difference.key))) {
-      const isSet = there.every((it) => it.key !== key || it.type === 'set');
-      if (!isSet || !(await this.#takeOverPieces(peer, compared.life, key, signal))) keys.push(key);
-    }
+    const inPieces = await this.#takeOverLarge(peer, compared.life, there, signal);
+    const keys = [...new Set(there.map(({ key }) => key))].filter((key) => !inPieces.has(key));
     const damaged: string[] = [];
     for await (const values of this.#values(peer, compared.life, keys, signal)) {
       expect(values.shown);
@@ -177,6 +176,26 @@ export class Comparing {
     return damaged;
   }
 
+  /** @returns the large sets that are taken over in pieces */
+  async #takeOverLarge(
+    peer: string,
+    life: number,
+    differing: readonly Difference[],
+    signal: AbortSignal,
+  ): Promise<Set<string>> {
+    const { values_names_max } = this.#options;
+    const others = new Set(differing.filter(({ type }) => type !== 'set').map(({ key }) => key));
+    const sets = differing.map(({ key }) => key).filter((key) => !others.has(key));
+    const done = new Set<string>();
+    for (let at = 0; at < sets.length; at += values_names_max) {
+      const some = sets.slice(at, at + values_names_max);
+      for (const key of await this.#pieces.largeAt(peer, life, some, signal)) {
+        if (await this.#takeOverPieces(peer, life, key, signal)) done.add(key);
+      }
+    }
+    return done;
+  }
+
   /** @returns false where the set has to come as a whole, if only to tell that it is damaged */
   async #takeOverPieces(
     peer: string,
@@ -184,7 +203,6 @@ export class Comparing {
     key: string,
     signal: AbortSignal,
   ): Promise<boolean> {
-    if (this.#options.store.pieces === undefined) return false;
     try {
       return await this.#pieces.takeOver({ peer, life, key, signal });
     } catch (cause) {

@@ -16,4 +16,6 @@ export const METHODS = {
   pieces: 7,
   /** A set's elements below prefixes of their hashes. */
   elements: 8,
+  /** Which of some sets are large enough to be compared in pieces. */
+  large: 9,
 } as const;

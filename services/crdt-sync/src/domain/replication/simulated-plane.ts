@@ -76,6 +76,8 @@ export class SimulatedPlane {
       answerTimeoutMs: 10_000,
       values_names_max: 8,
       values_bytes_max: 2_000,
+      // Small ones too: they are what the simulation has.
+      pieced_from_elements: 1,
     });
     const replicator = new Replicator({
       executor,

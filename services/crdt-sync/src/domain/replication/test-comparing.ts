@@ -84,6 +84,7 @@ export class ComparingReplica {
       answerTimeoutMs: 60_000,
       values_names_max: 1_024,
       values_bytes_max: 1024 * 1024,
+      pieced_from_elements: 50,
     });
   }
 
