@@ -89,6 +89,18 @@ describe('a large set', () => {
     }
   });
 
+  it('is told apart from many small ones, which come together', async () => {
+    const wire = new ComparingWire();
+    const a = await wire.start('a', new MemoryStore(10));
+    const b = await wire.start('b', new MemoryStore(10));
+    for (let name = 0; name < 300; name++) await a.add(`small-${name}`, ['x', 'y']);
+    await a.add('s', MANY);
+    wire.calls = 0;
+    await b.catchUp(a.id);
+    assert.equal(await a.digests(), await b.digests());
+    assert.ok(wire.calls <= 6, `${wire.calls} calls`);
+  });
+
   it('stays different where a digest hides what differs, until it does not', async () => {
     const wire = new ComparingWire();
     const blind = new MemoryStore();
