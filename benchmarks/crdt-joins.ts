@@ -58,6 +58,7 @@ async function compare(trace: JoinTrace): Promise<void> {
     emitRow(`${what} per second in memory, same trace`, atLeast(GOAL), share, {
       against: "Pekko's merge",
       seeds: `crdt-joins ${SEED}`,
+      ...(trace.note === undefined ? {} : { note: trace.note }),
     });
   } finally {
     await pekko.end();

@@ -5,6 +5,8 @@ import { type Seeded, seeded } from '@memplane/testkit';
 export interface JoinTrace {
   readonly what: string;
   readonly isDelta: boolean;
+  /** What a reader of the figure has to know. */
+  readonly note?: string;
   /** What Pekko is told to have them too. */
   readonly lines: readonly string[];
   /** Joins all into a state made anew. @returns milliseconds */
@@ -184,6 +186,9 @@ export function joinTraces(seed: number, isShort: boolean): JoinTrace[] {
     trace(set(20, true), false, size('OR-Set of 20', 60, 1_000)),
     trace(set(large, false), true, size(`OR-Set of ${large}`, large * 2, 2_000)),
     trace(set(large, true), false, size(`OR-Set of ${large}`, large * 2, 24)),
-    trace(register, false, size('LWW register', 40, 1_000)),
+    {
+      ...trace(register, false, size('LWW register', 40, 1_000)),
+      note: 'Pekko keeps one write and compares its stamp. Ours keeps writes that did not see each other, and all that was seen, so that a reset takes away exactly what it has seen.',
+    },
   ];
 }
