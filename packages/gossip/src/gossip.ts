@@ -1,21 +1,10 @@
 import { MemplaneError } from '@memplane/contracts';
-import { Awareness } from './core/awareness.ts';
-import { BroadcastQueue } from './core/broadcast-queue.ts';
-import { Claims } from './core/claims.ts';
 import { type Core, drop } from './core/core.ts';
-import { Exchanges } from './core/exchanges.ts';
-import { Inbox } from './core/inbox.ts';
-import { isLive, MemberTable, memberOf } from './core/member-table.ts';
-import { OwnRecord } from './core/own-record.ts';
-import { Post } from './core/post.ts';
-import { Prober } from './core/prober.ts';
-import { Receiver } from './core/receiver.ts';
-import { Spreader } from './core/spreader.ts';
+import { isLive, memberOf } from './core/member-table.ts';
+import { assemble, type Parts } from './core/parts.ts';
 import type { Member } from './member.ts';
-import { type GossipMetrics, newMetrics } from './metrics.ts';
-import { checkedMeta, forgottenOf, type GossipOptions, selfOf } from './options.ts';
-import { ReplayWindows } from './security/replay-windows.ts';
-import { Sealer } from './security/sealer.ts';
+import type { GossipMetrics } from './metrics.ts';
+import { checkedMeta, forgottenOf, type GossipOptions } from './options.ts';
 import { gossipSettings } from './settings.ts';
 
 export interface SendOptions {
@@ -35,13 +24,7 @@ export interface SendOptions {
  */
 export class Gossip {
   readonly #core: Core;
-  readonly #own: OwnRecord;
-  readonly #post: Post;
-  readonly #prober: Prober;
-  readonly #receiver: Receiver;
-  readonly #spreader: Spreader;
-  readonly #exchanges: Exchanges;
-  readonly #windows: ReplayWindows;
+  readonly #parts: Parts;
   readonly #forgotten: Set<string>;
   #leaveDone = () => {};
   #state: 'new' | 'running' | 'left' | 'stopped' = 'new';
@@ -49,36 +32,9 @@ export class Gossip {
   /** @throws MemplaneError `invalid_request`, with the option as its field. */
   constructor(options: GossipOptions) {
     const settings = gossipSettings(options.settings);
-    const { random, timers, transport, hooks = {}, isForgotten = () => false } = options;
     this.#forgotten = forgottenOf(options, settings.forgottenMax);
-    const metrics = newMetrics();
-    const core: Core = {
-      settings,
-      timers,
-      random,
-      transport,
-      hooks,
-      metrics,
-      table: new MemberTable(selfOf(options), random),
-      queue: new BroadcastQueue(settings.queueBroadcastsMax, () => drop({ metrics }, 'queue_full')),
-      awareness: new Awareness(settings.awarenessMax),
-      hasten: () => this.#spreader.hasten(),
-      isForgotten: (id) => this.#forgotten.has(id) || isForgotten(id),
-    };
-    this.#core = core;
-    const sealer = new Sealer(options.cluster, options.keyRing, random);
-    this.#windows = new ReplayWindows(settings.replayWindowPackets, settings.replaySendersMax);
-    this.#post = new Post(core, sealer, options.startEpoch);
-    const inbox = new Inbox(core, sealer, this.#windows);
-    this.#own = new OwnRecord(core);
-    const claims = new Claims(core, this.#own);
-    const parts = { claims, post: this.#post, inbox };
-    this.#exchanges = new Exchanges(core, parts);
-    this.#prober = new Prober(core, claims, this.#post, (peer, timeoutMs, done) =>
-      this.#exchanges.ping(peer, timeoutMs, done),
-    );
-    this.#receiver = new Receiver(core, { ...parts, prober: this.#prober });
-    this.#spreader = new Spreader(core, this.#post);
+    this.#parts = assemble(options, settings, this.#forgotten);
+    this.#core = this.#parts.core;
   }
 
   /** This member as the others are told of it. */
@@ -117,13 +73,13 @@ export class Gossip {
     if (this.#state !== 'new') throw wrongState('It was started before');
     this.#state = 'running';
     this.#core.transport.listen({
-      packet: (from, bytes) => this.#shielded(() => this.#receiver.packet(from, bytes)),
-      request: (_from, bytes) => this.#shielded(() => this.#exchanges.answer(bytes)),
+      packet: (from, bytes) => this.#shielded(() => this.#parts.receiver.packet(from, bytes)),
+      request: (_from, bytes) => this.#shielded(() => this.#parts.exchanges.answer(bytes)),
     });
-    this.#own.announce();
-    this.#prober.start();
-    this.#spreader.start();
-    this.#exchanges.start();
+    this.#parts.own.announce();
+    this.#parts.prober.start();
+    this.#parts.spreader.start();
+    this.#parts.exchanges.start();
   }
 
   /**
@@ -138,7 +94,7 @@ export class Gossip {
       others.map(
         (address) =>
           new Promise<MemplaneError | undefined>((resolve) => {
-            this.#exchanges.pushPull({ id: '', address }, true, resolve);
+            this.#parts.exchanges.pushPull({ id: '', address }, true, resolve);
           }),
       ),
     );
@@ -157,7 +113,7 @@ export class Gossip {
   async leave(): Promise<void> {
     this.#mustRun();
     this.#state = 'left';
-    this.#prober.stop();
+    this.#parts.prober.stop();
     const { settings, table, timers } = this.#core;
     await new Promise<void>((resolve) => {
       const cancel = timers.after(settings.leaveTimeoutMs, resolve);
@@ -165,7 +121,7 @@ export class Gossip {
         cancel();
         resolve();
       };
-      this.#own.leave(this.#leaveDone);
+      this.#parts.own.leave(this.#leaveDone);
       if (table.pick(1, isLive).length === 0) this.#core.queue.remove(table.self.id);
     });
   }
@@ -173,10 +129,10 @@ export class Gossip {
   /** Ends all timers; what still comes in is ignored. The transport is the caller's to close. */
   stop(): void {
     this.#state = 'stopped';
-    this.#receiver.stop();
-    this.#prober.stop();
-    this.#spreader.stop();
-    this.#exchanges.stop();
+    this.#parts.receiver.stop();
+    this.#parts.prober.stop();
+    this.#parts.spreader.stop();
+    this.#parts.exchanges.stop();
     this.#leaveDone();
     for (const record of this.#core.table.values()) record.suspicion?.cancel();
   }
@@ -187,7 +143,7 @@ export class Gossip {
    */
   setMeta(meta: Uint8Array): void {
     this.#mustRun();
-    this.#own.renew(checkedMeta(meta));
+    this.#parts.own.renew(checkedMeta(meta));
   }
 
   /**
@@ -206,12 +162,12 @@ export class Gossip {
     if (payload.length + 1_024 > this.#core.settings.streamBytesMax) {
       throw new MemplaneError('body_too_large', 'The payload is too large for a stream');
     }
-    if (!options.stream && this.#post.fits(peer, payload)) {
-      this.#post.packet(peer, [{ type: 'user', payload }]);
+    if (!options.stream && this.#parts.post.fits(peer, payload)) {
+      this.#parts.post.packet(peer, [{ type: 'user', payload }]);
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      this.#exchanges.send(peer, payload, (error) => (error ? reject(error) : resolve()));
+      this.#parts.exchanges.send(peer, payload, (error) => (error ? reject(error) : resolve()));
     });
   }
 
@@ -232,7 +188,7 @@ export class Gossip {
     this.#forgotten.add(id);
     table.remove(id);
     queue.remove(id);
-    this.#windows.forget(id);
+    this.#parts.windows.forget(id);
   }
 
   /** What others send must not be able to end the process, even where this code has a fault. */

@@ -1,10 +1,11 @@
-import { MemplaneError } from '@memplane/contracts';
-import { commonVersion, type MemberState } from '../member.ts';
+import type { MemplaneError } from '@memplane/contracts';
+import type { MemberState } from '../member.ts';
 import type { Message } from '../wire/message.ts';
 import type { Claims } from './claims.ts';
 import { type Core, deliver, drop, guarded, Ticker } from './core.ts';
 import type { Inbox, Received, Refusal } from './inbox.ts';
 import type { Peer, Post } from './post.ts';
+import { noAnswer, Requests } from './requests.ts';
 
 /** Room in a stream for its header, its list's frame and its seal. */
 const STREAM_FRAME_BYTES = 1_024;
@@ -19,7 +20,7 @@ type Done = (error: MemplaneError | undefined) => void;
 export class Exchanges {
   readonly #core: Core;
   readonly #claims: Claims;
-  readonly #post: Post;
+  readonly #requests: Requests;
   readonly #inbox: Inbox;
   readonly #tickers: readonly Ticker[];
   #stopped = false;
@@ -27,7 +28,7 @@ export class Exchanges {
   constructor(core: Core, parts: { claims: Claims; post: Post; inbox: Inbox }) {
     this.#core = core;
     this.#claims = parts.claims;
-    this.#post = parts.post;
+    this.#requests = new Requests(core, parts);
     this.#inbox = parts.inbox;
     const { settings, timers } = core;
     this.#tickers = [
@@ -51,6 +52,7 @@ export class Exchanges {
 
   stop(): void {
     this.#stopped = true;
+    this.#requests.stop();
     for (const ticker of this.#tickers) ticker.stop();
   }
 
@@ -58,7 +60,7 @@ export class Exchanges {
   pushPull(peer: Peer, join: boolean, done: Done): void {
     this.#core.metrics.pushPulls += 1;
     const state = () => this.#state(join);
-    this.#request(peer, state, (received, error) => {
+    this.#requests.send(peer, state, (received, error) => {
       const answer = received?.messages.find((message) => message.type === 'state');
       if (received === undefined || answer?.type !== 'state') {
         done(error ?? noAnswer(peer));
@@ -73,12 +75,12 @@ export class Exchanges {
     const messages = (): Message[] => [{ type: 'ping', probe: 0 }];
     const answered = (received: Received | undefined) =>
       done(received?.messages.some((message) => message.type === 'ack') ?? false);
-    this.#request(peer, messages, answered, timeoutMs);
+    this.#requests.send(peer, messages, answered, timeoutMs);
   }
 
   /** Sends a payload and reports when the other has it. */
   send(peer: Peer, payload: Uint8Array, done: Done): void {
-    this.#request(
+    this.#requests.send(
       peer,
       () => [{ type: 'user', payload }],
       (received, error) => {
@@ -117,55 +119,7 @@ export class Exchanges {
       // After the merge: what it changed, above all the asker's own record, goes back at once.
       answers.push(...this.#state(message.join));
     }
-    return answers.length === 0 ? undefined : this.#sent(peer, answers, version);
-  }
-
-  /**
-   * Sends a request in the common version. One who only joins does not know it yet: the answer to
-   * a wrong one names the range that is spoken there, and it tries once more.
-   */
-  #request(
-    peer: Peer,
-    messages: () => Message[],
-    done: (received: Received | undefined, error: MemplaneError | undefined) => void,
-    timeoutMs = this.#core.settings.streamTimeoutMs,
-    version = this.#core.table.commonVersion(),
-    triesLeft = 1,
-  ): void {
-    const bytes = this.#sent(peer, messages(), version);
-    this.#core.transport.exchange(peer.address, bytes, timeoutMs, (outcome) => {
-      if (!outcome.ok) this.#core.metrics.streamsFailed += 1;
-      if (this.#stopped || !outcome.ok) {
-        done(undefined, outcome.ok ? stopped() : outcome.error);
-        return;
-      }
-      const received = this.#inbox.stream(outcome.reply);
-      if (received?.messages.some((message) => message.type === 'forgotten')) {
-        const by = received.header.sender;
-        guarded(this.#core, () => this.#core.hooks.onForgotten?.(by));
-        done(undefined, forgottenBy(by));
-        return;
-      }
-      const refused = received?.messages.find((message) => message.type === 'refused');
-      if (refused?.type !== 'refused') {
-        done(received, undefined);
-        return;
-      }
-      const common = commonVersion(this.#core.table.self.protocol, refused.protocol);
-      if (triesLeft > 0 && common !== undefined) {
-        this.#request(peer, messages, done, timeoutMs, common, triesLeft - 1);
-        return;
-      }
-      drop(this.#core, 'incompatible');
-      done(undefined, noCommonVersion(peer));
-    });
-  }
-
-  #sent(peer: Peer, messages: readonly Message[], version: number): Uint8Array {
-    const bytes = this.#post.stream(peer, messages, version);
-    this.#core.metrics.streamsSent += 1;
-    this.#core.metrics.streamBytesSent += bytes.length;
-    return bytes;
+    return answers.length === 0 ? undefined : this.#requests.sealed(peer, answers, version);
   }
 
   #state(join: boolean): Message[] {
@@ -200,20 +154,4 @@ function pushPullIntervalMs(baseMs: number, liveMembers: number): number {
 function stateBytes({ id, address, accuser, meta }: MemberState): number {
   const texts = Buffer.byteLength(id) + Buffer.byteLength(address) + Buffer.byteLength(accuser);
   return texts + meta.length + STATE_FIELDS_BYTES;
-}
-
-function noAnswer(peer: Peer): MemplaneError {
-  return new MemplaneError('dependency_unavailable', `${peer.address} gave no valid answer`);
-}
-
-function noCommonVersion(peer: Peer): MemplaneError {
-  return new MemplaneError('invalid_request', `${peer.address} speaks no version in common`);
-}
-
-function forgottenBy(id: string): MemplaneError {
-  return new MemplaneError('forbidden', `${id} has forgotten this member`);
-}
-
-function stopped(): MemplaneError {
-  return new MemplaneError('shutting_down', 'This member has stopped');
 }
