@@ -16,6 +16,8 @@ interface Probe {
   readonly helpers: Set<string>;
   /** Those of them that told of their failure, and so proved that this member can be reached. */
   readonly nacked: Set<string>;
+  /** Whether the stream failed before its time was over. */
+  streamFailed: boolean;
   cancel: Cancel;
 }
 
@@ -74,6 +76,7 @@ export class Prober {
     if (probe?.number !== number || !probe.helpers.has(from)) return false;
     probe.nacked.add(from);
     this.#core.metrics.nacksReceived += 1;
+    this.#concludeEarly(probe);
     return true;
   }
 
@@ -108,7 +111,9 @@ export class Prober {
     const timeoutMs = awareness.scale(settings.probeTimeoutMs);
     const cancel = timers.after(timeoutMs, () => this.#askOthers());
     const { incarnation } = target;
-    this.#current = { number, target, incarnation, helpers: new Set(), nacked: new Set(), cancel };
+    const [helpers, nacked] = [new Set<string>(), new Set<string>()];
+    const fields = { number, target, incarnation, helpers, nacked, streamFailed: false };
+    this.#current = { ...fields, cancel };
     this.#post.packet(target, [{ type: 'ping', probe: number }, ...verdictOn(target)]);
   }
 
@@ -131,9 +136,14 @@ export class Prober {
     if (!settings.probeByStream) return;
     const leftMs = awareness.scale(settings.probeIntervalMs - settings.probeTimeoutMs);
     this.#streamPing(target, leftMs, (alive) => {
-      if (!alive || this.#current !== probe) return;
-      metrics.probesByStreamOnly += 1;
-      this.#succeed();
+      if (this.#current !== probe) return;
+      if (alive) {
+        metrics.probesByStreamOnly += 1;
+        this.#succeed();
+      } else {
+        probe.streamFailed = true;
+        this.#concludeEarly(probe);
+      }
     });
   }
 
@@ -156,6 +166,23 @@ export class Prober {
     this.#end();
     // The answer may be among the packets that this process had no time to read.
     if (stalled && this.#stallsInRow <= STALLS_EXCUSED_MAX) return;
+    this.#fail(probe);
+  }
+
+  /**
+   * Does not wait for the end of the interval once all helpers told their failure and the stream
+   * failed too, unless this member doubts itself: nobody is left who could answer.
+   */
+  #concludeEarly(probe: Probe): void {
+    const { helpers, nacked, streamFailed } = probe;
+    const allNacked = helpers.size > 0 && nacked.size === helpers.size;
+    if (!allNacked || !streamFailed || this.#core.awareness.score > 0) return;
+    this.#end();
+    this.#fail(probe);
+  }
+
+  #fail(probe: Probe): void {
+    const { awareness, metrics } = this.#core;
     metrics.probesFailed += 1;
     const missed = probe.helpers.size - probe.nacked.size;
     metrics.nacksMissed += missed;

@@ -4,7 +4,7 @@ import { type Core, drop } from './core.ts';
 import type { Peer, Post } from './post.ts';
 
 /** When a failure is told, in parts of the timeout: early enough to be heard before its end. */
-const NACK_AFTER = 0.8;
+const NACK_AFTER = 0.5;
 
 interface Relay {
   readonly asker: Peer;
