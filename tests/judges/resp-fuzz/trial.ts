@@ -26,8 +26,16 @@ export async function tryOut(target: Target, trial: Trial): Promise<string | und
 /** As many answers as there are commands, each as the protocol has it, and an error for what is none. */
 export function wrongWith(trial: Trial, heard: Heard): string | undefined {
   if (heard.end === 'hangs') return 'the connection hangs';
-  // What one side has not read when it is reset is lost to the other.
-  if (heard.end === 'reset') return 'the connection was reset';
+  let { commands, broken } = readRequests(trial.bytes, LIMITS);
+  const quits = commands.findIndex((words) => nameOf(words) === 'QUIT');
+  if (quits >= 0) {
+    commands = commands.slice(0, quits + 1);
+    broken = 'no';
+  }
+  if (heard.end === 'reset') {
+    // Who goes on for a second after the end is cut off, and what was not read by then is lost.
+    return quits >= 0 || broken !== 'no' ? undefined : 'the connection was reset';
+  }
   let replies: ReturnType<typeof readReplies>;
   try {
     replies = readReplies(heard.bytes);
@@ -38,12 +46,6 @@ export function wrongWith(trial: Trial, heard: Heard): string | undefined {
   if (trial.isKnown) {
     const [first] = replies.splice(0, 1);
     if (first?.text.toString() !== 'OK') return `AUTH was answered ${first?.kind}${first?.text}`;
-  }
-  let { commands, broken } = readRequests(trial.bytes, LIMITS);
-  const quits = commands.findIndex((words) => nameOf(words) === 'QUIT');
-  if (quits >= 0) {
-    commands = commands.slice(0, quits + 1);
-    broken = 'no';
   }
   for (const [index, words] of commands.entries()) {
     const reply = replies[index];
