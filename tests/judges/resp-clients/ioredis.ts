@@ -10,7 +10,7 @@ const PIPELINES = 5;
 const PIPELINED = 40;
 const ROUNDS = 15;
 
-/** Commands are not repeated by the client itself: another replica may not know their ids yet. */
+/** Commands are not repeated by the client itself, so that what was not answered is known. */
 async function client(protocol: number, password: string | undefined = token): Promise<Redis> {
   const redis = new Redis(Number(port), '127.0.0.1', {
     ...(password === '' ? {} : { password }),

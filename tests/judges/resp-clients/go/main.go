@@ -38,7 +38,7 @@ func good[T any](value T, err error) T {
 	return value
 }
 
-// Commands are not repeated by the client itself: another replica may not know their ids yet.
+// Commands are not repeated by the client itself, so that what was not answered is known.
 func (p program) client(protocol int) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: p.address, Password: p.token, Protocol: protocol, ClientName: "judge",

@@ -23,7 +23,7 @@ def check(ok, what):
 
 
 def client(protocol, token=TOKEN):
-    """Commands are not repeated by the client itself: another replica may not know their ids yet."""
+    """Commands are not repeated by the client itself, so that what was not answered is known."""
     return redis.Redis(
         port=PORT,
         password=token,
