@@ -18,6 +18,9 @@ function drill(base: number, respPort: number): string {
   );
 }
 
+/** What fails half-way leaves no plane behind. */
+const TIDY = `trap 'kill $(jobs -p) 2>/dev/null || true' EXIT`;
+
 test('the disaster drill of docs/operations.md works as it is written', async () => {
   using folder = new ScratchFolder('drill');
   const ports = await portsInRow();
@@ -33,7 +36,7 @@ test('the disaster drill of docs/operations.md works as it is written', async ()
   writeFileSync(path.join(bin, 'memplane'), command, { mode: 0o755 });
   const other = await portsInRow();
   const script = drill(other['event-ingest'], other.resp);
-  const { code, output } = await bash(`set -em\n${script}`, {
+  const { code, output } = await bash(`set -em\n${TIDY}\n${script}`, {
     PATH: `${bin}:${process.env['PATH']}`,
     HOME: folder.path,
     PLACE: path.join(folder.path, 'place'),
