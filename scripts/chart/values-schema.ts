@@ -54,7 +54,7 @@ export const OWN_SETTINGS: ReadonlySet<string> = new Set([
   ...['MEMPLANE_EMBEDDER_MODEL', 'MEMPLANE_EMBEDDER_KEY'],
 ]);
 
-const NAME = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
+const NAME = '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$';
 const OR_EMPTY = (pattern: string) => `^$|${pattern}`;
 const ADDRESS = '^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?:[0-9]{1,5}$';
 const URL = '^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^ ]*)?$';

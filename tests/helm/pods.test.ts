@@ -127,6 +127,29 @@ test('settings of values become variables, as text', () => {
   assert.equal(env['MEMPLANE_COUNTER_PUBLISHING'], 'true');
 });
 
+test('the longest names are short enough for what is made of them', () => {
+  const long = 'a'.repeat(60);
+  for (const values of [{ fullnameOverride: long }, { nameOverride: long }]) {
+    const { resources } = render(DISTRIBUTED, { 'reconciliation.enabled': true }, values);
+    for (const { kind, metadata } of resources) {
+      // https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, and what
+      // controllers add: a hash to a StatefulSet's, a time to a CronJob's.
+      const most =
+        { StatefulSet: 52, CronJob: 52, Deployment: 52, Service: 63 }[String(kind)] ?? 253;
+      assert.ok(String(metadata!['name']).length <= most, `${kind} ${metadata!['name']}`);
+      for (const [label, value] of Object.entries(metadata!['labels'] ?? {})) {
+        assert.ok(String(value).length <= 63, `${label}: ${value}`);
+      }
+    }
+  }
+});
+
+test('without a pause before the end there is no preStop: older clusters refuse one of 0 s', () => {
+  const pod = pods(render({ preStopSeconds: 0 })).get('standalone')!['spec']!;
+  assert.equal(named(pod['containers'], 'standalone')['lifecycle'], undefined);
+  assert.equal(pod['terminationGracePeriodSeconds'] as unknown, 20);
+});
+
 test('a time is settled after drift and delivery deadline', () => {
   const values = { 'kafka.deliveryDeadlineMs': 20_000, clockDriftMs: 1_500 };
   const { get } = render(DISTRIBUTED, values);

@@ -9,6 +9,7 @@ const WRONG: readonly (readonly [string, unknown])[] = [
   ['shape', 'clustered'],
   ['shap', 'standalone'],
   ['nameOverride', 'Upper'],
+  ['nameOverride', 'a'.repeat(64)],
   ['fullnameOverride', 'under_score'],
   ['image.repository', 'Registry/Upper Case'],
   ['image.tag', 'a tag'],

@@ -146,8 +146,10 @@ spec:
         - { name: gossip-udp, containerPort: {{ .facts.ports.gossip | int }}, protocol: UDP }
 {{- end }}
 {{- include "memplane.probes" . | nindent 6 }}
+{{- with $v.preStopSeconds | int }}
       lifecycle:
-        preStop: { sleep: { seconds: {{ $v.preStopSeconds | int }} } }
+        preStop: { sleep: { seconds: {{ . }} } }
+{{- end }}
       volumeMounts:
         - { name: tmp, mountPath: /tmp }
 {{- if or .facts.folder (eq .component "standalone") }}
