@@ -91,8 +91,8 @@ describe('a large set', () => {
 
   it('is told apart from many small ones, which come together', async () => {
     const wire = new ComparingWire();
-    const a = await wire.start('a', new MemoryStore(10));
-    const b = await wire.start('b', new MemoryStore(10));
+    const a = await wire.start('a', new MemoryStore());
+    const b = await wire.start('b', new MemoryStore());
     for (let name = 0; name < 300; name++) await a.add(`small-${name}`, ['x', 'y']);
     await a.add('s', MANY);
     wire.calls = 0;
