@@ -11,7 +11,6 @@ const DOWN_PAUSE_MS = 20;
 /** Elements that all rounds share, and so add and remove again and again. */
 const SHARED_ELEMENTS = 40;
 const OP_IDS_KEPT = 200;
-const OP_IDS_RECENT = 10;
 
 /** An increment with an operation id. */
 interface Increment {
@@ -102,18 +101,13 @@ export class Load {
     else this.#unanswered.push(increment);
   }
 
-  /**
-   * Once more with the same id: anywhere what was counted, and where it is certain that the first one
-   * is known what was not answered.
-   */
+  /** Once more with the same id, where it is certain that the first one is known. */
   async #repeat(replica: Replica, random: Seeded): Promise<void> {
     const { epoch } = this.#memory;
-    const isEmptied = this.#emptied.get(replica.id) === epoch;
-    const isKnown = (one: Increment) =>
-      !isEmptied && (one.replica === replica.id || one.epoch < epoch);
+    if (this.#emptied.get(replica.id) === epoch) return;
+    const isKnown = (one: Increment) => one.replica === replica.id || one.epoch < epoch;
     const unanswered = this.#unanswered.find(isKnown);
-    // Of two counted within a millisecond either may be the one that stays.
-    const counted = this.#counted.slice(0, -OP_IDS_RECENT);
+    const counted = this.#counted.filter(isKnown);
     const again = unanswered ?? (counted.length === 0 ? undefined : random.pick(counted));
     if (again === undefined) return;
     this.#unanswered = this.#unanswered.filter((one) => one !== again);
@@ -124,7 +118,7 @@ export class Load {
     if (isDuplicate) this.counts.duplicates++;
     const memory = this.#memory.counters.get(counter);
     if (again !== unanswered) {
-      if (found?.act.isDone && !isDuplicate && isKnown(again)) {
+      if (found?.act.isDone && !isDuplicate) {
         this.wrong.push(`${opId} at ${replica.id} was counted twice: ${JSON.stringify(again)}`);
       }
       return;
