@@ -48,7 +48,7 @@ async function serve(
   port: number,
   env: Readonly<Record<string, string>>,
 ): Promise<ServicePlan> {
-  const sidecar = await stack.sidecar(service, port, `${name}-dapr`);
+  const [httpPort = 0] = await freePorts(1);
   const plan = servicePlan({
     service,
     name,
@@ -57,14 +57,16 @@ async function serve(
     env: {
       MEMPLANE_KAFKA_BROKERS: stack.brokers.join(','),
       MEMPLANE_TOKEN: 'operator',
-      DAPR_HTTP_PORT: String(sidecar.httpPort),
-      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${sidecar.httpPort}`,
+      DAPR_HTTP_PORT: String(httpPort),
+      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${httpPort}`,
       DAPR_API_TOKEN: stack.tokens.apiTokens[service],
       APP_API_TOKEN: stack.tokens.appTokens[service],
       ...env,
     },
   });
-  await stack.run(plan);
+  // Each waits for the other.
+  const sidecar = stack.sidecar(service, port, `${name}-dapr`, httpPort);
+  await Promise.all([sidecar, stack.run(plan)]);
   return plan;
 }
 
