@@ -74,7 +74,7 @@ test('what was appended to strong entities outlives kill -9, once and in order',
       plane = await plane.again();
     }
     context.diagnostic(`${told.length} told, ${open.size} open, ${refused} refused`);
-    assert.ok(told.length > 20 * ROUNDS, `${told.length} were appended`);
+    assert.ok(told.length > 5 * ROUNDS, `${told.length} were appended`);
     const client = clientOf(plane);
     // What is open may be in or not; after this it is, once.
     for (const [id, entity] of open) {

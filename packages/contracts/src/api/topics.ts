@@ -39,6 +39,9 @@ export const logEventSchema = z
     causationid: shape.causationId,
     traceparent: z.string().optional(),
     sequence: z.number().int().optional().meta({ description: 'Strong entities only.' }),
+    batchend: z.number().int().optional().meta({
+      description: 'The last sequence of the batch of a strong entity, where that is another.',
+    }),
     data: z.strictObject({
       data: jsonSchema.optional(),
       attributes: attributesSchema.optional(),
