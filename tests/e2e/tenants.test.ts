@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Memplane } from '@memplane/client';
@@ -29,7 +30,10 @@ const folder = new ScratchFolder('tenants');
 let plane: Plane;
 
 before(async () => {
+  const zones = `${folder.path}/zones.yaml`;
+  writeFileSync(zones, 'zones: [{match: "session/*", consistency: strong}]\n');
   const env = {
+    MEMPLANE_ZONES: zones,
     MEMPLANE_TENANTS: writeTenants(folder.path, TOKENS),
     MEMPLANE_TOKEN: 'of-default',
     MEMPLANE_EMBEDDING_DIMENSIONS: '4',
@@ -280,4 +284,36 @@ test('the client works as it does with one tenant', async () => {
   await client.add('The lantern is made of brass.', { userId: '77' });
   assert.equal((await client.search('lantern', { userId: '77' })).length, 1);
   assert.equal(await client.counter('visits').increment(2), 2);
+});
+
+test('of one strong entity and one lease, each tenant has its own', async () => {
+  const entity = 'session/s1';
+  const strong = (token: string, event: object) =>
+    as<AppendAnswer>(token, 'POST', 'event-ingest', '/v1/events', {
+      ...{ type: 'Noted', entity, ...event },
+    });
+  const first = await strong('acme', { id: 'a1', expectedSequence: 0, attributes: { n: 'acme' } });
+  assert.equal(first.status, 201, first.text);
+  const second = await strong('acme', { id: 'a2', expectedSequence: 1 });
+  assert.equal(second.status, 201, second.text);
+  // The other tenant's begins at nothing, and knows none of these ids.
+  const theirs = await strong('beta', { id: 'a1', expectedSequence: 0, attributes: { n: 'beta' } });
+  assert.equal(theirs.status, 201, theirs.text);
+  for (const [token, sequence] of [
+    ['acme', 2],
+    ['beta', 1],
+  ] as const) {
+    const path = `/v1/entities/${entity}?consistency=linearizable`;
+    const view = await as(token, 'GET', 'materializer', path);
+    assert.deepEqual([view.status, view.body['sequence']], [200, sequence], view.text);
+    assert.deepEqual(view.body['attributes'], { n: token });
+  }
+  const take = (token: string) =>
+    as(token, 'PUT', 'event-ingest', '/v1/leases/leader', { holder: token, ttlMs: 60_000 });
+  for (const token of ['acme', 'beta']) {
+    const taken = await take(token);
+    assert.deepEqual([taken.status, taken.body['fencingToken']], [200, 1], taken.text);
+  }
+  assert.equal((await take('acme-reads')).status, 403);
+  assert.equal((await as('acme', 'POST', 'event-ingest', `/v1/heads/${entity}`)).status, 403);
 });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as contracts from './index.ts';
 
-/** What instances of the materializer ask of each other on a port of their own. */
-const AMONG_PEERS = ['runPart', 'getPartitionFeed'];
+/** For services of the plane alone: a head for a linearizable read, and what materializers ask each other. */
+const OF_THE_PLANE = ['finishHead', 'runPart', 'getPartitionFeed'];
 
 test('every operation of the API names the role that it needs', () => {
   const operations = Object.values(contracts).filter(
@@ -11,5 +11,5 @@ test('every operation of the API names the role that it needs', () => {
   );
   assert.ok(operations.length > 30);
   const without = operations.filter((one) => !('role' in one)).map(({ id }) => id);
-  assert.deepEqual(without.sort(), [...AMONG_PEERS].sort());
+  assert.deepEqual(without.sort(), [...OF_THE_PLANE].sort());
 });

@@ -62,6 +62,7 @@ export const putLease = operation({
   method: 'put',
   path: '/v1/leases/{name}',
   summary: 'Take a lease, or renew it',
+  role: 'writer',
   tags: ['leases'],
   params: leaseParams,
   body: leaseRequestSchema,
@@ -87,6 +88,7 @@ export const deleteLease = operation({
   method: 'delete',
   path: '/v1/leases/{name}',
   summary: 'Release a lease; the guard of its entities ends',
+  role: 'writer',
   tags: ['leases'],
   params: leaseParams,
   query: z
@@ -132,6 +134,7 @@ export const getZone = operation({
   method: 'get',
   path: '/v1/zones',
   summary: 'The consistency zone of an entity, and why',
+  role: 'operator',
   tags: ['zones'],
   query: z.strictObject({ entity: entitySchema }),
   responses: { 200: { description: 'The zone.', schema: zoneAnswerSchema } },

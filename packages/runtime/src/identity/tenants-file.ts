@@ -117,10 +117,10 @@ export function mayNameTenant({ tenantsAllowed }: IssuerSettings, tenant: string
   return tenantsAllowed === undefined ? tenant !== DEFAULT_TENANT : tenantsAllowed.includes(tenant);
 }
 
-/** JSON is YAML too. The parser is loaded only where a plane has tenants. */
+/** The parser is loaded only where a plane has tenants. */
 async function parse(text: string): Promise<unknown> {
-  const yaml = await import('yaml');
-  return yaml.parse(text, { maxAliasCount: 0 });
+  const { parseYaml } = await import('./yaml-text.ts');
+  return parseYaml(text);
 }
 
 async function withKey(

@@ -28,23 +28,29 @@ export class InvokedViews implements EntityViews {
     this.#options = options;
   }
 
-  async sequence({ entity }: EntityName, token?: string): Promise<number> {
+  async sequence({ tenant, entity }: EntityName, token?: string): Promise<number> {
     const after = token === undefined ? {} : { after: token };
-    const view = await this.#get(`/v1/entities/${entity}`, after);
+    const view = await this.#get(tenant, `/v1/entities/${entity}`, after);
     return view === undefined ? 0 : (view as { sequence: number }).sequence;
   }
 
-  async find({ entity }: EntityName, id: string): Promise<Located | undefined> {
-    const stored = (await this.#get('/v1/events', { entity, id })) as StoredEvent | undefined;
+  async find({ tenant, entity }: EntityName, id: string): Promise<Located | undefined> {
+    const found = await this.#get(tenant, '/v1/events', { entity, id });
+    const stored = found as StoredEvent | undefined;
     if (stored === undefined) return undefined;
     const { event, partition, offset, sequence } = stored;
     return { partition, offset, sequence, hlc: parseHlc(event.hlc), digest: event.digest ?? '' };
   }
 
-  async #get(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
+  async #get(
+    tenant: string,
+    path: string,
+    query: Readonly<Record<string, string>>,
+  ): Promise<unknown> {
     const { invoker, waitMs } = this.#options;
     try {
       return await invoker.invoke('materializer', 'GET', path, {
+        tenant,
         query: { ...query, waitMs },
         timeoutMs: waitMs + TIMEOUT_MS,
       });

@@ -3,7 +3,6 @@ import { MemplaneError } from '@memplane/contracts';
 import type { Logger } from '@memplane/runtime';
 import type { Observations } from '../domain/strong/observations.ts';
 import type { StrongStore, Versioned } from '../domain/strong/store.ts';
-import { parseZoneFile } from '../domain/zones/zone-file.ts';
 import {
   completed,
   decodeRecord,
@@ -211,8 +210,10 @@ export class ZoneKeeper {
     try {
       const text = await readFile(path, 'utf8');
       if (text === this.#readText) return;
-      this.#readText = text;
+      // Its parser is loaded only where there is a file.
+      const { parseZoneFile } = await import('../domain/zones/zone-file.ts');
       this.#proposal = parseZoneFile(text);
+      this.#readText = text;
       this.#problem = undefined;
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

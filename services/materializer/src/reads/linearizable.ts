@@ -6,7 +6,7 @@ import type { Plane, Waiting } from './plane.ts';
 /** How far strong entities are, as event-ingest tells. */
 export interface Heads {
   /** Finishes what the entity has under way. @throws MemplaneError what event-ingest answers */
-  finish(entity: string, wait: Waiting): Promise<HeadAnswer>;
+  finish(tenant: string, entity: string, wait: Waiting): Promise<HeadAnswer>;
 }
 
 /** Beyond what the read may wait. */
@@ -14,10 +14,10 @@ const TIMEOUT_MS = 3_000;
 
 export function invokedHeads(invoker: Invoker): Heads {
   return {
-    async finish(entity, { deadline, signal, trace }) {
+    async finish(tenant, entity, { deadline, signal, trace }) {
       const timeoutMs = Math.ceil(Math.max(0, deadline - performance.now())) + TIMEOUT_MS;
       const path = finishHead.path.replace('{kind}/{id}', entity);
-      const how = { timeoutMs, signal, ...(trace === undefined ? {} : { trace }) };
+      const how = { tenant, timeoutMs, signal, ...(trace === undefined ? {} : { trace }) };
       return (await invoker.invoke('event-ingest', 'POST', path, how)) as HeadAnswer;
     },
   };
@@ -33,8 +33,8 @@ export async function readLinearizable(
   heads: Heads,
   request: EntityRequest & { readonly wait: Waiting },
 ): Promise<string> {
-  const { entity, wait } = request;
-  const { sequence, token } = await heads.finish(entity, wait).catch((error: unknown) => {
+  const { tenant, entity, wait } = request;
+  const { sequence, token } = await heads.finish(tenant, entity, wait).catch((error: unknown) => {
     throw aboutConsistency(error);
   });
   if (sequence !== undefined) {
