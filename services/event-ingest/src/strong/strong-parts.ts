@@ -121,7 +121,7 @@ export class StrongParts {
   /** What `/readyz` tells of it; undefined: nothing of note. */
   get state(): { readonly ready: boolean; readonly zonesProblem?: string } {
     const problem = this.#keeper?.problem;
-    const ready = this.#gate?.isValid ?? true;
+    const ready = (this.#gate?.isValid ?? true) && (this.#keeper?.hasLooked ?? true);
     return { ready, ...(problem === undefined ? {} : { zonesProblem: problem }) };
   }
 

@@ -18,6 +18,7 @@ export class ZoneGate {
   #table = new ZoneTable([]);
   #next: ZoneTable | undefined;
   #version = 0;
+  #isKnown = false;
   #validUntilMs = Number.NEGATIVE_INFINITY;
   #generation: Generation = { count: 0, onEmpty: undefined };
 
@@ -39,8 +40,9 @@ export class ZoneGate {
     return this.#next;
   }
 
+  /** Before the table was seen nothing is eventual, nor strong. */
   get isValid(): boolean {
-    return this.#monotonicMs() < this.#validUntilMs;
+    return this.#isKnown && this.#monotonicMs() < this.#validUntilMs;
   }
 
   /** Takes over what the record says. */
@@ -48,6 +50,7 @@ export class ZoneGate {
     if (version !== this.#version || this.#table.rules.length === 0)
       this.#table = new ZoneTable(rules);
     this.#version = version;
+    this.#isKnown = true;
     this.#next = change === undefined ? undefined : new ZoneTable(change.rules);
   }
 
@@ -87,6 +90,12 @@ export class ZoneGate {
 
   /** @throws MemplaneError `zone_changing` */
   zoneOf(entity: string): Zone {
+    if (!this.#isKnown) {
+      throw new MemplaneError('zone_changing', 'The zones are not known yet.', {
+        retryAfterMs: 200,
+        extra: { entity },
+      });
+    }
     const zone = this.#table.zoneOf(entity);
     if (this.#next === undefined || this.#next.zoneOf(entity) === zone) return zone;
     throw new MemplaneError('zone_changing', `The zone of ${entity} is changing.`, {

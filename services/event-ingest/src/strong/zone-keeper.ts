@@ -62,9 +62,15 @@ export class ZoneKeeper {
   #problem: string | undefined;
   #waitsFor: readonly string[] = [];
   #confirmed = 0;
+  #hasLooked = false;
 
   constructor(options: ZoneKeeperOptions) {
     this.#options = options;
+  }
+
+  /** Whether the file was once looked at, so that what it says is in force, or on its way. */
+  get hasLooked(): boolean {
+    return this.#hasLooked;
   }
 
   /** What is wrong with the file. */
@@ -106,7 +112,8 @@ export class ZoneKeeper {
   async #look(): Promise<void> {
     await this.#readFile();
     await this.#renew();
-    for (let step = 0; step < STEPS_MAX; step++) if (!(await this.#step())) return;
+    for (let step = 0; step < STEPS_MAX; step++) if (!(await this.#step())) break;
+    this.#hasLooked = true;
   }
 
   /** @returns whether there may be more to do */
