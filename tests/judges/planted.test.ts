@@ -75,8 +75,9 @@ const PLANTED: readonly Planted[] = [
   {
     bug: 'a set whose removed elements come back with a late delta',
     file: 'packages/crdt/src/or-set.ts',
-    right: 'theirs.filter((dot) => !containsDot(target.context, dot));',
-    wrong: 'theirs;',
+    right: 'if (!hasLost(mine, theirs, theirContext) && !hasFresh(theirs, context)) return mine;',
+    wrong: `const late = theirs.filter((dot) => !hasDot(mine, dot));
+    if (late.length > 0) return [...mine, ...late].sort(compareDots);`,
     judge: 'packages/crdt/src/laws.test.ts',
   },
   {
@@ -147,8 +148,9 @@ const PLANTED: readonly Planted[] = [
   {
     bug: 'an operation id that counts again',
     file: 'services/crdt-sync/src/domain/apply.ts',
-    right: 'if (opId !== undefined && isRepeated(command, slot)) return;',
-    wrong: '',
+    right: 'const { outcome, opId, by } = command;',
+    wrong:
+      'const { outcome, by, opId = undefined as string | undefined } = { ...command, opId: undefined };',
     judge: 'tests/judges/resp-clients.test.ts',
     pattern: 'redis-cli counts',
   },
