@@ -1,4 +1,4 @@
-import type { ReplicaDelta } from '@memplane/crdt';
+import type { CommitRange, ReplicaDelta } from '@memplane/crdt';
 import { systemTimers } from '@memplane/gossip';
 import { type Logger, toMemplaneError } from '@memplane/runtime';
 import type { ClusterParts } from './cluster-parts.ts';
@@ -57,7 +57,8 @@ export class ReplicationParts {
     const { cluster, startEpoch } = parts;
     this.#config = config;
     this.#logger = logger;
-    const join = (delta: ReplicaDelta) => joinAll(engine, delta);
+    const join = (delta: ReplicaDelta, ranges?: readonly CommitRange[]) =>
+      joinAll(engine, delta, ranges);
     const calls = new LargeCalls({
       caller: cluster,
       life: () => this.replicator.life,

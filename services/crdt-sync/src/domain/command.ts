@@ -1,5 +1,6 @@
 import type { MemplaneError } from '@memplane/contracts';
 import type {
+  CommitRange,
   CounterKind,
   CounterState,
   FlagState,
@@ -54,6 +55,13 @@ export interface Join {
   readonly flag?: FlagState | undefined;
 }
 
+/** Commits of another replica that are all here once the joins of their delta are. */
+export interface Brought {
+  readonly ranges: readonly CommitRange[];
+  /** One of the joins has failed. */
+  isFailed: boolean;
+}
+
 /** One commit of a replica's own making. */
 export interface CommitId {
   readonly incarnation: Incarnation;
@@ -88,6 +96,8 @@ export class Command {
   version = 0;
   part: PartUpdate | undefined = undefined;
   join: Join | undefined = undefined;
+  /** Of the last join of a delta. */
+  brought: Brought | undefined = undefined;
   discards: KeptType | undefined = undefined;
   /** For `scan`: runs between two commits; it must fix what it reads before it first waits. */
   scan: (() => Promise<unknown>) | undefined = undefined;

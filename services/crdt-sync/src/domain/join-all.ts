@@ -1,6 +1,6 @@
 import type { MemplaneError } from '@memplane/contracts';
-import type { ReplicaDelta } from '@memplane/crdt';
-import type { Command } from './command.ts';
+import type { CommitRange, ReplicaDelta } from '@memplane/crdt';
+import type { Brought, Command } from './command.ts';
 import { refOfDeltaKey } from './delta-key.ts';
 import type { Engine } from './engine.ts';
 import { joinCommand, type NamedDelta } from './named-delta.ts';
@@ -11,12 +11,21 @@ const NAMES_AT_ONCE_MAX = 4_096;
 
 /**
  * Joins what other replicas changed. Durable, all of it, when it resolves.
+ * @param ranges the commits that the delta is of: that they are here is made durable with the last
+ * of the joins, where the driver can. Else a crash that comes in between would leave what no vector
+ * tells of, and whoever committed it may have lost it by then.
  * @throws MemplaneError the first that a name met; the others are joined or not.
  */
-export async function joinAll(engine: Engine, delta: ReplicaDelta): Promise<void> {
+export async function joinAll(
+  engine: Engine,
+  delta: ReplicaDelta,
+  ranges: readonly CommitRange[] = [],
+): Promise<void> {
   const named = splitByName(delta);
+  const brought: Brought = { ranges, isFailed: false };
   for (let at = 0; at < named.length; at += NAMES_AT_ONCE_MAX) {
-    await joinSome(engine, named.slice(at, at + NAMES_AT_ONCE_MAX));
+    const end = at + NAMES_AT_ONCE_MAX;
+    await joinSome(engine, named.slice(at, end), end >= named.length ? brought : undefined);
   }
 }
 
@@ -29,6 +38,7 @@ export function joinNamed(engine: Engine, ref: Ref, delta: NamedDelta): Promise<
 async function joinSome(
   engine: Engine,
   named: readonly (readonly [Ref, NamedDelta])[],
+  brought?: Brought,
 ): Promise<boolean> {
   let grew = false;
   let failure: MemplaneError | undefined;
@@ -36,11 +46,14 @@ async function joinSome(
     const { promise, resolve } = Promise.withResolvers<void>();
     const settled = ({ error, outcome }: Command) => {
       failure ??= error;
+      if (brought && error !== undefined) brought.isFailed = true;
       grew ||= outcome.flag;
       resolve();
     };
     return { promise, command: joinCommand(ref, delta, settled) };
   });
+  const last = joins.at(-1)?.command;
+  if (last !== undefined) last.brought = brought;
   const taken: Promise<void>[] = [];
   try {
     for (const { promise, command } of joins) {

@@ -133,7 +133,8 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
       const isWritten = changes.length > 0 || mustWrite;
       if (isWritten) {
         const isJoined = batch[0]?.type === 'join';
-        const commit = await this.#commit(changes, isJoined ? foundIn(slots.values()) : 'all');
+        const told = isJoined ? foundIn(slots.values()) : 'all';
+        const commit = await this.#commit(changes, told, broughtBy(batch));
         if (!isJoined) for (const command of batch) command.commit = commit;
       }
       if (changes.length > 0) {
@@ -258,15 +259,16 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   async #commit(
     changes: readonly Change[],
     told: ReplicaDelta | 'all' | undefined,
+    brought: readonly CommitRange[],
   ): Promise<CommitId | undefined> {
     if (changes.length === 0 || told === undefined) {
-      await this.#write(undefined, changes);
+      await this.#write(undefined, changes, brought);
       return undefined;
     }
     const { incarnation } = this;
     const number = this.#commits + 1;
     const hlc = this.#options.clock.last;
-    await this.#write(number, changes);
+    await this.#write(number, changes, brought);
     this.#commits = number;
     this.#vector.set(incarnation, number);
     const delta = () => (told === 'all' ? deltaOfChanges(changes) : told);
@@ -281,12 +283,22 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     return vector.set(this.#incarnation, this.#commits);
   }
 
-  #write(number: number | undefined, changes: readonly Change[]): Promise<void> {
+  /** @param brought what others committed, and is here with this write */
+  #write(
+    number: number | undefined,
+    changes: readonly Change[],
+    brought: readonly CommitRange[] = [],
+  ): Promise<void> {
     const { store, clock } = this.#options;
     const { incarnation } = this;
-    return this.#vector.write((known) =>
-      store.commit({ incarnation, number, hlc: clock.last, changes, known }),
-    );
+    return this.#vector.write((raised) => {
+      const known = new Map(raised);
+      for (const { incarnation: of, after, upTo } of brought) {
+        const before = this.known.get(of) ?? 0;
+        if (of !== incarnation && after <= before && upTo > before) known.set(of, upTo);
+      }
+      return store.commit({ incarnation, number, hlc: clock.last, changes, known });
+    });
   }
 
   /** Others would never ask for a commit that the vector does not have. */
@@ -310,6 +322,12 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     this.#commits = 0;
     this.#vector.set(this.#incarnation, 0);
   }
+}
+
+/** Of the deltas whose last join is in the batch; none where any of its joins is refused. */
+function broughtBy(batch: readonly Command[]): CommitRange[] {
+  if (batch.some(({ error }) => error !== undefined)) return [];
+  return batch.flatMap(({ brought }) => (brought && !brought.isFailed ? brought.ranges : []));
 }
 
 /** What joins have found, and nobody may know; undefined where it is nothing. */

@@ -57,9 +57,8 @@ class OpChaos {
   }
 
   /**
-   * A replica that ends between a join and its vector has what it does not know of. It gets it again
-   * from whoever committed it; where that one has lost all, and nobody else has it, no vector tells
-   * of it any more, and only a reconciliation finds it (ADR 0019).
+   * What was joined in without its vector, and whose committer has lost it since, no vector tells of:
+   * only a reconciliation finds it (ADR 0019).
    */
   async #converge(): Promise<void> {
     try {
@@ -165,7 +164,7 @@ describe('operation ids that are sent to several replicas', () => {
     figure('operation ids that several replicas counted', sums.contested);
     figure('runs that only a reconciliation made equal', sums.reconciled);
     assert.ok(sums.contested > 0);
-    assert.ok(sums.reconciled <= FOUND_ONCE.length + RUNS / 10, `${sums.reconciled} runs`);
+    assert.ok(sums.reconciled <= RUNS / 30, `${sums.reconciled} runs`);
   });
 });
 

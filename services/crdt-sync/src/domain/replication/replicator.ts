@@ -37,7 +37,7 @@ export interface ReplicatorOptions {
   readonly syncIntervalMs: number;
   readonly settings: ReplicationSettings;
   /** Durable when it resolves. */
-  readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
+  readonly joinAll: (delta: ReplicaDelta, ranges: readonly CommitRange[]) => Promise<void>;
   readonly onFailure: (what: string, cause: unknown) => void;
 }
 
@@ -209,7 +209,7 @@ export class Replicator {
     // It is joined name by name, and shows before all of it is here.
     executor.expect(upToOf(ranges));
     try {
-      await joinAll(delta);
+      await joinAll(delta, ranges);
     } catch (cause) {
       this.#options.onFailure('what another replica has committed is not joined in', cause);
       return false;

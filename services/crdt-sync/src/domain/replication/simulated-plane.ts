@@ -87,7 +87,7 @@ export class SimulatedPlane {
       startEpoch: membership.startEpoch,
       syncIntervalMs: SYNC_INTERVAL_MS,
       settings: replicationSettings(SYNC_INTERVAL_MS),
-      joinAll: (delta) => joinAll(engine, delta),
+      joinAll: (delta, ranges) => joinAll(engine, delta, ranges),
       onFailure: (what, cause) => this.failures.push(`${id}: ${what}: ${String(cause)}`),
       peers: {
         live: () => cluster.live(),
