@@ -34,7 +34,8 @@ demo: build ## A story in under a minute: events, views, recall, the past, a cra
 
 .PHONY: test
 test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and npm is needed
-	@exec $(TEST) $(UNIT_TESTS) $(E2E_TESTS) $(FAULT_TESTS)
+	@$(NODE) --test --test-concurrency=2 $(UNIT_TESTS); units=$$?; \
+		$(TEST) $(E2E_TESTS) $(FAULT_TESTS) && exit $$units
 
 .PHONY: test-dialogues
 test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
