@@ -1,5 +1,6 @@
 export * from './asyncapi.ts';
 export * from './auth.ts';
+export * from './checked-export.ts';
 export * from './config.ts';
 export * from './http-server.ts';
 export * from './identity/index.ts';

@@ -1,7 +1,7 @@
 import { parseHlc } from '@memplane/clock';
-import { type CrdtExportLine, crdtExportLineSchema, MemplaneError } from '@memplane/contracts';
+import { type CrdtExportLine, crdtExportLineSchema } from '@memplane/contracts';
 import type { CounterState, ReplicaDelta } from '@memplane/crdt';
-import { toMemplaneError } from '@memplane/runtime';
+import { checkedExport, toMemplaneError, unusablePart } from '@memplane/runtime';
 import { readCrdtSyncConfig } from './config.ts';
 import { Engine } from './domain/engine.ts';
 import { joinAll } from './domain/join-all.ts';
@@ -59,7 +59,7 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
     }
     await Promise.all(joining);
     await engine.drain();
-    if (head === undefined) throw damaged(name, 'it has no head');
+    if (head === undefined) throw unusablePart(name, 'it has no head');
     const known = new Map(Object.entries(head.commits));
     const { incarnation } = engine;
     // Last, and only now: what is known must never be ahead of what is there.
@@ -71,36 +71,20 @@ export async function restoreCrdts(restore: CrdtRestore): Promise<number> {
   }
 }
 
-/**
- * The lines of an export, checked one by one.
- * @throws MemplaneError `storage_damaged` unless the first is a head and the last an end
- */
-export async function* checkedLines(
+/** @throws MemplaneError `storage_damaged`, see `checkedExport` */
+export function checkedLines(
   lines: AsyncIterable<unknown>,
   name: string,
 ): AsyncGenerator<CrdtExportLine> {
-  let isFirst = true;
-  let hasEnded = false;
-  let count = 0;
-  for await (const line of lines) {
-    const { data, success } = crdtExportLineSchema.safeParse(line);
-    if (!success || hasEnded || isFirst !== 'format' in data) {
-      throw damaged(name, 'a line is not what it should be');
-    }
-    isFirst = false;
-    hasEnded = 'end' in data;
-    if ('end' in data && data.count !== count) throw damaged(name, 'names are missing');
-    if ('delta' in data) count++;
-    yield data;
-  }
-  if (!hasEnded) throw damaged(name, 'it ends too early');
+  const isItem = (line: CrdtExportLine) => 'delta' in line;
+  return checkedExport(lines, name, { schema: crdtExportLineSchema, isItem, items: 'names' });
 }
 
 function deltaOf(base64: string, name: string): ReplicaDelta {
   try {
     return decodeStates(Buffer.from(base64, 'base64'));
   } catch (error) {
-    throw damaged(name, (error as Error).message, error);
+    throw unusablePart(name, (error as Error).message, error);
   }
 }
 
@@ -113,11 +97,4 @@ function withoutLog(delta: ReplicaDelta, logId: string): ReplicaDelta {
     if (holds) counters.set(key, left);
   }
   return { ...delta, counters };
-}
-
-function damaged(name: string, why: string, cause?: unknown): MemplaneError {
-  return new MemplaneError('storage_damaged', `The part ${name} can not be used: ${why}.`, {
-    cause,
-    extra: { part: name },
-  });
 }

@@ -1,4 +1,5 @@
-import { MemplaneError, type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
+import { type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
+import { checkedExport, unusablePart } from '@memplane/runtime';
 import { restoredRecord } from './domain/strong/restored.ts';
 import { RocksStrong } from './drivers/rocks-strong.ts';
 
@@ -26,7 +27,7 @@ export async function restoreStrong({ dir, lines, name }: StrongRestore): Promis
       const record = 'key' in line ? restoredRecord(line) : undefined;
       if (record === undefined) continue;
       const { kind } = await store.create(record.key, record.value);
-      if (kind !== 'written') throw damaged(name, `${record.key} could not be written`);
+      if (kind !== 'written') throw unusablePart(name, `${record.key} could not be written`);
       count++;
     }
     return count;
@@ -35,30 +36,11 @@ export async function restoreStrong({ dir, lines, name }: StrongRestore): Promis
   }
 }
 
-/** @throws MemplaneError `storage_damaged` unless the first line is a head and the last an end */
-export async function* checkedStrongLines(
+/** @throws MemplaneError `storage_damaged`, see `checkedExport` */
+export function checkedStrongLines(
   lines: AsyncIterable<unknown>,
   name: string,
 ): AsyncGenerator<StrongRecordLine> {
-  let isFirst = true;
-  let hasEnded = false;
-  let count = 0;
-  for await (const line of lines) {
-    const { data, success } = strongRecordLineSchema.safeParse(line);
-    if (!success || hasEnded || isFirst !== 'format' in data) {
-      throw damaged(name, 'a line is not what it should be');
-    }
-    isFirst = false;
-    hasEnded = 'end' in data;
-    if ('end' in data && data.count !== count) throw damaged(name, 'records are missing');
-    if ('key' in data) count++;
-    yield data;
-  }
-  if (!hasEnded) throw damaged(name, 'it ends too early');
-}
-
-function damaged(name: string, why: string): MemplaneError {
-  return new MemplaneError('storage_damaged', `The part ${name} can not be used: ${why}.`, {
-    extra: { part: name },
-  });
+  const isItem = (line: StrongRecordLine) => 'key' in line;
+  return checkedExport(lines, name, { schema: strongRecordLineSchema, isItem, items: 'records' });
 }

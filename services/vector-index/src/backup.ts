@@ -1,8 +1,5 @@
-import {
-  type ComputedVectorLine,
-  computedVectorLineSchema,
-  MemplaneError,
-} from '@memplane/contracts';
+import { type ComputedVectorLine, computedVectorLineSchema } from '@memplane/contracts';
+import { checkedExport } from '@memplane/runtime';
 import type { StoredVector } from './domain/ports.ts';
 import { computedDirOf, StoredComputedVectors } from './drivers/computed-vectors.ts';
 
@@ -49,26 +46,13 @@ export async function restoreComputedVectors(restore: VectorsRestore): Promise<n
   }
 }
 
-/** @throws MemplaneError `storage_damaged` unless the first line is a head and the last an end */
-export async function* checkedVectorLines(
+/** @throws MemplaneError `storage_damaged`, see `checkedExport` */
+export function checkedVectorLines(
   lines: AsyncIterable<unknown>,
   name: string,
 ): AsyncGenerator<ComputedVectorLine> {
-  let isFirst = true;
-  let hasEnded = false;
-  let count = 0;
-  for await (const line of lines) {
-    const { data, success } = computedVectorLineSchema.safeParse(line);
-    if (!success || hasEnded || isFirst !== 'format' in data) {
-      throw damaged(name, 'a line is not what it should be');
-    }
-    isFirst = false;
-    hasEnded = 'end' in data;
-    if ('end' in data && data.count !== count) throw damaged(name, 'vectors are missing');
-    if ('model' in data) count++;
-    yield data;
-  }
-  if (!hasEnded) throw damaged(name, 'it ends too early');
+  const isItem = (line: ComputedVectorLine) => 'model' in line;
+  return checkedExport(lines, name, { schema: computedVectorLineSchema, isItem, items: 'vectors' });
 }
 
 function storedOf(line: Extract<ComputedVectorLine, { model: string }>): StoredVector {
@@ -78,10 +62,4 @@ function storedOf(line: Extract<ComputedVectorLine, { model: string }>): StoredV
     textHash: Buffer.from(textHash, 'base64url'),
     vector: Buffer.from(vector, 'base64'),
   };
-}
-
-function damaged(name: string, why: string): MemplaneError {
-  return new MemplaneError('storage_damaged', `The part ${name} can not be used: ${why}.`, {
-    extra: { part: name },
-  });
 }
