@@ -1,6 +1,5 @@
-import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
-import type { BlobStore } from '@memplane/blob-store';
+import { type BlobStore, throughCodec } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
 import { decodeSegment } from '@memplane/materializer/backup';
@@ -82,17 +81,12 @@ export class BackupReader {
    * @throws MemplaneError `storage_damaged`
    */
   async *lines(part: BackupPart): AsyncGenerator<unknown> {
-    const codec = createZstdDecompress();
-    const source = Readable.from(this.bytes(part), { objectMode: false });
-    source.on('error', (error) => codec.destroy(error));
-    source.pipe(codec);
+    const decompressed = throughCodec(this.bytes(part), createZstdDecompress());
     try {
-      for await (const line of linesOf(codec)) yield JSON.parse(line.toString('utf8'));
+      for await (const line of linesOf(decompressed)) yield JSON.parse(line.toString('utf8'));
     } catch (error) {
       if (error instanceof MemplaneError) throw error;
       throw damagedPart(part.name, 'it can not be decompressed', error);
-    } finally {
-      source.destroy();
     }
   }
 

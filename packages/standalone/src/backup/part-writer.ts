@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import { createZstdCompress } from 'node:zlib';
-import type { BlobStore } from '@memplane/blob-store';
+import { type BlobStore, throughCodec } from '@memplane/blob-store';
 import { type BackupPart, damagedPart } from './manifest.ts';
 
 type PartOf = Omit<BackupPart, 'sizeBytes' | 'sha256'>;
@@ -59,14 +58,6 @@ export async function* verifiedBytes(blobs: BlobStore, part: BackupPart): AsyncG
 }
 
 /** Compresses as it comes; a failure of the source breaks it off. */
-export async function* zstd(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  const codec = createZstdCompress();
-  const source = Readable.from(content, { objectMode: false });
-  source.on('error', (error) => codec.destroy(error));
-  source.pipe(codec);
-  try {
-    for await (const chunk of codec) yield chunk as Buffer;
-  } finally {
-    source.destroy();
-  }
+export function zstd(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  return throughCodec(content, createZstdCompress());
 }

@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { throughCodec } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import { SNAPSHOT_PREFIX } from '../domain/snapshot-format.ts';
 
@@ -9,7 +9,7 @@ const CODEC_CHUNK_BYTES = 512 * 1024;
 /** The content of a shard's snapshot as a blob holds it. */
 export async function* compressed(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield SNAPSHOT_PREFIX;
-  yield* through(content, createZstdCompress({ chunkSize: CODEC_CHUNK_BYTES }));
+  yield* throughCodec(content, createZstdCompress({ chunkSize: CODEC_CHUNK_BYTES }));
 }
 
 /** @throws MemplaneError `storage_damaged` for what is no snapshot */
@@ -30,25 +30,10 @@ export async function* decompressed(
     }
   }
   try {
-    yield* through(body(), createZstdDecompress({ chunkSize: CODEC_CHUNK_BYTES }));
+    yield* throughCodec(body(), createZstdDecompress({ chunkSize: CODEC_CHUNK_BYTES }));
   } catch (error) {
     if (error instanceof MemplaneError) throw error;
     throw damagedBlob(name, error);
-  }
-}
-
-/** Pipes chunks through a codec; a failure of either side is thrown here. */
-async function* through(
-  content: AsyncIterable<Buffer>,
-  codec: ReturnType<typeof createZstdCompress | typeof createZstdDecompress>,
-): AsyncGenerator<Buffer> {
-  const source = Readable.from(content, { objectMode: true });
-  source.on('error', (error) => codec.destroy(error));
-  source.pipe(codec);
-  try {
-    for await (const chunk of codec) yield chunk as Buffer;
-  } finally {
-    source.destroy();
   }
 }
 
