@@ -1,4 +1,4 @@
-import { type CommitRange, type Incarnation, rangesTo } from '@memplane/crdt';
+import { type CommitRange, type Incarnation, rangesTo, upToOf } from '@memplane/crdt';
 import type { CommitVector } from './session-token.ts';
 
 /**
@@ -56,11 +56,10 @@ export class KnownVector {
   /** Takes ranges whose commits are durable here. One that would leave a gap, or is old, is ignored. */
   advance(ranges: readonly CommitRange[]): void {
     let grew = false;
-    for (const { incarnation, after, upTo } of ranges) {
-      const known = this.#known.get(incarnation) ?? 0;
-      if (upTo <= known || after > known) continue;
-      this.#known.set(incarnation, upTo);
-      this.#raised.set(incarnation, upTo);
+    for (const range of ranges) {
+      if (!this.#isNext(range)) continue;
+      this.#known.set(range.incarnation, range.upTo);
+      this.#raised.set(range.incarnation, range.upTo);
       grew = true;
     }
     if (grew) this.#tell();
@@ -98,16 +97,29 @@ export class KnownVector {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Has `write` make durable what is not yet; where it fails, the next one is given it again. */
-  async write<T>(write: (raised: CommitVector) => Promise<T>): Promise<T> {
+  /**
+   * Has `write` make durable what is not yet; where it fails, the next one is given it again.
+   * @param brought ranges whose commits become durable by this very write; {@link advance} follows
+   */
+  async write<T>(
+    write: (raised: CommitVector) => Promise<T>,
+    brought: readonly CommitRange[] = [],
+  ): Promise<T> {
     const [raised, state] = [this.#raised, this.#states];
     this.#raised = new Map();
+    const next = brought.filter((range) => this.#isNext(range));
     try {
-      return await write(raised);
+      return await write(new Map([...raised, ...upToOf(next)]));
     } catch (cause) {
       if (state === this.#states) this.#raised = new Map([...raised, ...this.#raised]);
       throw cause;
     }
+  }
+
+  /** It brings something, and leaves no gap. */
+  #isNext({ incarnation, after, upTo }: CommitRange): boolean {
+    const known = this.#known.get(incarnation) ?? 0;
+    return after <= known && upTo > known;
   }
 
   #tell(): void {

@@ -105,7 +105,11 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
    * becomes durable itself with the next commit.
    */
   advance(ranges: readonly CommitRange[]): void {
-    this.#vector.advance(ranges.filter(({ incarnation }) => incarnation !== this.#incarnation));
+    this.#vector.advance(this.#ofOthers(ranges));
+  }
+
+  #ofOthers(ranges: readonly CommitRange[]): CommitRange[] {
+    return ranges.filter(({ incarnation }) => incarnation !== this.#incarnation);
   }
 
   onAdvance(listener: (known: CommitVector) => void): () => void {
@@ -271,8 +275,12 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     await this.#write(number, changes, brought);
     this.#commits = number;
     this.#vector.set(incarnation, number);
-    const delta = () => (told === 'all' ? deltaOfChanges(changes) : told);
-    this.onCommit?.({ incarnation, number, hlc, delta: delta() });
+    this.onCommit?.({
+      incarnation,
+      number,
+      hlc,
+      delta: told === 'all' ? deltaOfChanges(changes) : told,
+    });
     return { incarnation, number };
   }
 
@@ -291,14 +299,10 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   ): Promise<void> {
     const { store, clock } = this.#options;
     const { incarnation } = this;
-    return this.#vector.write((raised) => {
-      const known = new Map(raised);
-      for (const { incarnation: of, after, upTo } of brought) {
-        const before = this.known.get(of) ?? 0;
-        if (of !== incarnation && after <= before && upTo > before) known.set(of, upTo);
-      }
-      return store.commit({ incarnation, number, hlc: clock.last, changes, known });
-    });
+    return this.#vector.write(
+      (known) => store.commit({ incarnation, number, hlc: clock.last, changes, known }),
+      this.#ofOthers(brought),
+    );
   }
 
   /** Others would never ask for a commit that the vector does not have. */
