@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { MemplaneError } from '@memplane/contracts';
 import type { Logger } from '@memplane/runtime';
+import { LEASE_MARGIN } from '../domain/strong/lease.ts';
 import type { Observations } from '../domain/strong/observations.ts';
 import type { StrongStore, Versioned } from '../domain/strong/store.ts';
 import {
@@ -37,8 +38,6 @@ export interface ZoneKeeperOptions {
   readonly logger: Logger;
 }
 
-/** As of leases: how much longer than its time another one's registration must be unchanged. */
-const MARGIN = 1.01;
 /** Steps of one look: a change proposed, confirmed, in force, and the next. */
 const STEPS_MAX = 8;
 const WRITES_MAX = 20;
@@ -173,7 +172,7 @@ export class ZoneKeeper {
     return observations.isUnchangedFor(
       `${ZONE_INSTANCES_KEY}.${name}`,
       String(instances[name]?.renewal),
-      registrationMs * MARGIN,
+      registrationMs * LEASE_MARGIN,
       monotonicMs(),
     );
   }
@@ -217,10 +216,10 @@ export class ZoneKeeper {
     try {
       const text = await readFile(path, 'utf8');
       if (text === this.#readText) return;
+      this.#readText = text;
       // Its parser is loaded only where there is a file.
       const { parseZoneFile } = await import('../domain/zones/zone-file.ts');
       this.#proposal = parseZoneFile(text);
-      this.#readText = text;
       this.#problem = undefined;
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,4 @@
-import { ZONES_KEY } from '../zones/zone-record.ts';
+import { decodeRecord, encodeRecord, ZONES_KEY, type ZoneRecord } from '../zones/zone-record.ts';
 import { decodeHead, encodeHead } from './head.ts';
 import { decodeLease, encodeLease } from './lease.ts';
 import type { StrongRecord } from './store.ts';
@@ -22,7 +22,10 @@ const BEFORE_ALL_TABLES = -1;
  * @throws MemplaneError `storage_damaged` for another format
  */
 export function restoredRecord({ key, value }: StrongRecord): StrongRecord | undefined {
-  if (key === ZONES_KEY) return { key, value: withoutChange(value) };
+  if (key === ZONES_KEY) {
+    const table = decodeRecord<ZoneRecord>(value);
+    return { key, value: encodeRecord({ ...table, change: undefined }) };
+  }
   const [, kind] = key.split('.', 2);
   if (kind === 'lease') {
     const lease = decodeLease(value);
@@ -36,9 +39,4 @@ export function restoredRecord({ key, value }: StrongRecord): StrongRecord | und
   }));
   const head = { sequence: 0, zones: BEFORE_ALL_TABLES, leases, recent: [] };
   return { key, value: encodeHead(head) };
-}
-
-function withoutChange(value: string): string {
-  const { format, record } = JSON.parse(value) as { format: number; record: object };
-  return JSON.stringify({ format, record: { ...record, change: undefined } });
 }
