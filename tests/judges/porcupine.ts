@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { built, runBuild } from '@memplane/stack';
+import { goBinary } from '@memplane/stack';
 import type { Operation } from './strong-load.ts';
 
 const VERSION = '1.3.1';
@@ -18,23 +17,16 @@ export interface Verdict {
 }
 
 /** The judge, built once: porcupine with the models of `porcupine/`. */
-export async function porcupine(): Promise<string> {
-  const files = globSync(['go.mod', 'go.sum', '*.go'], { cwd: PORCUPINE_FOLDER }).sort();
-  const { folder } = await built({
+export function porcupine(): Promise<string> {
+  const program = {
     part: 'porcupine',
     version: VERSION,
     says: 'building the judge of linearizability (a few seconds, only once)',
-    inputs: files.map((file) => readFileSync(join(PORCUPINE_FOLDER, file), 'utf8')),
-    build: (making) =>
-      runBuild({
-        part: 'porcupine',
-        command: 'go',
-        args: ['build', '-trimpath', '-mod=readonly', '-o', join(making, 'porcupine'), '.'],
-        cwd: PORCUPINE_FOLDER,
-        env: { CGO_ENABLED: '0' },
-      }),
-  });
-  return join(folder, 'porcupine');
+    module: PORCUPINE_FOLDER,
+    targets: ['.'],
+    sources: globSync('*.go', { cwd: PORCUPINE_FOLDER }).sort(),
+  };
+  return goBinary(program, 'porcupine');
 }
 
 /** @throws Error where the history can't be read */
