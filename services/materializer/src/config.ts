@@ -139,7 +139,7 @@ export const MATERIALIZER_SETTINGS = {
   snapshot_bytes_min: integer(
     'MEMPLANE_SNAPSHOT_BYTES_MIN',
     4 * KIB,
-    'bytes of events after which the state of an entity is stored, if it is not larger itself; four times as many where it has memories',
+    'bytes of events after which the state of an entity is stored, if it is not larger itself; eight times as many where it has memories',
     { min: KIB, unit: 'bytes' },
   ),
   time_cut_settle_ms: integer(

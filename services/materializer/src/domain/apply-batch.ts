@@ -30,7 +30,7 @@ export interface ApplySettings {
   readonly sessionOpenTypes: ReadonlySet<string>;
   readonly sessionCloseTypes: ReadonlySet<string>;
   /**
-   * A state is stored once the events since the last one have this many bytes (four times as many
+   * A state is stored once the events since the last one have this many bytes (eight times as many
    * where there are memories), or its own size if that is more.
    */
   readonly snapshot_bytes_min: number;
@@ -423,7 +423,7 @@ export class BatchFold {
   /** With memories it costs a scan to gather a state, so it is done more seldom. */
   #snapshotThreshold(entity: WorkingEntity): number {
     const { snapshot_bytes_min: min } = this.#settings;
-    return Math.max(entity.memoryCount === 0 ? min : 4 * min, entity.stateBytes);
+    return Math.max(entity.memoryCount === 0 ? min : 8 * min, entity.stateBytes);
   }
 
   /**

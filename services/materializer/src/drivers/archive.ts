@@ -1,7 +1,7 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo, LogReadOptions, LogRecord } from '@memplane/event-log';
-import { decodeSegment, encodeSegment } from '../domain/archive-format.ts';
+import { decodeSegment, encodeSegment, openSegment } from '../domain/archive-format.ts';
 import {
   parseSegmentName,
   type SegmentName,
@@ -99,7 +99,7 @@ export class Archive implements RecordArchive {
    * @returns the bytes of the segment
    */
   async append(records: readonly [LogRecord, ...LogRecord[]]): Promise<number> {
-    const { header, blob } = await encodeSegment(this.#log, records);
+    const { header, body, blob } = await encodeSegment(this.#log, records);
     const { partition, firstOffset, lastOffset } = header;
     const opened = this.#partitions.get(partition);
     if (opened === undefined) throw ownerMoving(partition);
@@ -109,7 +109,7 @@ export class Archive implements RecordArchive {
     }
     const name = segmentName(this.#log.logId, partition, header, ownerEpoch);
     await this.#blobs.put(name, blob);
-    await this.#verify(name, records);
+    await this.#verify(name, body);
     opened.cover.add({ name, firstOffset, lastOffset, ownerEpoch });
     if (end === undefined) opened.start = firstOffset;
     await this.#publish(partition, opened, lastOffset + 1);
@@ -217,18 +217,9 @@ export class Archive implements RecordArchive {
     return new SegmentCover(found);
   }
 
-  async #verify(name: string, expected: readonly LogRecord[]): Promise<void> {
-    const { records } = await decodeSegment(await this.#blobs.get(name), name);
-    const same = records.every(({ offset, hlc, key, value }, i) => {
-      const record = expected[i];
-      return (
-        record?.offset === offset &&
-        record.hlc === hlc &&
-        record.key === key &&
-        record.value.equals(value)
-      );
-    });
-    if (same && records.length === expected.length) return;
+  async #verify(name: string, written: Buffer): Promise<void> {
+    const { body } = await openSegment(await this.#blobs.get(name), name);
+    if (body.equals(written)) return;
     throw new MemplaneError('storage_damaged', `The archive's ${name} came back otherwise.`, {
       extra: { blob: name },
     });

@@ -35,7 +35,13 @@ export interface ArchiverPorts {
   readonly now: () => number;
 }
 
-const READ_BYTES = 1024 * 1024;
+/** Of one read: what takes it apart keeps everything else of the thread waiting. */
+const READ_BYTES = 256 * 1024;
+/** After each segment the archiver rests this much longer than it worked, ... */
+const REST_FACTOR = 3;
+const REST_MS_MAX = 500;
+/** ... unless this much waits to be archived. */
+const UNHURRIED_LAG_BYTES_MAX = 256 * 1024 * 1024;
 const FIRST_GUESS_BYTES = 512;
 /** After a start, what is waited for comes first: views, and the index that follows them. */
 const TICKS_BEFORE_FIRST = 5;
@@ -97,8 +103,11 @@ export class Archiver {
     }
     for (const partition of partitions) {
       if (this.#stopping.signal.aborted) return;
+      let startedAt = performance.now();
       while (await this.#archiveNext(partition, force)) {
+        if (!force) await this.#rest(performance.now() - startedAt);
         if (this.#stopping.signal.aborted) return;
+        startedAt = performance.now();
       }
       await this.#ports.snapshotIfDue(partition);
       await this.#trim(partition);
@@ -120,6 +129,12 @@ export class Archiver {
       }
       await pause(this.#settings.archiveTickMs, signal);
     }
+  }
+
+  /** Nobody waits for the archive, and what is applied and read meanwhile shares its thread. */
+  async #rest(workedMs: number): Promise<void> {
+    if (this.lagBytes > UNHURRIED_LAG_BYTES_MAX) return;
+    await pause(Math.min(REST_FACTOR * workedMs, REST_MS_MAX), this.#stopping.signal);
   }
 
   #progressOf(partition: number): Progress {
