@@ -1,17 +1,21 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** A constant-time check of `Authorization: Bearer …` against one token. */
+/** Longer than any token that is meant; the headers of a request may have 16 KiB in all. */
+export const TOKEN_CHARS_MAX = 8192;
+const BEARER_PATTERN = /^Bearer ([^\s]+)$/i;
+
+/** The token of `Authorization: Bearer …`; undefined where there is none, or one that is too long. */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  const token = BEARER_PATTERN.exec(authorization ?? '')?.[1];
+  return token === undefined || token.length > TOKEN_CHARS_MAX ? undefined : token;
+}
+
+/** A constant-time check against one token. */
 export class TokenCheck {
   readonly #digest: Buffer;
 
   constructor(token: string) {
     this.#digest = sha256(token);
-  }
-
-  /** @param header the header's value */
-  allows(header: string | undefined): boolean {
-    const match = /^Bearer ([^\s]{1,4096})$/i.exec(header ?? '');
-    return match?.[1] !== undefined && this.matches(match[1]);
   }
 
   /** Hashing first makes both sides equally long, and hides the length of the secret. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { MemplaneError, type Role, TENANT_HEADER, TENANT_PATTERN } from '@memplane/contracts';
-import { TokenCheck } from '../auth.ts';
+import { bearerOf, TOKEN_CHARS_MAX, TokenCheck } from '../auth.ts';
 import type { Logger } from '../logger.ts';
 import { FileChanges } from './file-changes.ts';
 import { ANYONE, expectRole, type Identity, PLANE, TOKEN_HOLDER } from './identity.ts';
@@ -20,8 +20,6 @@ export interface AccessOptions {
 }
 
 const RELOAD_MS = 1_000;
-const BEARER_PATTERN = /^Bearer ([^\s]+)$/i;
-const TOKEN_CHARS_MAX = 8192;
 
 /** Whoever is behind the own sidecar, when that names nobody: deliveries and timers, no roles. */
 const SIDECAR: Identity = { ...ANYONE, roles: new Set(), subject: 'sidecar' };
@@ -78,13 +76,14 @@ export class Access {
   identify(headers: IncomingHttpHeaders): Identity | Promise<Identity> {
     if (!this.isSecured) return ANYONE;
     const { authorization } = headers;
+    const token = bearerOf(authorization);
     if (!this.hasTenants) {
-      if (this.isBySidecar(headers) || this.#check?.allows(authorization)) return ANYONE;
-      if (this.#planeCheck?.allows(authorization)) return ANYONE;
+      if (this.isBySidecar(headers)) return ANYONE;
+      const checks = token === undefined ? [] : [this.#check, this.#planeCheck];
+      if (checks.some((check) => check?.matches(token ?? ''))) return ANYONE;
       throw this.#unauthorized();
     }
     if (authorization !== undefined) {
-      const token = BEARER_PATTERN.exec(authorization)?.[1];
       if (token === undefined) throw this.#unauthorized();
       return this.ofToken(token);
     }
@@ -95,11 +94,11 @@ export class Access {
 
   /** @throws like `identify` */
   ofToken(token: string): Identity | Promise<Identity> {
+    if (token.length > TOKEN_CHARS_MAX) throw this.#unauthorized();
     if (!this.hasTenants) {
       if (this.#check === undefined || this.#check.matches(token)) return ANYONE;
       throw this.#unauthorized();
     }
-    if (token.length > TOKEN_CHARS_MAX) throw this.#unauthorized();
     if (this.#planeCheck?.matches(token)) return PLANE;
     if (this.#check?.matches(token)) return TOKEN_HOLDER;
     if (this.#tenants === undefined) throw new Error('the tenants have not been read yet');
@@ -148,12 +147,12 @@ export class Access {
   async #open(): Promise<void> {
     const { tenantsFile } = this.#options;
     if (tenantsFile === undefined) return;
-    const changes = new FileChanges(tenantsFile, RELOAD_MS);
+    const changes = new FileChanges(tenantsFile);
     this.#changes = changes;
     // A file that is not there is told by its reading.
-    await changes.mark().catch(() => {});
+    await changes.look().catch(() => {});
     await this.#load(tenantsFile);
-    changes.start(() => this.#reload(tenantsFile));
+    changes.start(RELOAD_MS, () => this.#reload(tenantsFile));
   }
 
   async #reload(tenantsFile: string): Promise<void> {

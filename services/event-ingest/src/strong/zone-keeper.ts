@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { MemplaneError } from '@memplane/contracts';
-import type { Logger } from '@memplane/runtime';
+import { FileChanges, type Logger } from '@memplane/runtime';
 import { LEASE_MARGIN } from '../domain/strong/lease.ts';
 import type { Observations } from '../domain/strong/observations.ts';
 import type { StrongStore, Versioned } from '../domain/strong/store.ts';
@@ -52,10 +52,10 @@ const HURRY = 5;
  */
 export class ZoneKeeper {
   readonly #options: ZoneKeeperOptions;
+  readonly #changes: FileChanges;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #isStopped = false;
-  #readText: string | undefined;
   /** What the file says, while that is not in force. */
   #proposal: readonly ZoneRule[] | undefined;
   #problem: string | undefined;
@@ -65,6 +65,7 @@ export class ZoneKeeper {
 
   constructor(options: ZoneKeeperOptions) {
     this.#options = options;
+    this.#changes = new FileChanges(options.path ?? '');
   }
 
   /** Whether the file was once looked at, so that what it says is in force, or on its way. */
@@ -214,9 +215,11 @@ export class ZoneKeeper {
     const { path, logger } = this.#options;
     if (path === undefined) return;
     try {
-      const text = await readFile(path, 'utf8');
-      if (text === this.#readText) return;
-      this.#readText = text;
+      if (!(await this.#changes.look())) return;
+      const text = await readFile(path, 'utf8').catch((error: unknown) => {
+        this.#changes.forget();
+        throw error;
+      });
       // Its parser is loaded only where there is a file.
       const { parseZoneFile } = await import('../domain/zones/zone-file.ts');
       this.#proposal = parseZoneFile(text);
