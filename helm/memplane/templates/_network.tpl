@@ -12,7 +12,7 @@
 
 {{/* Who calls whom through sidecars, as dapr/config/ allows it. */}}
 {{- define "memplane.callers" -}}
-event-ingest: [agents, materializer]
+event-ingest: [agents, crdt-sync, materializer, vector-index]
 materializer: [agents, event-ingest, materializer, vector-index]
 crdt-sync: [agents, materializer]
 vector-index: [agents]

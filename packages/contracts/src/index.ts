@@ -1,3 +1,4 @@
+export * from './api/audit.ts';
 export * from './api/backups.ts';
 export * from './api/crdt-flags.ts';
 export * from './api/crdt-reconciliation.ts';

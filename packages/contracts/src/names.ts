@@ -8,6 +8,11 @@ export const TOPICS = {
 } as const;
 
 export const DEFAULT_TENANT = 'default';
+/**
+ * Whose entities `audit/<tenant>.<day>` hold the audit. No token speaks for it, so that only the
+ * plane writes there, and nobody reads there but by `GET /v1/audit`.
+ */
+export const AUDIT_TENANT = 'memplane-audit';
 export const DEFAULT_PARTITIONS = 12;
 
 /** Dapr app ids; direct calls use the ports. */

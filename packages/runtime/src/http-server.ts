@@ -4,6 +4,9 @@ import { finished, pipeline } from 'node:stream/promises';
 import { LIMITS, MemplaneError } from '@memplane/contracts';
 import { type Histogram, SpanKind } from '@opentelemetry/api';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { AuditSink, AuditTrail } from './audit/audit-trail.ts';
+import { AuditedServer } from './audit/audited-server.ts';
+import type { AuditSettings } from './audit/settings.ts';
 import { Access } from './identity/access.ts';
 import { ANYONE, type Identity } from './identity/identity.ts';
 import { TenantShares } from './identity/tenant-shares.ts';
@@ -19,7 +22,7 @@ import { validate } from './validate.ts';
 // a tenth of what a thread needs to start.
 const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
 
-export interface HttpOptions {
+export interface HttpOptions extends Partial<AuditSettings> {
   readonly name: string;
   readonly version: string;
   readonly description: string;
@@ -39,6 +42,8 @@ export interface HttpOptions {
   /** Who the callers are, where they are told apart: see `AccessOptions`. */
   readonly tenantsFile?: string | undefined;
   readonly planeToken?: string | undefined;
+  /** Where the audit goes; without it, or without tenants, nothing is recorded. */
+  readonly auditSink?: AuditSink | undefined;
   /** Requests under way at once; more are answered 429 `overloaded`. */
   readonly inflight_requests_max: number;
   /** Bytes of bodies being held at once; more are answered 429. Default: 64 MiB. */
@@ -64,6 +69,7 @@ export class HttpServer {
   readonly access: Access;
   readonly #callers = new WeakMap<IncomingMessage, Identity>();
   readonly #shares: TenantShares;
+  readonly #audited: AuditedServer;
   readonly #ending = new AbortController();
   readonly #bodies: BodyReader;
   #inflight = 0;
@@ -77,6 +83,7 @@ export class HttpServer {
     );
     this.access = new Access(options);
     this.#shares = new TenantShares(() => this.access.tenantShareOf(options.inflight_requests_max));
+    this.#audited = new AuditedServer(options, (request) => this.#callers.get(request));
     this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
       unit: 's',
       advice: {
@@ -112,7 +119,15 @@ export class HttpServer {
       this.#server.listen({ host, port, exclusive: true }, resolve);
     });
     const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : port;
+    const taken = typeof address === 'object' && address !== null ? address.port : port;
+    // The port is this process's alone now, and so is the folder that is named by it.
+    this.#audited.open(taken);
+    return taken;
+  }
+
+  /** What other ports of the service record too; undefined where nothing is, or before `listen`. */
+  get audit(): AuditTrail | undefined {
+    return this.#audited.trail;
   }
 
   /** Refuses new requests and waits for those under way, at most `drainTimeoutMs`. */
@@ -133,6 +148,7 @@ export class HttpServer {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });
+    await this.#audited.close();
   }
 
   #app(): Express {
@@ -190,6 +206,7 @@ export class HttpServer {
       });
     });
     app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+      this.#audited.failed(error, undefined, request);
       this.#fail(error, request, response);
     });
     return app;
@@ -221,6 +238,8 @@ export class HttpServer {
   async #serve(route: Route, request: Request, response: Response): Promise<void> {
     const started = performance.now();
     const { operation } = route;
+    /** What was read of the request: what it is about. */
+    let parts: ParsedRequest | undefined;
     try {
       this.#admit();
       const identity = this.#callerOf(request);
@@ -248,9 +267,9 @@ export class HttpServer {
               callerAppId: bySidecar ? singleHeader(request, 'dapr-caller-app-id') : undefined,
               trace,
             };
-            const parsed = await this.#parse(route, request, caller);
+            parts = await this.#parse(route, request, caller);
             const reply = await route.handle({
-              ...parsed,
+              ...parts,
               ...caller,
               headers: request.headers,
               signal: this.#signalOf(response),
@@ -262,7 +281,9 @@ export class HttpServer {
         this.#inflight--;
         leave?.();
       }
+      this.#audited.answered(route, request, parts);
     } catch (error) {
+      this.#audited.failed(error, route, request, parts);
       this.#fail(error, request, response);
     } finally {
       this.#duration.record((performance.now() - started) / 1000, {

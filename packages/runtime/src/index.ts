@@ -1,4 +1,5 @@
 export * from './asyncapi.ts';
+export * from './audit/index.ts';
 export * from './auth.ts';
 export * from './checked-export.ts';
 export * from './config.ts';

@@ -54,6 +54,8 @@ export interface Route {
    * documents. What it returns is the body.
    */
   readonly parseBody?: (bytes: Buffer, caller: BodyContext) => unknown;
+  /** For the audit: what a body is about, where that is not its `entity`. */
+  readonly targetOf?: (body: unknown) => string | undefined;
   readonly handle: (
     request: RouteRequest<unknown, unknown, unknown>,
   ) => Promise<RouteReply> | RouteReply;

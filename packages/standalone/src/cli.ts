@@ -1,5 +1,6 @@
 import { PLANE_VERSION } from '@memplane/contracts';
 import { Command, CommanderError } from 'commander';
+import { addAuditCommand } from './commands/audit-command.ts';
 import { addBackupCommands } from './commands/backup-commands.ts';
 import { DEFAULT_URL } from './commands/connection.ts';
 import { addDataCommands } from './commands/data-commands.ts';
@@ -49,6 +50,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addVerifyCommand(program);
   addBackupCommands(program);
   addZoneCommands(program);
+  addAuditCommand(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

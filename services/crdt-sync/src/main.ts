@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { TOPICS } from '@memplane/contracts';
 import { ConfigError, createLogger, stopOnSignals } from '@memplane/runtime';
-import { DaprPublisher, readSidecarConfig } from '@memplane/runtime/dapr';
+import { createDaprInvoker, DaprPublisher, readSidecarConfig } from '@memplane/runtime/dapr';
 import { type CrdtSyncConfig, readCrdtSyncConfig } from './config.ts';
 import type { AlertSink } from './domain/alert-publishing.ts';
 import type { CrdtStorage } from './domain/storage.ts';
@@ -14,7 +14,9 @@ const sidecar = readSidecarConfig(process.env);
 const logger = createLogger('crdt-sync', config.logLevel);
 const service = await createCrdtSyncOn(config, await openStorage(config), {
   logger,
-  ...(sidecar ? { alertSink: topicOf(new DaprPublisher(sidecar)) } : {}),
+  ...(sidecar
+    ? { alertSink: topicOf(new DaprPublisher(sidecar)), invoker: createDaprInvoker(sidecar) }
+    : {}),
 });
 await service.start();
 stopOnSignals(service, { drainTimeoutMs: config.drainTimeoutMs + 5_000 });

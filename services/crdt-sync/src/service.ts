@@ -1,8 +1,10 @@
 import { PLANE_VERSION } from '@memplane/contracts';
 import {
+  auditThrough,
   createLogger,
   createTelemetry,
   HttpServer,
+  type Invoker,
   type Logger,
   type Service,
   type Telemetry,
@@ -29,6 +31,8 @@ export interface CrdtSyncContext {
   readonly logger?: Logger;
   /** Milliseconds since 1970; `Date.now` by default. */
   readonly now?: () => number;
+  /** By which the audit goes to the log; without it nothing is recorded. */
+  readonly invoker?: Invoker | undefined;
   /** Where alerts are told; nowhere by default. */
   readonly alertSink?: AlertSink;
 }
@@ -89,7 +93,7 @@ export async function createCrdtSyncOn(
     cluster &&
     new ReplicationParts(config, { cluster, engine, executor, store, alerts, now, logger });
   const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster, replication };
-  return new CrdtSyncService(config, parts);
+  return new CrdtSyncService(config, parts, context.invoker);
 }
 
 /** Damage to the list is itself an alert, and no reason not to start. */
@@ -140,7 +144,7 @@ class CrdtSyncService implements CrdtSync {
   readonly #stopping = new AbortController();
   #port = 0;
 
-  constructor(config: CrdtSyncConfig, parts: Parts) {
+  constructor(config: CrdtSyncConfig, parts: Parts, invoker: Invoker | undefined) {
     this.#parts = parts;
     this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
     this.#alertPublishIntervalMs = config.alertPublishIntervalMs;
@@ -158,6 +162,7 @@ class CrdtSyncService implements CrdtSync {
       description: 'Counters, sets and registers that any replica may update.',
       telemetry,
       logger,
+      auditSink: invoker && auditThrough(invoker),
       routes: crdtSyncRoutes({
         ...parts,
         ...config,
@@ -181,6 +186,7 @@ class CrdtSyncService implements CrdtSync {
     this.#resp = new RespServer({
       ...config,
       access: this.#server.access,
+      audit: () => this.#server.audit,
       engine,
       store,
       logger,

@@ -14,6 +14,7 @@ import {
 import { v7 as uuidv7 } from 'uuid';
 import { Appender } from './appender.ts';
 import { ArchiveGauge } from './archive-gauge.ts';
+import { AuditLog } from './audit-log.ts';
 import type { IngestConfig } from './config.ts';
 import { Admission } from './domain/admission.ts';
 import type { DeadLetterLog } from './domain/dead-letter.ts';
@@ -27,6 +28,7 @@ import { inboxRoutes } from './inbox/routes.ts';
 import { Ingest } from './ingest.ts';
 import { createIngestMetrics } from './metrics.ts';
 import { PrepareThread } from './prepare-thread/prepare-thread.ts';
+import { appendAuditRoute } from './routes/append-audit.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
@@ -223,6 +225,7 @@ class EventIngestService implements EventIngest {
   #createServer(ingest: Ingest, now: () => number, newId: () => string): HttpServer {
     const { embeddingDimensions: dimensions, thread_bytes_min } = this.#config;
     const thread = this.#thread;
+    const audit = new AuditLog(ingest, now);
     return new HttpServer({
       ...this.#config,
       name: this.name,
@@ -230,7 +233,9 @@ class EventIngestService implements EventIngest {
       description: 'The one writer of the log: validation, identity, stamps, idempotency.',
       telemetry: this.#telemetry,
       logger: this.#logger,
+      auditSink: (records) => audit.append(records),
       routes: [
+        appendAuditRoute(audit),
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
         ...(this.#strong?.routes ?? []),
         ...this.#inboxRoutes(ingest, now),

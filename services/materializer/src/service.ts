@@ -9,6 +9,7 @@ import {
   SoleOwner,
 } from '@memplane/event-log';
 import {
+  auditThrough,
   createLogger,
   createTelemetry,
   HttpServer,
@@ -43,6 +44,7 @@ import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
 import { checkLivenessRoute } from './routes/check-liveness.ts';
 import { getFeedRoute } from './routes/feeds.ts';
+import { getAuditRoute } from './routes/get-audit.ts';
 import { getDigestRoute } from './routes/get-digest.ts';
 import { getEntityRoute } from './routes/get-entity.ts';
 import { getEventRoute } from './routes/get-event.ts';
@@ -180,11 +182,15 @@ class MaterializerService implements Materializer {
       const isOwned = () => plane.shards.owns(shard);
       return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
     };
-    this.#server = this.#createServer(config, [
-      ...routesOf(plane, config.owner, context.invoker && invokedHeads(context.invoker)),
-      getFeedRoute(plane, openFeed, config.feedWaitMs),
-      ...replayRoutes(plane, this.#replays, config),
-    ]);
+    this.#server = this.#createServer(
+      config,
+      [
+        ...routesOf(plane, config, context.invoker && invokedHeads(context.invoker)),
+        getFeedRoute(plane, openFeed, config.feedWaitMs),
+        ...replayRoutes(plane, this.#replays, config),
+      ],
+      context.invoker,
+    );
     if (plane.peers === undefined) return;
     this.#peerServer = this.#createPeerServer(
       config,
@@ -369,9 +375,14 @@ class MaterializerService implements Materializer {
     );
   }
 
-  #createServer(config: MaterializerConfig, routes: readonly Route[]): HttpServer {
+  #createServer(
+    config: MaterializerConfig,
+    routes: readonly Route[],
+    invoker: Invoker | undefined,
+  ): HttpServer {
     return new HttpServer({
       ...config,
+      auditSink: invoker && auditThrough(invoker),
       name: this.name,
       version: PLANE_VERSION,
       description: 'Views of entities, their history, time travel, provenance, feeds.',
@@ -445,7 +456,7 @@ function observeViews({ meter }: Telemetry, shards: ShardSet, views: ViewPublish
     });
 }
 
-function routesOf(plane: Plane, owner: string, heads: Heads | undefined): Route[] {
+function routesOf(plane: Plane, config: MaterializerConfig, heads: Heads | undefined): Route[] {
   return [
     getEntityRoute(plane, heads),
     getHistoryRoute(plane),
@@ -454,9 +465,10 @@ function routesOf(plane: Plane, owner: string, heads: Heads | undefined): Route[
     queryEntitiesRoute(plane),
     checkLivenessRoute(plane),
     resolveCutRoute(plane),
-    getShardsRoute(plane, owner),
+    getShardsRoute(plane, config.owner),
     getShardSnapshotRoute(plane),
     getDigestRoute(plane),
+    getAuditRoute(plane, config.tenantsFile === undefined ? 'off' : config.audit),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { LIMITS, type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
 import {
+  auditThrough,
   createLogger,
   createTelemetry,
   HttpServer,
@@ -158,7 +159,7 @@ class VectorIndexService implements VectorIndex {
       this.#pipelines.set(index, new Pipeline(index, this.#parts));
     }
     this.#observe();
-    this.#server = this.#createServer(neverBack(context.now ?? Date.now), context.appToken);
+    this.#server = this.#createServer(neverBack(context.now ?? Date.now), context);
   }
 
   get port(): number {
@@ -349,12 +350,13 @@ class VectorIndexService implements VectorIndex {
     });
   }
 
-  #createServer(now: () => number, appToken: string | undefined): HttpServer {
+  #createServer(now: () => number, { appToken, invoker }: VectorIndexContext): HttpServer {
     const partitions = () => this.#partitions;
     const [gate, views, queryVectors] = [this.#gate, this.#views, this.#queryVectors];
     const generations = this.#generations;
     return new HttpServer({
       ...this.#config,
+      auditSink: auditThrough(invoker),
       name: this.name,
       version: PLANE_VERSION,
       description: 'Recall: similar memories, by text and vector, consistent with the views.',

@@ -1,3 +1,4 @@
+import { AUDIT_SETTINGS } from '../audit/settings.ts';
 import { text } from '../config.ts';
 
 /** Of every service: who may call, and what for. */
@@ -12,6 +13,7 @@ export const IDENTITY_SETTINGS = {
     undefined,
     'What services prove themselves by to each other where no sidecar does; never for agents.',
   ),
+  ...AUDIT_SETTINGS,
 } as const;
 
 /** What a service proves itself by to another one, where no sidecar stands between. */

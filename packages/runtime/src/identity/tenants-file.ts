@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { DEFAULT_TENANT, ROLES, SERVICES, TENANT_PATTERN } from '@memplane/contracts';
+import { AUDIT_TENANT, DEFAULT_TENANT, ROLES, SERVICES, TENANT_PATTERN } from '@memplane/contracts';
 import { z } from 'zod';
 import { ConfigError } from '../config.ts';
 import { isLoopback } from '../loopback.ts';
@@ -14,7 +14,10 @@ export const ALGORITHMS = [
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ] as const;
 
-const tenantSchema = z.string().regex(TENANT_PATTERN, 'must be a tenant: [a-z0-9-], at most 63');
+const tenantSchema = z
+  .string()
+  .regex(TENANT_PATTERN, 'must be a tenant: [a-z0-9-], at most 63')
+  .refine((tenant) => tenant !== AUDIT_TENANT, 'is where the audit is, and nobody speaks for it');
 const rolesSchema = z.array(z.enum(ROLES)).min(1).max(ROLES.length);
 const nameSchema = z.string().min(1).max(200);
 
@@ -114,6 +117,7 @@ export async function readTenantsFile(file: string): Promise<TenantsSettings> {
 
 /** Of which tenants an issuer may speak. `default` is the plane's own: only by name. */
 export function mayNameTenant({ tenantsAllowed }: IssuerSettings, tenant: string): boolean {
+  if (tenant === AUDIT_TENANT) return false;
   return tenantsAllowed === undefined ? tenant !== DEFAULT_TENANT : tenantsAllowed.includes(tenant);
 }
 

@@ -9,6 +9,7 @@ hostService(async ({ setup, invoker, logAdmin, openLog }) => {
     ...process.env,
     MEMPLANE_MATERIALIZER_DIR: viewsDirOf(dataDir),
     MEMPLANE_LOG_LEVEL: logLevel,
+    MEMPLANE_AUDIT_DIR: setup.auditDir,
     MEMPLANE_PLANE_TOKEN: planeToken,
   });
   const blobStore = await FileBlobStore.open(archiveDirOf(dataDir));

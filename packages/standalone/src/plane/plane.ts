@@ -10,7 +10,7 @@ import {
   openEmbeddedLog,
 } from '@memplane/event-log';
 import { createHttpInvoker, type Env, type Service, serviceHeaders } from '@memplane/runtime';
-import { crdtDirOf, logDirOf, strongDirOf } from './places.ts';
+import { auditDirOf, crdtDirOf, logDirOf, strongDirOf } from './places.ts';
 import { refuseHalfRestored } from './restore-mark.ts';
 import type { StandaloneConfig } from './settings.ts';
 import type { WorkerSetup } from './worker-protocol.ts';
@@ -42,7 +42,12 @@ export class StandalonePlane {
   static async start(options: PlaneOptions): Promise<StandalonePlane> {
     const { onCrash } = options;
     const config = withPlaneToken(options.config);
-    const env = { ...options.env, MEMPLANE_PLANE_TOKEN: config.planeToken };
+    const auditDir = config.auditDir ?? auditDirOf(config.dataDir);
+    const env = {
+      ...options.env,
+      MEMPLANE_PLANE_TOKEN: config.planeToken,
+      MEMPLANE_AUDIT_DIR: auditDir,
+    };
     await mkdir(config.dataDir, { recursive: true }).catch(() => {});
     const lock = acquireDirectoryLock(config.dataDir);
     const { dataDir, urls, token, planeToken, logLevel, startTimeoutMs } = config;
@@ -52,7 +57,7 @@ export class StandalonePlane {
       lock.release();
       throw error;
     }
-    const setup: WorkerSetup = { dataDir, urls, token, planeToken, logLevel };
+    const setup: WorkerSetup = { dataDir, auditDir, urls, token, planeToken, logLevel };
     const threads: WorkerService[] = [];
     const newThread = (name: ServiceName): WorkerService => {
       const thread = new WorkerService({ name, setup, startTimeoutMs, onCrash });
@@ -138,6 +143,7 @@ async function createIngest(
 }
 
 function createCrdt(config: StandaloneConfig, env: Env): Promise<Service> {
+  const invoker = createHttpInvoker(config.urls, { headers: serviceHeaders(config) });
   const settings = readCrdtSyncConfig({ ...env, MEMPLANE_LOG_LEVEL: config.logLevel });
-  return createCrdtSync(settings, { dir: crdtDirOf(config.dataDir) });
+  return createCrdtSync(settings, { dir: crdtDirOf(config.dataDir), invoker });
 }

@@ -7,6 +7,7 @@ hostService(({ setup, invoker }) => {
     ...process.env,
     MEMPLANE_VECTOR_INDEX_DIR: vectorsDirOf(setup.dataDir),
     MEMPLANE_LOG_LEVEL: setup.logLevel,
+    MEMPLANE_AUDIT_DIR: setup.auditDir,
     MEMPLANE_PLANE_TOKEN: setup.planeToken,
   });
   return createVectorIndex(config, { invoker });

@@ -4,6 +4,8 @@ import type { SharedLogState } from '@memplane/event-log';
 /** What a worker thread needs beside its environment. */
 export interface WorkerSetup {
   readonly dataDir: string;
+  /** Where records of the audit wait for the log. */
+  readonly auditDir: string;
   readonly urls: Readonly<Record<ServiceName, string>>;
   readonly token: string | undefined;
   /** What the services prove themselves by to each other, where the plane has tenants. */

@@ -71,7 +71,7 @@ export class RespConnection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#session = new Session(options);
+    this.#session = new Session(options, socket.remoteAddress);
     this.#parser = new RespParser(options.resp_command_bytes_max);
     this.#settled = (settled) => {
       const command = settled as RespCommand;
@@ -173,7 +173,9 @@ export class RespConnection {
       this.#answer(NAME_FAILURE);
       return;
     }
-    const command = new RespCommand('increment', this.#session.caller.tenant, name, this.#settled);
+    const { audit, caller } = this.#session;
+    audit.allowed(caller.identity, 'CRDT.INCR', name);
+    const command = new RespCommand('increment', caller.tenant, name, this.#settled);
     command.by = by;
     this.#queue(command);
     this.#submit(command);

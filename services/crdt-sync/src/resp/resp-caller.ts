@@ -5,6 +5,10 @@ const WRITES: ReadonlySet<string> = new Set([
   ...['CRDT.INCR', 'CRDT.DECR', 'CRDT.SADD', 'CRDT.SREM', 'CRDT.SET', 'CRDT.DEL'],
 ]);
 
+export function isWrite(command: string): boolean {
+  return WRITES.has(command);
+}
+
 /** Who a connection is of, and what it may do. */
 export class RespCaller {
   readonly #access: Access;
@@ -23,6 +27,11 @@ export class RespCaller {
     return this.#identity !== undefined;
   }
 
+  /** For the audit; undefined until the connection has said who it is of. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
   get tenant(): string {
     return this.#identity?.tenant ?? DEFAULT_TENANT;
   }
@@ -39,7 +48,7 @@ export class RespCaller {
 
   may(command: string): boolean {
     if (command === 'CRDT.MEMBERS') return this.seesPlane;
-    return this.#may(WRITES.has(command) ? 'writer' : 'reader');
+    return this.#may(isWrite(command) ? 'writer' : 'reader');
   }
 
   /** @throws MemplaneError `unauthorized`, `dependency_unavailable`; of a JWT as a rejection */

@@ -1,8 +1,9 @@
 import { PLANE_VERSION } from '@memplane/contracts';
-import { type Access, toMemplaneError } from '@memplane/runtime';
+import { type Access, type AuditTrail, toMemplaneError } from '@memplane/runtime';
 import type { Engine } from '../domain/engine.ts';
 import { commandReply } from './command-table.ts';
 import { errorReply } from './commands.ts';
+import { RespAudit } from './resp-audit.ts';
 import { RespCaller } from './resp-caller.ts';
 import * as write from './writer.ts';
 
@@ -11,6 +12,8 @@ export interface SessionOptions {
   readonly replicaId: string;
   /** Who has which token. */
   readonly access: Access;
+  /** Where refused commands, or all, are recorded. */
+  readonly audit?: () => AuditTrail | undefined;
   /** The plane's one token; undefined, and no tenants: nobody is asked. */
   readonly token: string | undefined;
   /** What CONFIG GET appendfsync answers. */
@@ -31,13 +34,16 @@ export class Session {
   version: write.RespVersion = 2;
   isQuitting = false;
   readonly caller: RespCaller;
+  readonly audit: RespAudit;
   readonly #id = ++lastId;
   readonly #options: SessionOptions;
   readonly #needsToken: boolean;
   #name = '';
 
-  constructor(options: SessionOptions) {
+  /** @param address of the peer */
+  constructor(options: SessionOptions, address: string | undefined) {
     this.#options = options;
+    this.audit = new RespAudit(options.audit ?? (() => undefined), address);
     this.#needsToken = options.access.hasTenants || Boolean(options.token);
     this.caller = new RespCaller(options.access, this.#needsToken);
   }
@@ -57,7 +63,7 @@ export class Session {
       this.isQuitting = true;
       return write.simple('OK');
     }
-    if (!this.caller.isAllowed) return NO_AUTH;
+    if (!this.caller.isAllowed) return this.#noAuth(name);
     switch (name) {
       case 'PING':
         if (words.length > 2) return write.wrongArguments(name);
@@ -81,8 +87,24 @@ export class Session {
       case 'CLUSTER':
         return NO_CLUSTER;
       default:
-        return name.startsWith('CRDT.') && !this.caller.may(name) ? notPermitted(name) : undefined;
+        return name.startsWith('CRDT.') ? this.#permission(name, words[1] ?? '') : undefined;
     }
+  }
+
+  /** @returns undefined for what the caller may do */
+  #permission(name: string, key: string): string | undefined {
+    const { identity } = this.caller;
+    if (this.caller.may(name)) {
+      this.audit.allowed(identity, name, key);
+      return undefined;
+    }
+    this.audit.refused(identity, name, key, 'forbidden');
+    return notPermitted(name);
+  }
+
+  #noAuth(name: string): string {
+    this.audit.refused(undefined, name, undefined, 'unauthorized');
+    return NO_AUTH;
   }
 
   #authenticate(token: string, welcome: () => string): string | Promise<string> {
@@ -91,9 +113,10 @@ export class Session {
     }
     try {
       const verifying = this.caller.authenticate(token);
-      return verifying === undefined ? welcome() : verifying.then(welcome, refusal);
+      if (verifying === undefined) return welcome();
+      return verifying.then(welcome, (error: unknown) => this.#refusal(error));
     } catch (error) {
-      return refusal(error);
+      return this.#refusal(error);
     }
   }
 
@@ -118,7 +141,14 @@ export class Session {
     }
     const welcome = () => this.#welcome(asked);
     if (token !== undefined) return this.#authenticate(token, welcome);
-    return this.caller.isAllowed ? welcome() : NO_AUTH;
+    return this.caller.isAllowed ? welcome() : this.#noAuth('HELLO');
+  }
+
+  #refusal(thrown: unknown): string {
+    const error = toMemplaneError(thrown);
+    if (error.code !== 'unauthorized') return errorReply(error);
+    this.audit.refused(undefined, 'AUTH', undefined, 'unauthorized');
+    return write.failure('WRONGPASS invalid username-password pair or user is disabled.');
   }
 
   #welcome(asked: string | undefined): string {
@@ -205,12 +235,6 @@ export class Session {
       '',
     ].join('\r\n');
   }
-}
-
-function refusal(thrown: unknown): string {
-  const error = toMemplaneError(thrown);
-  if (error.code !== 'unauthorized') return errorReply(error);
-  return write.failure('WRONGPASS invalid username-password pair or user is disabled.');
 }
 
 function notPermitted(command: string): string {

@@ -35,6 +35,7 @@ export function appendEventsRoute(context: AppendEventsContext): Route {
       if (thread && bytes.length >= thread_bytes_min) return thread.prepare(bytes, order);
       return unpackBody(prepareBody(bytes, order, newId), tenant);
     },
+    targetOf: (body) => (body as PreparedBody | undefined)?.events[0]?.entity,
     async handle(request) {
       const { body, tenant } = request;
       return { status: 201, raw: await ingest.append(body as PreparedBody, tenant) };
