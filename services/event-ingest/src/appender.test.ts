@@ -80,6 +80,18 @@ test('what missed the deadline of the log goes in with a new stamp, so many time
   assert.equal((await append(event('c')))[0]?.duplicate, false);
 });
 
+test('what may not go in any more is not stamped, late events neither', async () => {
+  const { log, appender } = create();
+  let checks = 0;
+  const check = () => {
+    if (++checks === 2) throw new MemplaneError('no_quorum', 'planned');
+  };
+  log.late = 1;
+  const late = appender.append([event('a')], () => 'body', check);
+  await assert.rejects(late, { code: 'no_quorum' });
+  assert.deepEqual([checks, log.appended.length, appender.pending], [2, 0, 0]);
+});
+
 test('a repetition is answered with the first position, later or in the same request', async () => {
   const { log, append } = create();
   const [a, again, b] = await append(event('a'), event('a'), event('b'));

@@ -51,11 +51,13 @@ export class Appender {
   /**
    * Appends what is new and resolves when all of it is durable, in the order given.
    * @param fieldOf how problems name the event at an index
-   * @throws MemplaneError `id_reused`, or what the log's `append` throws
+   * @param check throws when nothing of it may go into the log any more; called as it is handed over
+   * @throws MemplaneError `id_reused`, what `check` throws, or what the log's `append` throws
    */
   async append(
     events: readonly PreparedEvent[],
     fieldOf: (index: number) => string,
+    check: () => void = nothing,
   ): Promise<Appended[]> {
     // From the last look at the others to the reservation nothing may come between.
     for (let others = this.#others(events); others; others = this.#others(events)) await others;
@@ -64,7 +66,7 @@ export class Appender {
       if (firsts) refuseOtherContent(events, firsts, fieldOf);
       const found = this.#duplicates.find(events.map((event) => event.idKey));
       const seen = found instanceof Promise ? await found : found;
-      return await this.#appendNew(events, firsts, seen, fieldOf);
+      return await this.#appendNew(events, firsts, seen, fieldOf, check);
     } finally {
       for (const event of events) this.#pending.delete(event.idKey);
       settle();
@@ -79,7 +81,9 @@ export class Appender {
    */
   async appendDecided(events: readonly PreparedEvent[]): Promise<Appended[]> {
     const all = events.map((_, i) => i);
-    const { records, offsets } = await this.#appendStamped(events, all, { together: true });
+    const { records, offsets } = await this.#appendStamped(events, all, nothing, {
+      together: true,
+    });
     return events.map((event, i) => {
       const { partition, hlc } = records[i] as NewRecord;
       const offset = offsets[i];
@@ -119,6 +123,7 @@ export class Appender {
     firsts: readonly number[] | undefined,
     seen: readonly (FirstAppend | undefined)[],
     fieldOf: (index: number) => string,
+    check: () => void,
   ): Promise<Appended[]> {
     const results = new Array<Appended>(events.length);
     const fresh: number[] = [];
@@ -131,7 +136,7 @@ export class Appender {
         results[i] = { ...first, duplicate: true };
       } else if (firsts === undefined || firsts[i] === i) fresh.push(i);
     }
-    const { records, offsets } = await this.#appendStamped(events, fresh);
+    const { records, offsets } = await this.#appendStamped(events, fresh, check);
     for (let n = 0; n < fresh.length; n++) {
       const i = fresh[n] ?? 0;
       const event = events[i];
@@ -158,10 +163,12 @@ export class Appender {
   async #appendStamped(
     events: readonly PreparedEvent[],
     fresh: readonly number[],
+    check: () => void,
     options?: AppendOptions,
   ): Promise<{ records: NewRecord[]; offsets: number[] }> {
     if (fresh.length === 0) return { records: [], offsets: [] };
     for (let restamps = 0; ; restamps++) {
+      check();
       const records = this.#stamp(events, fresh);
       try {
         return { records, offsets: await this.#log.append(records, options) };
@@ -192,6 +199,8 @@ export class Appender {
     });
   }
 }
+
+function nothing(): void {}
 
 /** For each event, the index of the first one of the request with its identity: its own, mostly. */
 function firstIndices(events: readonly PreparedEvent[]): number[] {

@@ -10,6 +10,7 @@ import type { Stamps } from './domain/stamps.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { StallWatch } from './stall-watch.ts';
 import { refuseConditions, type Split, type StrongAppends } from './strong/strong-appends.ts';
+import type { Passage } from './strong/zone-gate.ts';
 
 export interface IngestParts {
   readonly info: LogInfo;
@@ -60,16 +61,16 @@ export class Ingest {
   async #admitted(body: PreparedBody, tenant: string, bytes: number): Promise<AnswerText> {
     const { admission, ready, strong, stall } = this.#parts;
     const { events, isBatch } = body;
-    let end: (() => void) | undefined;
+    let passage: Passage | undefined;
     const leave = () => {
-      end?.();
+      passage?.end();
       admission.leave(events.length, bytes);
     };
     let split: Split | undefined;
     try {
       await ready;
       // Up to the split nothing may come between: a change of zones waits for those that began.
-      end = strong?.begin();
+      passage = strong?.begin();
       if (strong === undefined) refuseConditions(body);
       else split = strong.split(body);
     } catch (error) {
@@ -78,10 +79,10 @@ export class Ingest {
     }
     const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');
     if (split !== undefined) {
-      const appended = this.#appendSplit(body, tenant, split, fieldOf).finally(leave);
+      const appended = this.#appendSplit(body, tenant, split, fieldOf, passage).finally(leave);
       return this.#answer(events, await appended);
     }
-    const appending = this.#timed(events, bytes, fieldOf).finally(leave);
+    const appending = this.#timed(events, bytes, fieldOf, passage).finally(leave);
     return this.#answer(events, await (stall ? stall.watch(appending) : appending));
   }
 
@@ -91,6 +92,7 @@ export class Ingest {
     tenant: string,
     { eventual, strong: entities }: Split,
     fieldOf: (index: number) => string,
+    passage: Passage | undefined,
   ): Promise<Appended[]> {
     const { strong, metrics } = this.#parts;
     const { events } = body;
@@ -104,7 +106,9 @@ export class Ingest {
       place(indexes, await strong.append(body, tenant, entity, indexes, fieldOf));
       metrics.strongDuration.record((performance.now() - started) / 1000);
     });
-    if (eventual.length > 0) appends.push(this.#appendSome(events, eventual, fieldOf, place));
+    if (eventual.length > 0) {
+      appends.push(this.#appendSome(events, eventual, fieldOf, place, passage));
+    }
     const failed = (await Promise.allSettled(appends)).find(({ status }) => status === 'rejected');
     if (failed?.status !== 'rejected') return appended;
     const { reason } = failed;
@@ -117,10 +121,11 @@ export class Ingest {
     indexes: readonly number[],
     fieldOf: (index: number) => string,
     place: (indexes: readonly number[], places: readonly Appended[]) => void,
+    passage: Passage | undefined,
   ): Promise<void> {
     const some = indexes.map((i) => events[i] as PreparedEvent);
     const bytes = some.reduce((sum, { value }) => sum + value.length, 0);
-    place(indexes, await this.#timed(some, bytes, (n) => fieldOf(indexes[n] ?? 0)));
+    place(indexes, await this.#timed(some, bytes, (n) => fieldOf(indexes[n] ?? 0), passage));
   }
 
   /** All of a request's stamps are looked at before anything of it is appended. */
@@ -142,11 +147,12 @@ export class Ingest {
     events: readonly PreparedEvent[],
     bytes: number,
     fieldOf: (index: number) => string,
+    passage: Passage | undefined,
   ): Promise<Appended[]> {
     const { appender, metrics, onOutcome } = this.#parts;
     const started = performance.now();
     try {
-      const appended = await appender.append(events, fieldOf);
+      const appended = await appender.append(events, fieldOf, passage?.check);
       onOutcome(undefined);
       metrics.appendDuration.record((performance.now() - started) / 1000);
       metrics.bytes.add(bytes);

@@ -8,14 +8,14 @@ export function finishHeadRoute(entities: StrongEntities, gate: ZoneGate | undef
   return route(finishHead, async ({ params, tenant }) => {
     const entity = `${params.kind}/${params.id}`;
     if (gate === undefined) throw notStrong(entity, 'path');
-    const end = gate.begin();
+    const passage = gate.begin();
     try {
       gate.requireStrong(entity, 'path');
       const { sequence, token } = await entities.read({ tenant, entity }, gate.version);
       const answer: HeadAnswer = { entity, token, ...(sequence === undefined ? {} : { sequence }) };
       return ok(answer);
     } finally {
-      end();
+      passage.end();
     }
   });
 }

@@ -67,12 +67,12 @@ export class Leases {
       throw held(name, body.ttlMs);
     }
     const grantedMs = now();
-    const end = gate?.begin();
+    const passage = gate?.begin();
     try {
       this.#requireStrong(body.entities);
       await this.#raiseAll(tenant, name, lease);
     } finally {
-      end?.();
+      passage?.end();
     }
     onOutcome(body.fencingToken === undefined ? 'granted' : 'renewed');
     const { holder, ttlMs } = body;

@@ -8,7 +8,7 @@ import type { Conditions } from '../domain/strong/head.ts';
 import { strongText } from '../domain/strong/stamp-strong.ts';
 import { renamed } from './renamed.ts';
 import type { StrongEntities } from './strong-entities.ts';
-import { notStrong, type ZoneGate } from './zone-gate.ts';
+import { notStrong, type Passage, type ZoneGate } from './zone-gate.ts';
 
 export interface StrongAppendsOptions {
   readonly gate: ZoneGate;
@@ -33,7 +33,7 @@ export class StrongAppends {
   }
 
   /** See {@link ZoneGate.begin}. */
-  begin(): () => void {
+  begin(): Passage {
     return this.#options.gate.begin();
   }
 
@@ -85,6 +85,7 @@ export class StrongAppends {
         nonce: newNonce(),
         zones: gate.version,
         events: ordered,
+        bytes: bytesOf(body.events, indexes),
         ...conditionsOf(body.conditions, indexes),
       });
       const byId = new Map(ordered.map(({ id }, n) => [id, places[n]] as const));
@@ -147,12 +148,16 @@ function conditionsOf(
   return { expectedSequence, lease, fencingToken };
 }
 
+function bytesOf(events: readonly PreparedEvent[], indexes: readonly number[]): number {
+  return indexes.reduce((sum, i) => sum + (events[i]?.value.length ?? 0), 0);
+}
+
 function checkSize(
   events: readonly PreparedEvent[],
   indexes: readonly number[],
   isBatch: boolean,
 ): void {
-  const bytes = indexes.reduce((sum, i) => sum + (events[i]?.value.length ?? 0), 0);
+  const bytes = bytesOf(events, indexes);
   const { strong_batch_events_max, strong_batch_bytes_max } = LIMITS;
   if (indexes.length <= strong_batch_events_max && bytes <= strong_batch_bytes_max) return;
   throw new MemplaneError(

@@ -13,8 +13,9 @@ import type {
   Place,
   Program,
 } from '../domain/strong/program.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
+import type { StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
 import type { EntityViews } from '../domain/strong/views.ts';
+import { CompleteIds } from './complete-ids.ts';
 import { LastOnes } from './last-ones.ts';
 
 export interface StrongEffectsParts {
@@ -33,6 +34,10 @@ export interface StrongEffectsParts {
 
 /** Intents whose events are known to be in the log, and entities whose views were looked at. */
 const REMEMBERED_MAX = 10_000;
+/** Records of some kilobytes each. */
+const SEEN_MAX = 1_000;
+/** Ids of strong entities that are wholly known, about 80 bytes each. */
+const IDS_MAX = 200_000;
 const PAUSE_MS_MIN = 2;
 const PAUSE_MS_MAX = 150;
 const VIEW_POLL_MS = 20;
@@ -42,6 +47,9 @@ export class StrongEffects {
   readonly #parts: StrongEffectsParts;
   /** By nonce. */
   readonly #finished = new LastOnes<readonly Place[]>(REMEMBERED_MAX);
+  /** What was read or written last, by key. */
+  readonly #seen = new LastOnes<Versioned>(SEEN_MAX);
+  readonly #ids = new CompleteIds(IDS_MAX);
   /** The highest sequence that a view was seen at. */
   readonly #viewed = new LastOnes<number>(REMEMBERED_MAX);
 
@@ -73,21 +81,21 @@ export class StrongEffects {
   /** A token of all that the log holds of an entity. */
   async tokenOf(of: EntityName): Promise<string> {
     const { info, bounds } = this.#parts.log;
-    const partition = partitionOf(partitionKey(of.tenant, of.entity), info.partitions);
+    const partition = partitionOf(keyOf(of), info.partitions);
     const { end } = await bounds.call(this.#parts.log, partition);
     const offsets = new Map([[partition, end - 1]]);
     return encodeToken({ logId: info.logId, epoch: info.epoch, offsets });
   }
 
   async #do(effect: Effect): Promise<unknown> {
-    const { store, observations, monotonicMs, pause, random, views } = this.#parts;
+    const { observations, monotonicMs, pause, random, views } = this.#parts;
     switch (effect.do) {
       case 'get':
-        return store.get(effect.key);
+        return this.#get(effect.key, effect.mayBeOld);
       case 'write':
-        return effect.version === undefined
-          ? store.create(effect.key, effect.value)
-          : store.compareAndSet(effect.key, effect.value, effect.version);
+        return this.#write(effect.key, effect.value, effect.version);
+      case 'saw':
+        return this.#ids.saw(keyOf(effect.of), effect.head);
       case 'produce':
         return this.#produce(effect.of, effect.intent);
       case 'sequence': {
@@ -104,6 +112,24 @@ export class StrongEffects {
     }
   }
 
+  async #get(key: string, mayBeOld: boolean): Promise<Versioned | undefined> {
+    const known = mayBeOld ? this.#seen.get(key) : undefined;
+    if (known !== undefined) return known;
+    const stored = await this.#parts.store.get(key);
+    if (stored !== undefined) this.#seen.set(key, stored);
+    return stored;
+  }
+
+  async #write(key: string, value: string, version: string | undefined): Promise<WriteOutcome> {
+    const { store } = this.#parts;
+    this.#seen.delete(key);
+    const outcome = await (version === undefined
+      ? store.create(key, value)
+      : store.compareAndSet(key, value, version));
+    if (outcome.kind === 'written') this.#seen.set(key, { value, version: outcome.version });
+    return outcome;
+  }
+
   async #produce(of: EntityName, intent: Intent): Promise<readonly Place[]> {
     const known = this.#finished.get(intent.nonce);
     if (known !== undefined) return known;
@@ -115,6 +141,7 @@ export class StrongEffects {
 
   /** By the record of recent ids, which gives places; by the view where that knows nothing. */
   async #locate(of: EntityName, id: string, sequence: number): Promise<Located | undefined> {
+    if (this.#ids.isNew(keyOf(of), id, sequence)) return undefined;
     const { duplicates, views } = this.#parts;
     const [recent] = await duplicates.find([identityOf(of.tenant, of.entity, id)]);
     if (recent !== undefined) return { ...recent, digest: recent.contentKey, sequence: undefined };
@@ -125,7 +152,7 @@ export class StrongEffects {
   /** @throws MemplaneError `not_yet_visible` */
   async #waitForView(of: EntityName, sequence: number): Promise<void> {
     const { views, monotonicMs, viewWaitMs, pause } = this.#parts;
-    const key = partitionKey(of.tenant, of.entity);
+    const key = keyOf(of);
     const deadline = monotonicMs() + viewWaitMs;
     while ((this.#viewed.get(key) ?? -1) < sequence) {
       const seen = await views.sequence(of);
@@ -141,9 +168,13 @@ export class StrongEffects {
   }
 
   #sawView(of: EntityName, sequence: number): void {
-    const key = partitionKey(of.tenant, of.entity);
+    const key = keyOf(of);
     this.#viewed.set(key, Math.max(sequence, this.#viewed.get(key) ?? 0));
   }
+}
+
+function keyOf({ tenant, entity }: EntityName): string {
+  return partitionKey(tenant, entity);
 }
 
 function preparedOf({ tenant, entity }: EntityName, event: IntentEvent): PreparedEvent {

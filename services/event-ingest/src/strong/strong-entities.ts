@@ -1,13 +1,15 @@
 import { partitionKey } from '@memplane/contracts';
 import {
+  type AppendEnd,
   type AppendOrder,
-  appendProgram,
+  appendAllProgram,
   clearProgram,
   readProgram,
   type StrongPlace,
 } from '../domain/strong/append-program.ts';
 import { endGuardProgram, raiseProgram } from '../domain/strong/lease-program.ts';
 import type { EntityName } from '../domain/strong/program.ts';
+import { AppendGroups } from './append-groups.ts';
 import { KeyedQueues } from './keyed-queues.ts';
 import type { StrongEffects } from './strong-effects.ts';
 
@@ -27,11 +29,18 @@ export class StrongEntities {
   readonly #options: StrongEntitiesOptions;
   readonly #queues: KeyedQueues;
   readonly #clears = new Map<string, NodeJS.Timeout>();
+  readonly #groups: AppendGroups;
   #isClosed = false;
 
   constructor(options: StrongEntitiesOptions) {
+    const { strong_queue_max } = options;
     this.#options = options;
-    this.#queues = new KeyedQueues(options.strong_queue_max);
+    this.#queues = new KeyedQueues(strong_queue_max);
+    this.#groups = new AppendGroups({
+      strong_queue_max,
+      inTurn: (of, work) => this.#inTurn(of, work),
+      appendAll: (orders) => this.#appendAll(orders),
+    });
   }
 
   /** Entities that something is done to. */
@@ -40,12 +49,16 @@ export class StrongEntities {
   }
 
   /** @throws MemplaneError see `appendProgram`; `overloaded` */
-  append(order: AppendOrder): Promise<readonly StrongPlace[]> {
-    return this.#inTurn(order, async () => {
-      const places = await this.#options.effects.run(appendProgram(order));
-      this.#clearLater(order, order.nonce);
-      return places;
-    });
+  async append(order: AppendOrder): Promise<readonly StrongPlace[]> {
+    return this.#groups.append(order);
+  }
+
+  async #appendAll(orders: readonly [AppendOrder, ...AppendOrder[]]) {
+    const ends = await this.#options.effects.run(appendAllProgram(orders));
+    // The intent bears the name of the first that brought anything.
+    const first = orders.find((_, i) => isAppended(ends[i]));
+    if (first !== undefined) this.#clearLater(first, first.nonce);
+    return ends;
   }
 
   /** What a linearizable read must see: a sequence, or else the token. */
@@ -93,4 +106,8 @@ export class StrongEntities {
     }, clearMs);
     this.#clears.set(key, timer.unref());
   }
+}
+
+function isAppended(end: AppendEnd | undefined): boolean {
+  return end !== undefined && 'places' in end && end.places.some(({ duplicate }) => !duplicate);
 }

@@ -12,6 +12,7 @@ import { freePorts } from '@memplane/testkit/ports';
 
 const stack = new DaprFixture();
 const SETTLE_MS = 1_500;
+const REGISTRATION_MS = 3_000;
 const ingests: ServicePlan[] = [];
 let zones = '';
 let views = '';
@@ -30,7 +31,7 @@ before(async () => {
   const settings = {
     MEMPLANE_ZONES: zones,
     MEMPLANE_ZONES_POLL_MS: '200',
-    MEMPLANE_ZONE_REGISTRATION_MS: '3000',
+    MEMPLANE_ZONE_REGISTRATION_MS: String(REGISTRATION_MS),
     MEMPLANE_STRONG_SETTLE_MS: String(SETTLE_MS),
   };
   ingests.push(
@@ -161,10 +162,39 @@ test('a change of zones waits for both, and is kept by both', async () => {
   assert.equal((await append(1, event(entity, { expectedSequence: 2 })))['currentSequence'], 3);
 });
 
-test('without etcd strong entities are refused, and eventual ones go on for a while', async () => {
+test('without etcd strong entities are refused, eventual ones later, until it is back', async () => {
   await stack.server('etcd').kill();
+  const lostAt = performance.now();
   const strong = await append(0, event('session/away'));
   assert.deepEqual([strong.status, strong['code']], [503, 'no_quorum']);
   const linearizable = await read('session/race');
   assert.deepEqual([linearizable.status, linearizable['code']], [503, 'no_quorum']);
+  // Others could change the zones without it from then on.
+  const refused = await until(
+    (answer) => answer.status !== 201,
+    () => append(0, event('user/away')),
+  );
+  assert.deepEqual([refused.status, refused['code']], [503, 'no_quorum']);
+  const heldMs = performance.now() - lostAt;
+  assert.ok(heldMs <= REGISTRATION_MS + 1_000, `it went on for ${heldMs} ms`);
+  assert.equal((await call('GET', `${at(0)}/readyz`)).status, 503);
+  await stack.server('etcd').start();
+  for (const entity of ['user/away', 'session/away']) {
+    const again = () => append(0, event(entity));
+    await until(({ status }) => status === 201, again);
+  }
 });
+
+/** Asks until an answer is as it should be. */
+async function until(
+  isRight: (answer: Answer) => boolean,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    const answer = await ask();
+    if (isRight(answer)) return answer;
+    assert.ok(performance.now() < deadline, JSON.stringify(answer));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

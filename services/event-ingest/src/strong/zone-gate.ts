@@ -8,6 +8,17 @@ interface Generation {
   onEmpty: (() => void) | undefined;
 }
 
+/** What passes through the gate, under the table of the moment in which it came. */
+export interface Passage {
+  /**
+   * Nothing may go into the log after this was not so: an instance that stood still for longer than
+   * its registration may find an entity strong that was eventual.
+   * @throws MemplaneError `no_quorum` when the registration has not held all the while
+   */
+  check(): void;
+  end(): void;
+}
+
 /**
  * What this instance goes by: the table in force, the change that is under way, and until when its
  * registration holds. Appends pass through it, so that it knows when none is left of the time before
@@ -20,6 +31,8 @@ export class ZoneGate {
   #version = 0;
   #isKnown = false;
   #validUntilMs = Number.NEGATIVE_INFINITY;
+  /** How often the registration began anew: in between others may have gone on without this one. */
+  #lapses = 0;
   #generation: Generation = { count: 0, onEmpty: undefined };
 
   constructor(monotonicMs: () => number) {
@@ -56,6 +69,7 @@ export class ZoneGate {
 
   /** The registration holds until then, on the steady clock. */
   extend(untilMs: number): void {
+    if (this.#monotonicMs() >= this.#validUntilMs) this.#lapses++;
     this.#validUntilMs = Math.max(this.#validUntilMs, untilMs);
   }
 
@@ -70,21 +84,21 @@ export class ZoneGate {
   }
 
   /**
-   * An append or a raise begins, and ends with what is returned.
+   * An append or a raise begins.
    * @throws MemplaneError `no_quorum` without a registration
    */
-  begin(): () => void {
-    if (!this.isValid) {
-      throw new MemplaneError(
-        'no_quorum',
-        'This instance can not reach the strong store, and so not know the zones.',
-        { retryAfterMs: 1_000 },
-      );
-    }
+  begin(): Passage {
+    if (!this.isValid) throw notRegistered();
+    const lapses = this.#lapses;
     const generation = this.#generation;
     generation.count++;
-    return () => {
-      if (--generation.count === 0) generation.onEmpty?.();
+    return {
+      check: () => {
+        if (!this.isValid || this.#lapses !== lapses) throw notRegistered();
+      },
+      end: () => {
+        if (--generation.count === 0) generation.onEmpty?.();
+      },
     };
   }
 
@@ -109,6 +123,11 @@ export class ZoneGate {
     if (this.zoneOf(entity) === 'strong') return;
     throw notStrong(entity, field);
   }
+}
+
+function notRegistered(): MemplaneError {
+  const what = 'This instance can not reach the strong store, and so not know the zones.';
+  return new MemplaneError('no_quorum', what, { retryAfterMs: 1_000 });
 }
 
 /** No promise that can't be kept: these only hold where the entity's zone is strong. */

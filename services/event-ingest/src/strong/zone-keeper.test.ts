@@ -78,7 +78,7 @@ test('a change waits for what is under way in every instance, and for no one tha
   await two.keeper.start();
   assert.equal(two.gate.zoneOf(ENTITY), 'eventual');
 
-  const end = two.gate.begin();
+  const passage = two.gate.begin();
   await writeFile(file, STRONG);
   await until('the change is seen', () => two.gate.next !== undefined);
   assert.throws(() => one.gate.zoneOf(ENTITY), { code: 'zone_changing' });
@@ -86,7 +86,7 @@ test('a change waits for what is under way in every instance, and for no one tha
   assert.equal(two.gate.zoneOf('user/1'), 'eventual');
   await until('it is known who is waited for', () => one.keeper.waitsFor.includes('two'));
   assert.equal(one.gate.table.zoneOf(ENTITY), 'eventual');
-  end();
+  passage.end();
   await until('in force', () =>
     [one, two].every(({ gate }) => gate.table.zoneOf(ENTITY) === 'strong'),
   );

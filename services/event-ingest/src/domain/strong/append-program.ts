@@ -11,7 +11,7 @@ import {
   seenId,
   staleToken,
   startedHead,
-  withIntent,
+  withEvents,
   withLease,
   withoutIntent,
 } from './head.ts';
@@ -19,6 +19,7 @@ import { decodeLease, leaseKey } from './lease.ts';
 import {
   type EntityName,
   get,
+  type Intent,
   type IntentEvent,
   type Located,
   locate,
@@ -26,6 +27,7 @@ import {
   type Program,
   pauseBefore,
   produce,
+  saw,
   viewSequence,
   write,
 } from './program.ts';
@@ -44,6 +46,8 @@ export interface OrderedEvent {
 
 export interface AppendOrder extends EntityName, Conditions {
   readonly events: readonly OrderedEvent[];
+  /** Of the events as they were sent, about. */
+  readonly bytes: number;
   /** Names this append; unlike any other. */
   readonly nonce: string;
   /** The version of the zones' table in force. */
@@ -65,13 +69,15 @@ interface FoundHead {
 /**
  * Reads the head with its intent finished: an intent is produced again, whoever wrote it, since its
  * ids make that harmless, and only then may anything follow it.
+ * @param mayBeOld good for a write alone, which shows whether others came before
  */
-export function* finishedHead(of: EntityName, zones: number): Program<FoundHead> {
-  const stored = yield* get(headKey(of));
+export function* finishedHead(of: EntityName, zones: number, mayBeOld = false): Program<FoundHead> {
+  const stored = yield* get(headKey(of), mayBeOld);
   if (stored === undefined) {
     return { head: startedHead(yield* viewSequence(of), zones), version: undefined };
   }
   const head = decodeHead(stored.value);
+  yield* saw(of, head);
   if (head.intent !== undefined) yield* produce(of, head.intent);
   if (head.zones >= zones) return { head, version: stored.version };
   // The entity may have been eventual in between: the view has counted what came then.
@@ -79,30 +85,68 @@ export function* finishedHead(of: EntityName, zones: number): Program<FoundHead>
   return { head: started, version: stored.version };
 }
 
+/** How an append ended: where its events stand, or why it was refused or is not known to be done. */
+export type AppendEnd =
+  | { readonly places: readonly StrongPlace[] }
+  | { readonly error: MemplaneError };
+
+/** What comes of appends on one head, once that is written. */
+interface Plan {
+  /** Undefined: the head is not in the store. */
+  readonly version: string | undefined;
+  readonly outcomes: readonly Planned[];
+  /** Undefined: nothing is new. */
+  readonly next: Head | undefined;
+}
+
+type Planned =
+  | { readonly error: MemplaneError }
+  /** `places`: of events that the entity has already; the others follow on `before`. */
+  | { readonly known: readonly (StrongPlace | undefined)[]; readonly before: number };
+
 /**
- * Appends the events of one entity, all or none, and says where they stand. The append is decided
- * when its intent is in the head; from then on it happens, whoever finishes it.
+ * Appends the events of one order, all or none, and says where they stand.
  * @throws MemplaneError `sequence_conflict`, `stale_fencing_token`, `fencing_token_required`,
  * `id_reused`, `no_quorum` (it may have been appended, or will be), what effects throw
  */
 export function* appendProgram(order: AppendOrder): Program<readonly StrongPlace[]> {
-  /** Whether an earlier attempt of this append may be in the head. */
+  const [appended] = yield* appendAllProgram([order]);
+  if (appended === undefined) throw new Error('an append without an end');
+  if ('error' in appended) throw appended.error;
+  return appended.places;
+}
+
+/**
+ * Appends what several orders bring for one entity: one after the other, each all or none, by one
+ * write of the head ("group commit"). They are decided when their intent is in the head; from then on
+ * they happen, whoever finishes them. No two orders have an id in common.
+ * @returns how each ended
+ * @throws MemplaneError `no_quorum` (any may have been appended, or will be), what effects throw
+ */
+export function* appendAllProgram(
+  orders: readonly [AppendOrder, ...AppendOrder[]],
+): Program<readonly AppendEnd[]> {
+  const [first] = orders;
+  /** Whether an earlier attempt of these appends may be in the head. */
   let isDoubtful = false;
-  let judged: { readonly version: string | undefined; readonly head: Head } | undefined;
+  let plan: Plan | undefined;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     yield* pauseBefore(attempt);
-    const { head, version } = yield* finishedHead(order, order.zones);
-    const known = yield* knownEvents(order, head, isDoubtful);
-    if (known.every((event) => event !== undefined)) return known;
+    const isFirst = attempt === 0;
+    let found = yield* finishedHead(first, first.zones, isFirst);
     // What was judged is not judged anew while its write may yet come: it would come all the same.
-    const isJudged = isDoubtful && version !== undefined && judged?.version === version;
-    const before = isJudged && judged ? judged.head : yield* judge(order, head);
-    judged = { version, head: before };
-    const events = order.events.filter((_, i) => known[i] === undefined);
-    const next = withIntent(before, order.nonce, written(events, before.sequence));
-    const outcome = yield* write(headKey(order), encodeHead(next), version);
+    const isJudged = isDoubtful && found.version !== undefined && plan?.version === found.version;
+    if (!isJudged || plan === undefined) plan = yield* planOf(orders, found, isDoubtful);
+    if (isFirst && !plan.outcomes.every(isNew)) {
+      // Who refuses, or tells of a repetition, has to know the newest.
+      found = yield* finishedHead(first, first.zones);
+      plan = yield* planOf(orders, found, isDoubtful);
+    }
+    const { next, version } = plan;
+    if (next === undefined) return ended(plan, []);
+    const outcome = yield* write(headKey(first), encodeHead(next), version);
     if (outcome.kind === 'written' && next.intent) {
-      return joined(known, yield* produce(order, next.intent), before.sequence);
+      return ended(plan, yield* produced(first, next.intent));
     }
     isDoubtful = true;
   }
@@ -111,6 +155,66 @@ export function* appendProgram(order: AppendOrder): Program<readonly StrongPlace
     'The append was not confirmed; it may be done. Repeat it with the same ids.',
     { retryAfterMs: 500 },
   );
+}
+
+/** Judges each order on what the head is after those before it. */
+function* planOf(
+  orders: readonly AppendOrder[],
+  { head, version }: FoundHead,
+  isDoubtful: boolean,
+): Program<Plan> {
+  const outcomes: Planned[] = [];
+  const events: IntentEvent[] = [];
+  let next = head;
+  for (const order of orders) {
+    try {
+      const known = yield* knownEvents(order, next, isDoubtful);
+      const before = next.sequence;
+      if (known.includes(undefined)) {
+        const judged = yield* judge(order, next);
+        const news = order.events.filter((_, i) => known[i] === undefined);
+        const added = written(news, before);
+        next = withEvents(judged, order.nonce, added);
+        events.push(...added);
+      }
+      outcomes.push({ known, before });
+    } catch (error) {
+      if (!(error instanceof MemplaneError)) throw error;
+      outcomes.push({ error });
+    }
+  }
+  const [nonce] = orders.flatMap(({ nonce: one }, i) => (isNew(outcomes[i]) ? [one] : []));
+  if (nonce === undefined) return { version, outcomes, next: undefined };
+  return { version, outcomes, next: { ...next, intent: { nonce, events } } };
+}
+
+function isNew(planned: Planned | undefined): boolean {
+  return planned !== undefined && 'known' in planned && planned.known.includes(undefined);
+}
+
+/** What is decided and could not be produced fails those alone whose events it holds. */
+function* produced(of: EntityName, intent: Intent): Program<readonly Place[] | MemplaneError> {
+  try {
+    return yield* produce(of, intent);
+  } catch (error) {
+    if (error instanceof MemplaneError) return error;
+    throw error;
+  }
+}
+
+function ended({ outcomes }: Plan, places: readonly Place[] | MemplaneError): AppendEnd[] {
+  let from = 0;
+  return outcomes.map((planned) => {
+    if ('error' in planned) return planned;
+    const { known, before } = planned;
+    if (places instanceof MemplaneError) {
+      return isNew(planned) ? { error: places } : { places: joined(known, [], before) };
+    }
+    const to = from + known.filter((event) => event === undefined).length;
+    const mine = places.slice(from, to);
+    from = to;
+    return { places: joined(known, mine, before) };
+  });
 }
 
 function written(events: readonly OrderedEvent[], sequence: number): IntentEvent[] {

@@ -89,13 +89,12 @@ export function seenId(head: Head, id: string, digest: string): SeenId | undefin
   return undefined;
 }
 
-/** The head with the next events decided. */
-export function withIntent(head: Head, nonce: string, events: readonly IntentEvent[]): Head {
+/** The head with the next events of one append counted; they are decided by an intent. */
+export function withEvents(head: Head, nonce: string, events: readonly IntentEvent[]): Head {
   const ids = events.map(({ id, digest }) => [idName(id), digest.slice(0, DIGEST_CHARS)] as const);
   return {
     ...head,
     sequence: head.sequence + events.length,
-    intent: { nonce, events },
     recent: newest([...head.recent, { nonce, ids }]),
   };
 }

@@ -1,3 +1,4 @@
+import type { Head } from './head.ts';
 import type { Versioned, WriteOutcome } from './store.ts';
 
 /** An event of an intent: written out, but for its stamp. */
@@ -42,8 +43,8 @@ export interface EntityName {
  * answers and end them between any two steps.
  */
 export type Effect =
-  /** Answered by `Versioned | undefined`. */
-  | { readonly do: 'get'; readonly key: string }
+  /** Answered by `Versioned | undefined`; where that may be old, by what was seen here last. */
+  | { readonly do: 'get'; readonly key: string; readonly mayBeOld: boolean }
   /** Without a version: creates. Answered by a `WriteOutcome`. */
   | {
       readonly do: 'write';
@@ -55,6 +56,8 @@ export type Effect =
   | { readonly do: 'produce'; readonly of: EntityName; readonly intent: Intent }
   /** The sequence of the view once it holds all that the log held when this was asked. */
   | { readonly do: 'sequence'; readonly of: EntityName }
+  /** Tells of a head that was read, with the ids that it remembers. */
+  | { readonly do: 'saw'; readonly of: EntityName; readonly head: Head }
   /**
    * An event by its id, as of a view that has at least `sequence`; answered by
    * `Located | undefined`.
@@ -77,8 +80,12 @@ export type Effect =
 
 export type Program<T> = Generator<Effect, T, unknown>;
 
-export function* get(key: string): Program<Versioned | undefined> {
-  return (yield { do: 'get', key }) as Versioned | undefined;
+export function* get(key: string, mayBeOld = false): Program<Versioned | undefined> {
+  return (yield { do: 'get', key, mayBeOld }) as Versioned | undefined;
+}
+
+export function* saw(of: EntityName, head: Head): Program<void> {
+  yield { do: 'saw', of, head };
 }
 
 export function* write(

@@ -51,6 +51,7 @@ const BUGS: readonly PlantedBug[] = [
   'raises after the answer',
   'takes over by wall clock',
   'follows an unfinished intent',
+  'refuses by what it saw long ago',
 ];
 
 for (const bug of BUGS) {

@@ -1,5 +1,11 @@
 import { MemplaneError } from '@memplane/contracts';
-import { type AppendOrder, appendProgram, clearProgram, readProgram } from './append-program.ts';
+import {
+  type AppendEnd,
+  type AppendOrder,
+  appendAllProgram,
+  clearProgram,
+  readProgram,
+} from './append-program.ts';
 import { decodeHead, encodeHead, headKey, withoutIntent } from './head.ts';
 import { type Lease, leaseKey } from './lease.ts';
 import {
@@ -11,6 +17,7 @@ import {
 } from './lease-program.ts';
 import { Observations } from './observations.ts';
 import type { Effect, EntityName, Located, Program } from './program.ts';
+import type { Versioned } from './store.ts';
 
 /** Bugs that the simulation has to find. */
 export type PlantedBug =
@@ -18,7 +25,8 @@ export type PlantedBug =
   | 'looks for no nonce'
   | 'raises after the answer'
   | 'takes over by wall clock'
-  | 'follows an unfinished intent';
+  | 'follows an unfinished intent'
+  | 'refuses by what it saw long ago';
 
 const TENANT = 'default';
 const INSTANCES = 3;
@@ -37,6 +45,8 @@ interface Logged {
 
 interface Instance {
   readonly observations: Observations;
+  /** What it read or wrote last. */
+  readonly seen: Map<string, Versioned>;
   /** Against true time. */
   readonly rate: number;
   wallOffsetMs: number;
@@ -50,11 +60,11 @@ interface Holding {
 interface Task {
   readonly instance: number;
   readonly program: Program<unknown>;
-  readonly order: AppendOrder | undefined;
+  /** What one write of the head may decide. */
+  readonly orders: readonly AppendOrder[];
   /** Who calls: one thing at a time. */
   readonly holder: string | undefined;
   readonly onAnswer: (answer: unknown) => void;
-  readonly onError: (error: unknown) => void;
   /** What the next step is given. */
   input: unknown;
   error: Error | undefined;
@@ -83,13 +93,16 @@ export class SimulatedStrong {
   readonly #acknowledged = new Map<string, number>();
   readonly #holdings = new Map<string, Holding>();
   /** What the simulation went through, to see that it is worth something. */
-  readonly seen = { appended: 0, duplicates: 0, conflicts: 0, stale: 0, granted: 0, taken: 0 };
+  readonly seen = {
+    ...{ appended: 0, grouped: 0, duplicates: 0, conflicts: 0, stale: 0, granted: 0, taken: 0 },
+  };
 
   constructor(random: () => number, bug?: PlantedBug) {
     this.#random = random;
     this.#bug = bug;
     this.#instances = Array.from({ length: INSTANCES }, () => ({
       observations: new Observations(100),
+      seen: new Map(),
       rate: 0.997 + random() * 0.006,
       wallOffsetMs: 0,
     }));
@@ -123,19 +136,41 @@ export class SimulatedStrong {
     else this.#beginRead();
   }
 
+  /** Mostly one; else several that waited, without an id in common. */
   #beginAppend(): void {
     const entity = ENTITIES[this.#below(ENTITIES.length)] as string;
+    const acknowledged = this.#acknowledged.get(entity) ?? 0;
+    const ids = new Set<string>();
+    const orders: [AppendOrder, ...AppendOrder[]] = [this.#newOrder(entity, ids)];
+    while (this.#chance(0.3)) {
+      const next = this.#newOrder(entity, ids);
+      if (next.events.length > 0) orders.push(next);
+    }
+    this.seen.grouped += orders.length - 1;
+    const onAnswer = (answer: unknown) => {
+      for (const [i, end] of (answer as readonly AppendEnd[]).entries()) {
+        const order = orders[i] as AppendOrder;
+        if ('error' in end) this.#refused(order, acknowledged, end.error);
+        else this.#appended(order, acknowledged, end.places);
+      }
+    };
+    this.#add(appendAllProgram(orders), { orders, onAnswer });
+  }
+
+  /** @param taken ids that its events may not have */
+  #newOrder(entity: string, taken: Set<string>): AppendOrder {
     const isFresh = this.#chance(0.4);
     const ids = Array.from({ length: 1 + this.#below(2) }, (_, i) =>
       isFresh ? `f${this.#names++}` : `${this.#below(14)}.${i}`,
-    );
-    const acknowledged = this.#acknowledged.get(entity) ?? 0;
+    ).filter((id) => !taken.has(id));
+    for (const id of ids) taken.add(id);
     const token = this.#chance(0.5) ? 1 + this.#below(this.#newestToken() + 1) : undefined;
-    const order: AppendOrder = {
+    return {
       tenant: TENANT,
       entity,
       nonce: `n${this.#names++}`,
       zones: 1,
+      bytes: 1,
       events: ids.map((id) => ({
         id,
         digest: `${id}-digest`,
@@ -145,9 +180,6 @@ export class SimulatedStrong {
       expectedSequence: this.#chance(0.3) ? this.#decided(entity) - this.#below(2) : undefined,
       ...(token === undefined ? {} : { lease: LEASE, fencingToken: token }),
     };
-    const onAnswer = (answer: unknown) => this.#appended(order, acknowledged, answer);
-    const onError = (error: unknown) => this.#refused(order, acknowledged, error);
-    this.#add(appendProgram(order), { order, onAnswer, onError });
   }
 
   /** As the service does: take the lease, raise the heads, answer. */
@@ -216,14 +248,11 @@ export class SimulatedStrong {
     });
   }
 
-  #add(
-    program: Program<unknown>,
-    of: Partial<Pick<Task, 'order' | 'holder' | 'onAnswer' | 'onError'>>,
-  ): void {
-    const { order, holder, onAnswer = () => {}, onError = () => {} } = of;
+  #add(program: Program<unknown>, of: Partial<Pick<Task, 'orders' | 'holder' | 'onAnswer'>>): void {
+    const { orders = [], holder, onAnswer = () => {} } = of;
     const instance = this.#below(INSTANCES);
     const how = { input: undefined, error: undefined, isStarted: false };
-    this.#tasks.push({ instance, program, order, holder, onAnswer, onError, ...how });
+    this.#tasks.push({ instance, program, orders, holder, onAnswer, ...how });
   }
 
   // Steps ------------------------------------------------------------------------------------
@@ -235,7 +264,6 @@ export class SimulatedStrong {
     } catch (error) {
       if (!(error instanceof MemplaneError)) throw error;
       this.#tasks = this.#tasks.filter((other) => other !== task);
-      task.onError(error);
       return;
     }
     task.error = undefined;
@@ -256,17 +284,19 @@ export class SimulatedStrong {
     switch (effect.do) {
       case 'get':
         if (this.#chance(0.02)) throw new MemplaneError('no_quorum', 'lost');
-        return this.#read(effect.key);
+        return this.#get(effect, task.instance);
       case 'write':
         return this.#tryWrite(effect, task);
       case 'produce':
         if (this.#bug === 'clears before it produces') this.#clear(effect.of);
         if (
           this.#bug === 'follows an unfinished intent' &&
-          task.order?.nonce !== effect.intent.nonce
+          !task.orders.some(({ nonce }) => nonce === effect.intent.nonce)
         )
           return effect.intent.events.map(() => ({ partition: 0, offset: 0, hlc: 0n }));
         return this.#produce(effect.of.entity, effect.intent.events);
+      case 'saw':
+        return undefined;
       case 'sequence':
         return this.#view(effect.of.entity).length;
       case 'locate':
@@ -278,7 +308,17 @@ export class SimulatedStrong {
     }
   }
 
-  #read(key: string): unknown {
+  #get({ key, mayBeOld }: Effect & { do: 'get' }, number: number): unknown {
+    const { seen } = this.#instances[number] as Instance;
+    const isOldGood = mayBeOld || this.#bug === 'refuses by what it saw long ago';
+    const before = seen.get(key);
+    if (isOldGood && before !== undefined && this.#chance(0.7)) return before;
+    const stored = this.#read(key);
+    if (stored !== undefined) seen.set(key, stored);
+    return stored;
+  }
+
+  #read(key: string): Versioned | undefined {
     const stored = this.#store.get(key);
     if (this.#bug !== 'looks for no nonce' || stored === undefined) return stored;
     if (!key.includes('.head.')) return stored;
@@ -309,7 +349,8 @@ export class SimulatedStrong {
     if (this.#store.get(key)?.version !== version) return false;
     const before = this.#store.get(key);
     this.#store.set(key, { value, version: String(++this.#version) });
-    if (by.order && key === headKey(by.order)) this.#decidedBy(by.order, before?.value, value);
+    const [first] = by.orders;
+    if (first && key === headKey(first)) this.#decidedBy(by.orders, before?.value, value);
     return true;
   }
 
@@ -345,7 +386,8 @@ export class SimulatedStrong {
     const gone = this.#below(INSTANCES);
     this.#tasks = this.#tasks.filter(({ instance }) => instance !== gone);
     const instance = this.#instances[gone] as Instance;
-    this.#instances[gone] = { ...instance, observations: new Observations(100) };
+    const nothing = { observations: new Observations(100), seen: new Map() };
+    this.#instances[gone] = { ...instance, ...nothing };
   }
 
   #jump(): void {
@@ -368,21 +410,20 @@ export class SimulatedStrong {
 
   // What must hold ---------------------------------------------------------------------------
 
-  /** An append got into the head: from now on it happens. */
-  #decidedBy(order: AppendOrder, before: string | undefined, value: string): void {
+  /** Appends got into the head: from now on they happen. */
+  #decidedBy(orders: readonly AppendOrder[], before: string | undefined, value: string): void {
     const head = decodeHead(value);
-    const isAppend =
-      head.intent?.nonce === order.nonce &&
-      (before === undefined || decodeHead(before).sequence !== head.sequence);
-    if (!isAppend) return;
-    const granted = this.#granted.get(order.entity);
-    if (granted === undefined) return;
-    const { fencingToken } = order;
-    if (fencingToken !== undefined && fencingToken < granted.token) {
-      throw new Error(`token ${fencingToken} got in after ${granted.token} was given out`);
-    }
-    if (fencingToken === undefined && granted.guards) {
-      throw new Error('an append without a token got in');
+    if (before !== undefined && decodeHead(before).sequence === head.sequence) return;
+    const added = new Set((head.intent?.events ?? []).map(({ id }) => id));
+    for (const { entity, fencingToken, events } of orders) {
+      const granted = this.#granted.get(entity);
+      if (granted === undefined || !events.some(({ id }) => added.has(id))) continue;
+      if (fencingToken !== undefined && fencingToken < granted.token) {
+        throw new Error(`token ${fencingToken} got in after ${granted.token} was given out`);
+      }
+      if (fencingToken === undefined && granted.guards) {
+        throw new Error('an append without a token got in');
+      }
     }
   }
 
@@ -404,8 +445,7 @@ export class SimulatedStrong {
     if (isAll && first.sequence !== expectedSequence + 1) throw new Error('appended elsewhere');
   }
 
-  #refused(order: AppendOrder, acknowledged: number, error: unknown): void {
-    if (!(error instanceof MemplaneError)) throw error;
+  #refused(order: AppendOrder, acknowledged: number, error: MemplaneError): void {
     if (error.code === 'stale_fencing_token') this.seen.stale++;
     if (error.code !== 'sequence_conflict') return;
     this.seen.conflicts++;
