@@ -109,6 +109,16 @@ BENCH_CRDT := \
 bench-crdt: build ## Replicated types, Redis and membership against their peers (needs Go, Java, Maven)
 	@exec $(NODE) benchmarks/run.ts --report bench-crdt $(BENCH_CRDT)
 
+# One name a line: each is a file of benchmarks/.
+BENCH_ZONES := \
+	strong-standalone \
+	strong-etcd \
+	leases
+
+.PHONY: bench-zones
+bench-zones: build ## Strong appends and leases against eventual ones, etcd and its mutex (needs Go, Java, Maven)
+	@exec $(NODE) benchmarks/run.ts --report bench-zones $(BENCH_ZONES)
+
 .PHONY: lint
 lint: install ## Format, lint and types
 	@biome check --diagnostic-level=error .

@@ -59,7 +59,7 @@ async function echoSidecars(plane: StackPlane, appPort: number) {
     servers: {
       kafkaBrokers: kafka.brokers,
       redisPort: portOf('MEMPLANE_REDIS_ADDRESS'),
-      etcdPort: portOf('MEMPLANE_ETCD_ENDPOINTS'),
+      etcdPorts: [portOf('MEMPLANE_ETCD_ENDPOINTS')],
       secretsFile: secretsFile(dir).path,
       namesFile: join(dir, 'echo', 'names.db'),
     },

@@ -8,7 +8,7 @@ const TEXT =
 const DIGITS = 12;
 const ID = '0'.repeat(DIGITS);
 const ENTITY = '9'.repeat(DIGITS);
-const MARKS = new RegExp(`(e-|m-)${ID}|user/${ENTITY}`, 'g');
+const MARKS = new RegExp(`(e-|m-)${ID}|/${ENTITY}`, 'g');
 
 interface Place {
   readonly at: number;
@@ -41,11 +41,14 @@ class NumberedBody {
     });
   }
 
-  /** Gives all events new ids, counted from `first`, and the entities and memories that go with them. */
-  renumber(first: number): void {
+  /**
+   * Gives all events new ids, counted from `first`, and the entities and memories that go with them.
+   * @param entity the number of the one that all are about, instead
+   */
+  renumber(first: number, entity?: number): void {
     for (const { at, index, isEntity } of this.#places) {
       const id = first + index;
-      let rest = isEntity ? scattered(id) % this.#entities : id;
+      let rest = isEntity ? (entity ?? scattered(id) % this.#entities) : id;
       for (let i = DIGITS - 1; i >= 0; i--) {
         this.bytes[at + i] = 0x30 + (rest % 10);
         rest = Math.floor(rest / 10);
@@ -64,9 +67,12 @@ function scattered(n: number): number {
 
 /** Events of about 400 bytes each. */
 export class EventBatch extends NumberedBody {
-  /** @param single one event by itself, without an array around it */
-  constructor(count: number, entities: number, seed: number, single = false) {
-    const events = Array.from({ length: count }, (_, i) => eventOf(seed * 7919 + i));
+  /**
+   * @param single one event by itself, without an array around it
+   * @param kind of its entities
+   */
+  constructor(count: number, entities: number, seed: number, single = false, kind = 'user') {
+    const events = Array.from({ length: count }, (_, i) => eventOf(seed * 7919 + i, kind));
     super(single ? events[0] : events, count, entities);
   }
 }
@@ -108,11 +114,11 @@ export function memoryOf(n: number, vectors: VectorSource) {
   return { id: `m${n}`, text: words(15), metadata, embedding: { model: 'bench', values } };
 }
 
-function eventOf(n: number) {
+function eventOf(n: number, kind = 'user') {
   return {
     id: `e-${ID}`,
     type: n % 2 === 0 ? 'UserMessageSent' : 'AgentReplied',
-    entity: `user/${ENTITY}`,
+    entity: `${kind}/${ENTITY}`,
     source: `agent-${n % 16}`,
     time: '2026-01-31T09:30:00.000Z',
     data: { text: (TEXT + TEXT).slice(0, 148 + (n % 24)), turn: n % 40, channel: 'email' },

@@ -30,9 +30,13 @@ export interface LoadData {
   readonly entities: number;
   /** One in ten is a memory with a vector. */
   readonly mixed?: boolean;
+  /** Of the entities; `user` when absent. */
+  readonly kind?: string;
+  /** Each connection appends to one entity by itself: the first to the first, and so on, in turn. */
+  readonly ownEntity?: boolean;
 }
 
-const { events_per_request, entities, mixed } = workerData as LoadData;
+const { events_per_request, entities, mixed, kind, ownEntity } = workerData as LoadData;
 const HEAD_BYTES_MAX = 256;
 /** Bodies of a connection that are sent in turn, each with vectors of its own. */
 const MIXED_BODIES = 32;
@@ -45,7 +49,7 @@ function batchesOf(seed: number): readonly (EventBatch | MixedBatch)[] {
   if (known) return known;
   const batches = mixed
     ? mixedBatches(seed)
-    : [new EventBatch(events_per_request, entities, seed, events_per_request === 1)];
+    : [new EventBatch(events_per_request, entities, seed, events_per_request === 1, kind)];
   made[seed] = batches;
   return batches;
 }
@@ -63,6 +67,7 @@ class Writer {
   readonly #socket: Socket;
   readonly #batches: readonly (EventBatch | MixedBatch)[];
   #sent = 0;
+  readonly #entity: number | undefined;
   readonly #head: Buffer;
   #left = 0;
   #resolve: ((status: number) => void) | undefined;
@@ -70,6 +75,7 @@ class Writer {
 
   constructor(order: LoadOrder, seed: number) {
     this.#batches = batchesOf(seed);
+    this.#entity = ownEntity ? seed % entities : undefined;
     const more = Object.entries(order.headers ?? {}).map(
       ([name, value]) => `${name}: ${value}\r\n`,
     );
@@ -85,7 +91,7 @@ class Writer {
 
   send(firstId: number): Promise<number> {
     const batch = this.#batches[this.#sent++ % this.#batches.length] as EventBatch;
-    batch.renumber(firstId);
+    batch.renumber(firstId, this.#entity);
     return new Promise((resolve) => {
       this.#resolve = resolve;
       this.#socket.cork();

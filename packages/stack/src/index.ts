@@ -36,7 +36,7 @@ export {
   whyNotApart,
 } from './server/apart.ts';
 export { type DaprdOptions, type DaprdPlan, daprdPlan } from './server/daprd.ts';
-export { type EtcdOptions, type EtcdPlan, etcdPlan } from './server/etcd.ts';
+export { type EtcdOptions, type EtcdPlan, etcdPlan, etcdPlans } from './server/etcd.ts';
 export { checkHttp } from './server/http-check.ts';
 export { type KafkaOptions, type KafkaPlan, kafkaPlan, startKafka } from './server/kafka.ts';
 export { checkKafka } from './server/kafka-check.ts';

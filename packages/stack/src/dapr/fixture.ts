@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts } from '@memplane/testkit/ports';
 import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
-import { etcdPlan } from '../server/etcd.ts';
+import { etcdPlan, etcdPlans } from '../server/etcd.ts';
 import { kafkaPlan } from '../server/kafka.ts';
 import type { ServerPlan } from '../server/plan.ts';
 import { ServerProcess } from '../server/process.ts';
@@ -30,26 +30,35 @@ export class DaprFixture implements AsyncDisposable {
   readonly #apps: Server[] = [];
   #shared: Pick<Parameters<typeof daprdPlan>[0], 'sentry' | 'servers'> | undefined;
   brokers: readonly string[] = [];
+  etcdPorts: readonly number[] = [];
 
-  /** @param properties broker settings beside the usual ones */
-  async start(properties: Readonly<Record<string, string>> = {}): Promise<void> {
+  /**
+   * @param properties broker settings beside the usual ones
+   * @param etcdMembers one is called `etcd`, several `etcd-1` and so on
+   */
+  async start(properties: Readonly<Record<string, string>> = {}, etcdMembers = 1): Promise<void> {
     const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka'), properties });
     const redis = await redisPlan({
       dir: join(this.dir, 'redis'),
       password: this.#secrets.values['redis-password'],
     });
-    const etcd = await etcdPlan({ dir: join(this.dir, 'etcd') });
+    const etcdDir = join(this.dir, 'etcd');
+    const etcds =
+      etcdMembers === 1
+        ? [await etcdPlan({ dir: etcdDir })]
+        : await etcdPlans(etcdDir, etcdMembers);
     const sentry = await sentryPlan({ dir: join(this.dir, 'sentry') });
-    const started = await Promise.all([kafka, redis, etcd, sentry].map(ServerProcess.start));
+    const started = await Promise.all([kafka, redis, ...etcds, sentry].map(ServerProcess.start));
     this.#servers.push(...started);
     this.brokers = kafka.brokers;
+    this.etcdPorts = etcds.map(({ port }) => port);
     await makeTopics(kafka.brokers);
     this.#shared = {
       sentry,
       servers: {
         kafkaBrokers: kafka.brokers,
         redisPort: redis.port,
-        etcdPort: etcd.port,
+        etcdPorts: this.etcdPorts,
         secretsFile: this.#secrets.path,
         namesFile: join(this.dir, 'names.db'),
       },
@@ -78,6 +87,7 @@ export class DaprFixture implements AsyncDisposable {
     appPort?: number,
     name = `${appId}-dapr`,
     httpPort?: number,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<DaprdPlan> {
     if (!this.#shared) throw new Error('the fixture is not started');
     const plan = await daprdPlan({
@@ -90,6 +100,7 @@ export class DaprFixture implements AsyncDisposable {
       apiToken: this.tokens.apiTokens[appId],
       appToken: this.tokens.appTokens[appId],
       traceSamplingRate: 0,
+      env,
     });
     await this.run(plan);
     return plan;

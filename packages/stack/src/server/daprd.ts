@@ -29,7 +29,8 @@ export interface DaprdOptions {
   readonly servers: {
     readonly kafkaBrokers: readonly string[];
     readonly redisPort: number;
-    readonly etcdPort: number;
+    /** Of every member. */
+    readonly etcdPorts: readonly number[];
     /** JSON: name → secret. */
     readonly secretsFile: string;
     /** Where sidecars find each other, shared by all of a stack. */
@@ -130,7 +131,7 @@ function daprdEnv(options: DaprdOptions): Record<string, string> {
     DAPR_TRUST_ANCHORS: options.sentry.trustAnchors(),
     MEMPLANE_KAFKA_BROKERS: servers.kafkaBrokers.join(','),
     MEMPLANE_REDIS_ADDRESS: `127.0.0.1:${servers.redisPort}`,
-    MEMPLANE_ETCD_ENDPOINTS: `127.0.0.1:${servers.etcdPort}`,
+    MEMPLANE_ETCD_ENDPOINTS: servers.etcdPorts.map((port) => `127.0.0.1:${port}`).join(','),
     MEMPLANE_SECRETS_FILE: servers.secretsFile,
     MEMPLANE_NAMES_FILE: servers.namesFile,
     MEMPLANE_TRACE_SAMPLING_RATE: String(options.traceSamplingRate ?? 1),

@@ -10,30 +10,50 @@ export interface EtcdOptions {
   readonly name?: string;
   readonly port?: number;
   readonly peerPort?: number;
+  /** All members by name, each with the port that its peers reach it at; this one alone, when absent. */
+  readonly members?: Readonly<Record<string, number>>;
 }
 
 export interface EtcdPlan extends ServerPlan {
   readonly port: number;
 }
 
-/** One etcd member: a Raft group of one. */
+/** The members of one Raft group; they are to be started together. */
+export async function etcdPlans(dir: string, count: number): Promise<EtcdPlan[]> {
+  const ports = await freePorts(count * 2);
+  const peerPorts = ports.slice(count);
+  const name = (i: number) => `etcd-${i + 1}`;
+  const members = Object.fromEntries(peerPorts.map((port, i) => [name(i), port]));
+  return Promise.all(
+    peerPorts.map((peerPort, i) =>
+      etcdPlan({
+        ...{ dir: join(dir, name(i)), name: name(i), peerPort, members },
+        ...{ port: ports[i] ?? 0 },
+      }),
+    ),
+  );
+}
+
+/** One etcd member: a Raft group of one, unless others are named. */
 export async function etcdPlan(options: EtcdOptions): Promise<EtcdPlan> {
   const command = await etcdBinary();
   const [free = 0, freePeer = 0] = await freePorts(2);
   const port = options.port ?? free;
   const peerPort = options.peerPort ?? freePeer;
-  const { dir } = options;
+  const { dir, name = 'etcd' } = options;
+  const members = options.members ?? { [name]: peerPort };
+  const cluster = Object.entries(members).map(([one, at]) => `${one}=http://127.0.0.1:${at}`);
   const client = `http://127.0.0.1:${port}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   return {
-    name: options.name ?? 'etcd',
+    name,
     version: ETCD_VERSION,
     command,
     args: [
-      ...['--name=one', `--data-dir=${join(dir, 'data')}`, '--log-level=warn'],
+      ...[`--name=${name}`, `--data-dir=${join(dir, 'data')}`, '--log-level=warn'],
       ...[`--listen-client-urls=${client}`, `--advertise-client-urls=${client}`],
       ...[`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`],
-      `--initial-cluster=one=${peer}`,
+      `--initial-cluster=${cluster.join(',')}`,
       // Old revisions go after an hour; the state API reads the newest only.
       ...['--auto-compaction-mode=periodic', '--auto-compaction-retention=1h'],
     ],

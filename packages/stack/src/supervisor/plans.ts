@@ -71,7 +71,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     servers: {
       kafkaBrokers: kafka.brokers,
       redisPort: redis.port,
-      etcdPort: etcd.port,
+      etcdPorts: [etcd.port],
       secretsFile: secrets.path,
       namesFile: join(dir, 'sidecars', 'names.db'),
     },
