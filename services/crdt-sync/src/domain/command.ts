@@ -154,3 +154,9 @@ export function commitOf({ type, outcome, commit }: Command): CommitId | undefin
       return outcome.number > 0 ? commit : undefined;
   }
 }
+
+/** Of the deltas whose last join is in the batch; none where any of its joins is refused. */
+export function broughtBy(batch: readonly Command[]): CommitRange[] {
+  if (batch.some(({ error }) => error !== undefined)) return [];
+  return batch.flatMap(({ brought }) => (brought && !brought.isFailed ? brought.ranges : []));
+}

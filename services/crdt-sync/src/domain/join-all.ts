@@ -12,7 +12,7 @@ const NAMES_AT_ONCE_MAX = 4_096;
 /**
  * Joins what other replicas changed. Durable, all of it, when it resolves.
  * @param ranges the commits that the delta is of: that they are here is made durable with the last
- * of the joins, where the driver can. Else a crash that comes in between would leave what no vector
+ * of the joins. Else a crash that comes in between would leave what no vector
  * tells of, and whoever committed it may have lost it by then.
  * @throws MemplaneError the first that a name met; the others are joined or not.
  */

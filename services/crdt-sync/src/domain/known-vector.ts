@@ -99,17 +99,18 @@ export class KnownVector {
 
   /**
    * Has `write` make durable what is not yet; where it fails, the next one is given it again.
-   * @param brought ranges whose commits become durable by this very write; {@link advance} follows
+   * @param ranges whose commits become durable by this very write, given beside the rest, since a
+   * server may refuse to join some of them; {@link advance} follows
    */
   async write<T>(
-    write: (raised: CommitVector) => Promise<T>,
-    brought: readonly CommitRange[] = [],
+    write: (raised: CommitVector, brought: CommitVector) => Promise<T>,
+    ranges: readonly CommitRange[] = [],
   ): Promise<T> {
     const [raised, state] = [this.#raised, this.#states];
     this.#raised = new Map();
-    const next = brought.filter((range) => this.#isNext(range));
+    const brought = upToOf(ranges.filter((range) => this.#isNext(range)));
     try {
-      return await write(new Map([...raised, ...upToOf(next)]));
+      return await write(raised, brought);
     } catch (cause) {
       if (state === this.#states) this.#raised = new Map([...raised, ...this.#raised]);
       throw cause;

@@ -7,7 +7,7 @@ import {
   replicaDeltaLattice,
 } from '@memplane/crdt';
 import { type ApplyLimits, apply, type Replica } from './apply.ts';
-import type { Command, CommitId } from './command.ts';
+import { broughtBy, type Command, type CommitId } from './command.ts';
 import { deltaKeyOf } from './delta-key.ts';
 import { CommitFailure, type Executor, type ReplicatedExecutor } from './executor.ts';
 import { KnownVector } from './known-vector.ts';
@@ -291,18 +291,18 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     return vector.set(this.#incarnation, this.#commits);
   }
 
-  /** @param brought what others committed, and is here with this write */
+  /** @param ranges what others committed, and is here with this write */
   #write(
     number: number | undefined,
     changes: readonly Change[],
-    brought: readonly CommitRange[] = [],
+    ranges: readonly CommitRange[] = [],
   ): Promise<void> {
     const { store, clock } = this.#options;
     const { incarnation } = this;
-    return this.#vector.write(
-      (known) => store.commit({ incarnation, number, hlc: clock.last, changes, known }),
-      this.#ofOthers(brought),
-    );
+    return this.#vector.write((raised, brought) => {
+      const known = new Map([...raised, ...brought]);
+      return store.commit({ incarnation, number, hlc: clock.last, changes, known });
+    }, this.#ofOthers(ranges));
   }
 
   /** Others would never ask for a commit that the vector does not have. */
@@ -326,12 +326,6 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
     this.#commits = 0;
     this.#vector.set(this.#incarnation, 0);
   }
-}
-
-/** Of the deltas whose last join is in the batch; none where any of its joins is refused. */
-function broughtBy(batch: readonly Command[]): CommitRange[] {
-  if (batch.some(({ error }) => error !== undefined)) return [];
-  return batch.flatMap(({ brought }) => (brought && !brought.isFailed ? brought.ranges : []));
 }
 
 /** What joins have found, and nobody may know; undefined where it is nothing. */

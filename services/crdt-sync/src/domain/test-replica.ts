@@ -99,8 +99,9 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
 
   /** Joins commits that follow each other, as they come over a network. */
   async receive(commits: readonly LocalCommit[]): Promise<void> {
-    await joinAll(this.engine, sent(commits.map(({ delta }) => delta)));
-    this.executor.advance(rangesOf(commits));
+    const ranges = rangesOf(commits);
+    await joinAll(this.engine, sent(commits.map(({ delta }) => delta)), ranges);
+    this.executor.advance(ranges);
   }
 
   /** All that can be read of a name. */
@@ -127,10 +128,10 @@ export function sent(deltas: readonly ReplicaDelta[]): ReplicaDelta {
   return decodeReplicaDelta(encodeReplicaDelta(joinLattice(replicaDeltaLattice, deltas)));
 }
 
+/** Of commits that follow each other, those of each incarnation. */
 export function rangesOf(commits: readonly LocalCommit[]): CommitRange[] {
-  return commits.map(({ incarnation, number }) => ({
-    incarnation,
-    after: number - 1,
-    upTo: number,
-  }));
+  return [...Map.groupBy(commits, ({ incarnation }) => incarnation)].map(([incarnation, some]) => {
+    const numbers = some.map(({ number }) => number);
+    return { incarnation, after: Math.min(...numbers) - 1, upTo: Math.max(...numbers) };
+  });
 }

@@ -66,9 +66,12 @@ export function headerWords(header: CallHeader, names: CallNames): string[] {
   const { op_ids_per_counter_max, contested_ids_per_counter_max, tells, raised } = header;
   const sets = [set_elements_max, set_bytes_max];
   const limits = [...sets, op_ids_per_counter_max, contested_ids_per_counter_max].map(String);
-  const vector = [String(raised.size), ...[...raised].flat().map(String)];
-  const words = [incarnation, replicaId, now, ...limits, tells ? '1' : '0', ...vector];
-  return [...words, String(names.size), ...names.words];
+  const words = [incarnation, replicaId, now, ...limits, tells ? '1' : '0'];
+  return [...words, ...vectorWords(raised), String(names.size), ...names.words];
+}
+
+export function vectorWords(vector: CommitVector): string[] {
+  return [String(vector.size), ...[...vector].flat().map(String)];
 }
 
 /** What the store does; scans and probes it does not. */

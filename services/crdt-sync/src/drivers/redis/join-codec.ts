@@ -11,7 +11,8 @@ import {
 } from '@memplane/crdt';
 import type { Command, Join } from '../../domain/command.ts';
 import type { Change, Ref } from '../../domain/port.ts';
-import { type CallHeader, CallNames, headerWords, type Word } from './call-codec.ts';
+import type { CommitVector } from '../../domain/session-token.ts';
+import { type CallHeader, CallNames, headerWords, vectorWords, type Word } from './call-codec.ts';
 import { stampText } from './redis-records.ts';
 
 /** A join of one name's delta, or of a part of it. */
@@ -22,11 +23,19 @@ export interface JoinPiece {
   readonly weight: number;
 }
 
-/** The arguments of one call of `join`. `observed` raises the clock, where that is lower. */
+export interface JoinOptions {
+  /** Raises the clock, where that is lower. */
+  readonly observed: bigint;
+  readonly mustWrite: boolean;
+  /** What is all there once these pieces are; not written where one of them is refused. */
+  readonly brought: CommitVector;
+}
+
+/** The arguments of one call of `join`. */
 export function joinWords(
   header: CallHeader,
   pieces: readonly JoinPiece[],
-  { observed, mustWrite }: { readonly observed: bigint; readonly mustWrite: boolean },
+  { observed, mustWrite, brought }: JoinOptions,
 ): { readonly words: Word[]; readonly names: CallNames } {
   const names = new CallNames();
   const body: Word[] = [];
@@ -34,7 +43,8 @@ export function joinWords(
     body.push(names.placeOf(ref.tenant, ref.name), ...words);
   }
   const counts = [mustWrite ? '1' : '0', stampText(observed), String(pieces.length)];
-  return { words: [...headerWords(header, names), ...counts, ...body], names };
+  const vector = vectorWords(brought);
+  return { words: [...headerWords(header, names), ...counts, ...body, ...vector], names };
 }
 
 /**

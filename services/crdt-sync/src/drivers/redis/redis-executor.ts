@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { firstHlcOf } from '@memplane/clock';
 import type { MemplaneError } from '@memplane/contracts';
 import type { CommitRange, Incarnation } from '@memplane/crdt';
-import type { Command } from '../../domain/command.ts';
+import { broughtBy, type Command } from '../../domain/command.ts';
 import { CommitFailure, type Executor, type ReplicatedExecutor } from '../../domain/executor.ts';
 import { KnownVector } from '../../domain/known-vector.ts';
 import type { LocalCommit } from '../../domain/local-commit.ts';
@@ -152,7 +152,11 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
 
   /** It goes to Redis with the next call that writes. */
   advance(ranges: readonly CommitRange[]): void {
-    this.#vector.advance(ranges.filter(({ incarnation }) => incarnation !== this.#incarnation));
+    this.#vector.advance(this.#ofOthers(ranges));
+  }
+
+  #ofOthers(ranges: readonly CommitRange[]): CommitRange[] {
+    return ranges.filter(({ incarnation }) => incarnation !== this.#incarnation);
   }
 
   onAdvance(listener: (known: CommitVector) => void): () => void {
@@ -248,13 +252,16 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
     );
     const observed = highestStamp(commands, Math.trunc(now()) + hlc_drift_max_ms);
     let isWritten = false;
-    for (const part of inParts(pieces, ({ piece }) => piece.weight, call_elements_max)) {
-      const [reply, header, names] = await this.#vector.write(async (raised) => {
+    const parts = inParts(pieces, ({ piece }) => piece.weight, call_elements_max);
+    for (const part of parts) {
+      // With the last part all is there, unless one of those before was refused.
+      const ranges = part === parts.at(-1) ? this.#ofOthers(broughtBy(commands)) : [];
+      const [reply, header, names] = await this.#vector.write(async (raised, brought) => {
         const joins = part.map(({ piece }) => piece);
         const header = this.#header(session, raised);
-        const { words, names } = joinWords(header, joins, { observed, mustWrite });
+        const { words, names } = joinWords(header, joins, { observed, mustWrite, brought });
         return [await connection.call('join', words), header, names] as const;
-      });
+      }, ranges);
       const [written, replies, told, crowded] = list(reply);
       const results = list(replies);
       part.forEach(({ command }, index) => {

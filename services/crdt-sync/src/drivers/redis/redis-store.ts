@@ -128,7 +128,8 @@ export class RedisStore implements CrdtStore {
       raised,
     };
     const pieces = changes.map(pieceOfChange);
-    const { words } = joinWords(header, pieces, { observed: hlc, mustWrite: true });
+    const options = { observed: hlc, mustWrite: true, brought: new Map() };
+    const { words } = joinWords(header, pieces, options);
     const [, results] = list(await this.#redis.call('join', words));
     for (const result of list(results)) {
       if (Array.isArray(result)) throw records.damaged(String(result[1]));

@@ -190,7 +190,12 @@ end
 
 function record.open(value)
   if byte(value, 1) ~= FORMAT_VERSION then damaged('another format version') end
-  return sub(value, 3 + (byte(value, 2) or 0) + 32)
+  local at = 3 + (byte(value, 2) or 0)
+  local body = sub(value, at + 32)
+  if sub(redis.sha1hex(body), 1, 32) ~= sub(value, at, at + 31) then
+    damaged('it does not have its digest')
+  end
+  return body
 end
 
 -- An element's: it has no digest of its own, the set's header has the sum.

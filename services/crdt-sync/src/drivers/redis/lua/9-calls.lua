@@ -1,5 +1,12 @@
 -- The functions. Arguments are texts, in the order in which they are read.
 
+-- Up to which commit of incarnations all is there.
+local function read_raised(call)
+  for _ = 1, number_of(call) do
+    call.raised[#call.raised + 1] = { incarnation = next_of(call), commits = number_of(call) }
+  end
+end
+
 local function call_of(args)
   local call = { args = args, at = 1 }
   call.incarnation_hex = next_of(call)
@@ -9,9 +16,7 @@ local function call_of(args)
   call.op_ids_max, call.contested_ids_max = number_of(call), number_of(call)
   call.tells = next_of(call) == '1'
   call.raised, call.slots = {}, {}
-  for i = 1, number_of(call) do
-    call.raised[i] = { incarnation = next_of(call), commits = number_of(call) }
-  end
+  read_raised(call)
   for i = 1, number_of(call) do
     call.slots[i] = { tenant = next_of(call), name = next_of(call) }
     if call.tells then call.slots[i].delta = deltas.begin() end
@@ -120,11 +125,15 @@ local function join(args)
   local must_write, observed = next_of(call) == '1', next_of(call)
   call.clock = redis.call('GET', REPLICA .. 'clock') or string.rep('0', 16)
   if less(call.clock, observed) then call.clock, call.ticked = observed, true end
+  local is_whole = true
   for i = 1, number_of(call) do
     local slot = call.slots[number_of(call)]
     call.words = joins.words(call)
     results[i] = attempt(joins.join, call, slot)
+    is_whole = is_whole and type(results[i]) ~= 'table'
   end
+  -- What these joins bring is known in the same step, unless one of them was refused.
+  if is_whole then read_raised(call) end
   local written, clock = finish(call, must_write)
   return { written, results, call.tells and found_of(call, clock), crowded(call) }
 end
