@@ -118,7 +118,6 @@ export class ReplicationParts {
     this.writes = new QuorumWrites({ quorum, replicator, timers: systemTimers, timeoutMs });
     this.reconciliation = new Reconciliation({
       engine,
-      store,
       calls,
       comparing,
       replicator,

@@ -34,7 +34,7 @@ export const voteForFlag = operation({
   params: nameParams,
   query: writeQuery,
   responses: { 200: { description: 'The flag with the vote; durable.', schema: flagSchema } },
-  errors: ['not_implemented', 'no_quorum', ...STORAGE_ERRORS],
+  errors: ['no_quorum', ...STORAGE_ERRORS],
 });
 
 export const getFlag = operation({
@@ -48,5 +48,5 @@ export const getFlag = operation({
   params: nameParams,
   query: readQuery,
   responses: { 200: { description: `The flag. ${VIEW_VERSION_WORDS}`, schema: flagSchema } },
-  errors: ['not_implemented', ...READ_ERRORS, ...STORAGE_ERRORS],
+  errors: [...READ_ERRORS, ...STORAGE_ERRORS],
 });

@@ -221,9 +221,7 @@ export class LocalExecutor implements Executor, ReplicatedExecutor {
   async #discard(command: Command): Promise<boolean> {
     const { store } = this.#options;
     const { discards } = command;
-    if (discards === undefined || store.discard === undefined) {
-      throw new MemplaneError('not_implemented', 'This storage can not be repaired.');
-    }
+    if (discards === undefined) throw new MemplaneError('internal', 'Nothing to discard.');
     try {
       await store.discard(discards, { tenant: command.tenant, name: command.name });
     } catch (cause) {

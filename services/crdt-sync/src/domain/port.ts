@@ -164,8 +164,6 @@ export interface VerifiedValue {
  * A replica has one service at a time as its writer. All reads show whole commits only.
  */
 export interface CrdtStore {
-  /** Absent where a driver can not keep flags: what is joined of them is passed over. */
-  readonly keepsFlags?: true;
   /** Absent where a driver keeps none: its sets are compared and given as a whole. */
   readonly pieces?: SetPieces;
   load(refs: readonly Ref[]): Promise<LoadedName[]>;
@@ -214,10 +212,10 @@ export interface CrdtStore {
   settle(): Promise<void>;
   /**
    * Drops a value, with all that belongs to it, as if the name had never held it; durable when it
-   * resolves. For one that is damaged, and that others have. Absent where a driver can not.
+   * resolves. For one that is damaged, and that others have.
    * @throws MemplaneError as `commit`
    */
-  discard?(type: KeptType, ref: Ref): Promise<void>;
+  discard(type: KeptType, ref: Ref): Promise<void>;
   /** Reads all values, as of the call, and computes their digests anew. */
   verify(): AsyncIterable<VerifiedValue>;
   close(): Promise<void>;

@@ -26,6 +26,7 @@ export interface Ask {
   readonly kind?: CounterKind;
   readonly elements?: readonly string[];
   readonly value?: Json;
+  readonly version?: number;
 }
 
 export interface ReplicaOptions {
@@ -93,6 +94,7 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
       command.kind = ask.kind;
       command.elements = ask.elements ?? [];
       command.value = ask.value ?? null;
+      command.version = ask.version ?? 0;
       this.engine.submit(command);
     });
   }

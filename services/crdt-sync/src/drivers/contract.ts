@@ -118,7 +118,7 @@ export function storeContract(newHarness: () => Promise<StoreHarness>): void {
   listCases(check);
   commitCases(check);
   stateCases(check);
-  optionalCases(check);
+  exchangeCases(check);
 }
 
 type Case = (
@@ -313,12 +313,11 @@ function commitCases(check: Check): void {
 }
 
 /** What replicas compare and give each other. */
-function optionalCases(check: Check): void {
-  check('keeps flags beside what their names hold, where it can', async (store, reopen) => {
-    if (!store.keepsFlags) return;
+function exchangeCases(check: Check): void {
+  check('keeps flags beside what their names hold', async (store, reopen) => {
     const vote = castVote(7, 'a');
     const state = joinFlags(vote, castVote(9, 'b'));
-    const flag: Change = { type: 'flag', ref: ref('n'), delta: vote, state };
+    const flag: Change = { type: 'flag', ref: ref('n'), delta: state, state };
     await commit(store, [flag, counterChange('n', 1n)]);
     const again = await reopen();
     const [loaded] = await again.load([ref('n')]);
@@ -332,7 +331,7 @@ function optionalCases(check: Check): void {
         ['flag', formatDigest(flagDigest(state))],
       ],
     );
-    await again.discard?.('flag', ref('n'));
+    await again.discard('flag', ref('n'));
     const left = await again.state(ref('n'));
     assert.deepEqual([left.flag, left.counter], [undefined, loaded.counter]);
   });
@@ -340,13 +339,11 @@ function optionalCases(check: Check): void {
   check('gives no state of a set that is damaged', async (store, _, { damageSet }) => {
     await commit(store, [setChange('hurt', ['x', 'y']), counterChange('well', 1n)]);
     await damageSet(store, ref('hurt'));
-    if (store.discard === undefined) return;
     await assert.rejects(store.state(ref('hurt')), { code: 'storage_damaged' });
     assert.equal(counterValue((await store.state(ref('well'))).counter ?? emptyCounter()), 1);
   });
 
-  check('drops a value with all that belongs to it, where it can', async (store, reopen) => {
-    if (store.discard === undefined) return;
+  check('drops a value with all that belongs to it', async (store, reopen) => {
     const used = usedBy('n', 'x', claimOf(1, 1));
     await commit(store, [used, setChange('n', ['x', 'y']), registerChange('n')]);
     await commit(store, [counterChange('n.1', 2n), setChange('n.1', ['x'])], 2);

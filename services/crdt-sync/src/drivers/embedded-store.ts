@@ -49,7 +49,6 @@ export interface EmbeddedStoreOptions {
 
 /** One replica's CRDTs in RocksDB: a record a counter or register; for a set one, and one an element. */
 export class EmbeddedStore implements CrdtStore, AlertStore {
-  readonly keepsFlags = true;
   readonly pieces = new EmbeddedPieces(() => this.#rocks);
   #rocks: RocksStore;
   #failedWrites = 0;

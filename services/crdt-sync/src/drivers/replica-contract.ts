@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { joinAll } from '../domain/join-all.ts';
+import { castVote, type FlagState, flagLattice, join } from '@memplane/crdt';
+import type { CommandType } from '../domain/command.ts';
+import { dispatch } from '../domain/dispatch.ts';
+import { joinAll, joinNamed } from '../domain/join-all.ts';
 import type { LocalCommit } from '../domain/local-commit.ts';
 import type { KeptType, Ref } from '../domain/port.ts';
 import { type ReplicaOptions, rangesOf, sent, TestReplica } from '../domain/test-replica.ts';
@@ -30,6 +33,8 @@ export function replicaContract(newHarness: () => Promise<ReplicaHarness>): void
       }
     });
   vectorCases(check);
+  flagCases(check);
+  discardCases(check);
 }
 
 type Check = (what: string, work: (harness: ReplicaHarness) => Promise<void>) => void;
@@ -72,5 +77,68 @@ function vectorCases(check: Check): void {
     const again = await harness.start(options());
     assert.equal(again.executor.known.get(from.replica.executor.incarnation), undefined);
     assert.equal((await again.ask({ type: 'counter-get', name: 'b' })).outcome.number, 1);
+  });
+}
+
+function flagCases(check: Check): void {
+  check('votes once, tells its vote, and takes those of others', async (harness) => {
+    const told: LocalCommit[] = [];
+    const replica = await harness.start(options('r', (commit) => told.push(commit)));
+    const vote = { type: 'flag-vote', name: 'f', version: 2 ** 40 } as const;
+    const numbers = [(await replica.ask(vote)).outcome.number, (await replica.ask(vote)).outcome];
+    assert.equal(numbers[0], 1);
+    assert.deepEqual(numbers[1], { number: 0, flag: false, value: castVote(2 ** 40, 'r') });
+    const key = 'default/f';
+    assert.deepEqual(sent(told.map(({ delta }) => delta)).flags.get(key), castVote(2 ** 40, 'r'));
+    const from = await other();
+    await from.replica.ask({ ...vote, version: 7 });
+    await from.replica.ask(vote);
+    await joinAll(replica.engine, from.delta(), from.ranges());
+    const again = await harness.start(options());
+    const { outcome } = await again.ask({ type: 'flag-get', name: 'f' });
+    const votes = [castVote(2 ** 40, 'o'), castVote(7, 'o')];
+    const all = votes.reduce((a, b) => join(flagLattice, a, b), castVote(2 ** 40, 'r'));
+    assert.deepEqual(sortedVotes(outcome.value as FlagState), sortedVotes(all));
+    const [mine] = await again.options.store.digests({ after: undefined, limit: 1 });
+    const same = await harness.start(options());
+    await joinAll(same.engine, from.delta(), from.ranges());
+    const [unchanged] = await same.options.store.digests({ after: undefined, limit: 1 });
+    assert.deepEqual(unchanged, mine);
+  });
+}
+
+function sortedVotes({ floor, votes }: FlagState) {
+  const entries = [...votes].map(([version, voters]) => [version, [...voters].sort()] as const);
+  return [floor, entries.sort((a, b) => a[0] - b[0])];
+}
+
+function discardCases(check: Check): void {
+  const types = { counter: 'counter-get', set: 'set-get', register: 'register-get' } as const;
+  check('refuses what is damaged, until it is dropped and joined anew', async (harness) => {
+    const first = await harness.start(options());
+    await first.ask({ type: 'increment', name: 'counter', by: 5 });
+    await first.ask({ type: 'set-add', name: 'set', elements: ['x', 'y'] });
+    await first.ask({ type: 'register-put', name: 'register', value: 'a value' });
+    const from = await other();
+    for (const name of Object.keys(types)) {
+      const { set, ...rest } = await first.options.store.state(ref(name));
+      await joinNamed(from.replica.engine, ref(name), { ...rest, set: set && { whole: set } });
+    }
+    for (const type of Object.keys(types)) await harness.damage(type as KeptType, ref(type));
+    const replica = await harness.start(options());
+    const before = replica.executor.incarnation;
+    for (const [type, read] of Object.entries(types) as [keyof typeof types, CommandType][]) {
+      assert.equal((await replica.ask({ type: read, name: type })).error?.code, 'storage_damaged');
+      await dispatch(replica.engine, 'discard', ref(type), (command) => {
+        command.discards = type;
+      });
+      const { set, ...rest } = await from.replica.options.store.state(ref(type));
+      const delta = { ...rest, set: set && { whole: set } };
+      assert.equal(await joinNamed(replica.engine, ref(type), delta), true);
+    }
+    assert.notEqual(replica.executor.incarnation, before);
+    assert.deepEqual(await replica.digests(), await from.replica.digests());
+    await replica.ask({ type: 'increment', name: 'counter', by: 1 });
+    assert.equal((await replica.ask({ type: 'counter-get', name: 'counter' })).outcome.number, 6);
   });
 }

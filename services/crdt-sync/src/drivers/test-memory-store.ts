@@ -33,7 +33,6 @@ interface Held {
 
 /** A store that outlasts its users in memory only: as quick as property tests need it. */
 export class MemoryStore implements port.CrdtStore {
-  readonly keepsFlags = true;
   readonly pieces?: SetPieces;
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();

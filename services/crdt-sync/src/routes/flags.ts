@@ -1,27 +1,24 @@
-import { getFlag, MemplaneError, voteForFlag } from '@memplane/contracts';
+import { getFlag, voteForFlag } from '@memplane/contracts';
 import { type FlagState, readFlag } from '@memplane/crdt';
 import { ok, type Route, route } from '@memplane/runtime';
 import { dispatch } from '../domain/dispatch.ts';
 import type { Engine } from '../domain/engine.ts';
-import type { CrdtStore } from '../domain/port.ts';
 import { flagOf } from '../domain/replication/quorum-values.ts';
 import { voterSetOf } from '../domain/voter-set.ts';
 import type { Consistency } from './consistency.ts';
 
 export interface FlagParts {
   readonly engine: Engine;
-  readonly store: CrdtStore;
   readonly replicaSet: readonly string[];
 }
 
-export function flagRoutes({ engine, store, replicaSet }: FlagParts, consistency: Consistency) {
+export function flagRoutes({ engine, replicaSet }: FlagParts, consistency: Consistency) {
   const set = voterSetOf(replicaSet);
   const shown = (state: FlagState) => {
     const { isUp: value, votes } = readFlag(state, set);
     return { value, votes, of: set.voters.size };
   };
   const vote = route(voteForFlag, async ({ tenant, params, query }) => {
-    expectFlags(store);
     const ref = { tenant, name: params.name };
     const done = await dispatch(engine, 'flag-vote', ref, (command) => {
       command.version = set.version;
@@ -30,7 +27,6 @@ export function flagRoutes({ engine, store, replicaSet }: FlagParts, consistency
     return ok({ ...shown(done.outcome.value as FlagState), ...more });
   });
   const get = route(getFlag, ({ tenant, params, query, signal }) => {
-    expectFlags(store);
     const ref = { tenant, name: params.name };
     return consistency.answer(query, signal, {
       local: async () => {
@@ -41,9 +37,4 @@ export function flagRoutes({ engine, store, replicaSet }: FlagParts, consistency
     });
   });
   return [vote, get] satisfies Route[];
-}
-
-function expectFlags({ keepsFlags }: CrdtStore): void {
-  if (keepsFlags) return;
-  throw new MemplaneError('not_implemented', 'A replica on Redis keeps no flags: use a folder.');
 }

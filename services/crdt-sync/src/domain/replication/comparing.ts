@@ -235,8 +235,7 @@ export class Comparing {
     const { bits, buckets } = question;
     const { store } = this.#options;
     const mine = await digestsIn(store, bits, new Set(buckets), signal);
-    const found = differences(mine, theirs);
-    return store.keepsFlags ? found : found.filter(({ type }) => type !== 'flag');
+    return differences(mine, theirs);
   }
 
   async #ask(

@@ -2,7 +2,7 @@ import type { ReplicaDelta } from '@memplane/crdt';
 import { deltaKeyOf } from '../delta-key.ts';
 import { dispatch } from '../dispatch.ts';
 import type { Engine } from '../engine.ts';
-import type { CrdtStore, KeptType, Ref } from '../port.ts';
+import type { KeptType, Ref } from '../port.ts';
 import type { CommitVector } from '../session-token.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
@@ -11,7 +11,6 @@ import { decodeStates } from './states.ts';
 
 export interface RepairingOptions {
   readonly engine: Engine;
-  readonly store: CrdtStore;
   readonly calls: LargeCalls;
   readonly live: () => readonly string[];
   readonly expect: (theirs: CommitVector) => void;
@@ -32,7 +31,7 @@ const HELD: Readonly<Record<KeptType, 'counters' | 'sets' | 'registers' | 'flags
  * it is lost. The vector here says that all commits are here, also those that none of the others has
  * at the moment: the next reconciliation with whoever has such a one finds the value different.
  * @param types those that are damaged
- * @returns the replicas that had them; none where the storage can not drop a value
+ * @returns the replicas that had them; none where it stays
  * @throws MemplaneError where dropping or joining fails; the value is then taken over as one that is
  * missing, by the next reconciliation
  */
@@ -41,8 +40,7 @@ export async function repair(
   types: readonly KeptType[],
   options: RepairingOptions,
 ): Promise<string[]> {
-  const { calls, engine, expect, joinAll, live, store } = options;
-  if (store.discard === undefined) return [];
+  const { calls, engine, expect, joinAll, live } = options;
   const key = deltaKeyOf(ref);
   const asked = live().map(async (id) => {
     const { bytes } = await calls.call(id, METHODS.read, Buffer.from(key));

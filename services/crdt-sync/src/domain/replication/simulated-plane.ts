@@ -157,7 +157,6 @@ export class SimulatedPlane {
     const others = new Reconciliation({
       ...rest,
       engine,
-      store: options.store,
       alerts,
       now,
       toError: toMemplaneError,

@@ -1,5 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
-import { decodeRegister, encodeJson, readRegister } from '@memplane/crdt';
+import { decodeFlag, decodeRegister, encodeJson, readRegister } from '@memplane/crdt';
 import type { ApplyLimits } from '../../domain/apply.ts';
 import { type Command, isRead } from '../../domain/command.ts';
 import type { Ref } from '../../domain/port.ts';
@@ -130,6 +130,8 @@ function wordsOf(command: Command): readonly Word[] {
     case 'set-remove':
     case 'set-has':
       return [String(command.elements.length), ...command.elements];
+    case 'flag-vote':
+      return [String(command.version)];
     case 'register-put':
       return [Buffer.from(encodeJson(command.value))];
     default:
@@ -167,7 +169,8 @@ export function settle(command: Command, reply: Reply | undefined, limits: Apply
     const [first, detail] = reply;
     if (typeof first === 'string') {
       outcome.number = Number(first);
-      outcome.flag = true;
+      if (Buffer.isBuffer(detail)) outcome.value = decodeFlag(detail);
+      else outcome.flag = true;
     } else command.error = refusal(String(first), String(detail), command, limits);
   } else if (reply !== null) throw damaged('an answer');
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MemplaneError } from '@memplane/contracts';
 import type { Logger } from '@memplane/runtime';
+import type { KeptType, Ref } from '../../domain/port.ts';
 import { type Client, newClient, type Reply, send } from './client.ts';
 import { type FunctionName, functionName } from './library.ts';
 import { isFunctionMissing, isOfWrongServer, redisError, unavailable } from './redis-error.ts';
 import type { Fsync } from './server-facts.ts';
-import { type Found, STATE, setUp } from './session-setup.ts';
+import { type Found, newState, STATE, setUp } from './session-setup.ts';
 
 export type { Reply } from './client.ts';
 
@@ -26,11 +27,13 @@ export interface Session extends Found {
   /** Counts up from 1. */
   readonly number: number;
   readonly client: Client;
+  /** Names the values that this session knows; see {@link RedisConnection.discard}. */
+  state: string;
 }
 
 /** Functions that know of the values of before, and those of them that write. */
-const GUARDED: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'read']);
-const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'forget']);
+const GUARDED: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'read', 'discard']);
+const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'discard', 'forget']);
 const RECONNECT_DELAY_MS_MIN = 20;
 
 /**
@@ -89,6 +92,17 @@ export class RedisConnection {
     const state = GUARDED.has(name) ? [this.#session?.state ?? ''] : [];
     const how = WRITES.has(name) ? 'FCALL' : 'FCALL_RO';
     return this.command([how, functionName(name), '0', ...state, ...args]);
+  }
+
+  /**
+   * Drops a value. From then on these are other values, for all connections but this one.
+   * @throws MemplaneError as {@link call}
+   */
+  async discard(type: KeptType, { tenant, name }: Ref): Promise<void> {
+    const session = this.#session;
+    const state = newState();
+    await this.call('discard', [state, tenant, type, name]);
+    if (session !== undefined) session.state = state;
   }
 
   /**

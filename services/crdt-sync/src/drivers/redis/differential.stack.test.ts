@@ -8,13 +8,16 @@ import {
   addDigests,
   counterDigest,
   emptyCounter,
+  emptyFlag,
   emptyRegister,
   emptySet,
   encodeContext,
   encodeCounter,
   encodeRegister,
+  flagDigest,
   type Json,
   joinCounterInto,
+  joinFlagInto,
   joinRegisterInto,
   joinSetInto,
   type ReplicaDelta,
@@ -61,6 +64,7 @@ interface Step {
   readonly kind: 'g' | 'pn' | undefined;
   readonly elements: readonly string[];
   readonly value: Json;
+  readonly version: number;
   readonly part: readonly [number, number, number, number, number, boolean];
 }
 
@@ -81,6 +85,8 @@ const TYPES: CommandType[] = [
   'register-get',
   'register-reset',
   'reset-any',
+  'flag-vote',
+  'flag-get',
 ];
 const amount = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: -5, max: 9 }) },
@@ -99,6 +105,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     maxLength: 3,
   }),
   value: json as fc.Arbitrary<Json>,
+  version: fc.constantFrom(1, 2, 2 ** 40),
   part: fc.tuple(
     fc.nat(2),
     fc.nat(1),
@@ -131,6 +138,7 @@ function commandOf(step: Step): Command {
   command.kind = step.kind;
   command.elements = step.elements;
   command.value = step.value;
+  command.version = step.version;
   const logId = LOGS[log] ?? '';
   command.part = { partition, logId, epoch, offset, value, replaceLog };
   return command;
@@ -140,14 +148,16 @@ function shown({ type, error, outcome }: Command): unknown {
   if (error !== undefined) return { code: error.code, field: error.field, text: error.message };
   // A read of a counter raises the flag where it exists, which nobody asks for.
   const { number, value, flag } = outcome;
-  return { number, flag, value: type.startsWith('register') ? value : undefined };
+  const hasValue = type.startsWith('register') || type.startsWith('flag');
+  return { number, flag, value: hasValue ? value : undefined };
 }
 
 function digestsOf(loaded: LoadedName | undefined): unknown {
-  const { counter, set, register } = loaded ?? {};
+  const { counter, set, register, flag } = loaded ?? {};
   return {
     counter: counter && counterDigest(counter),
     register: register && registerDigest(register),
+    flag: flag && flagDigest(flag),
     set: set && addDigests(recordDigest(encodeContext(set.context)), set.elementsDigest),
     elements: set && [set.elements, set.elementBytes],
   };
@@ -161,7 +171,7 @@ const batchesOf = (batches: readonly (readonly [CommandType, number, number?])[]
   batches.map((batch) => ({
     writer: 0,
     steps: batch.flatMap(([type, by, times = 1]) => {
-      const empty = { opId: undefined, kind: undefined, elements: ['x'], value: null };
+      const empty = { opId: undefined, kind: undefined, elements: ['x'], value: null, version: 1 };
       const one: Step = { ...empty, type, name: 'b', by, part: [0, 0, 0, 0, by, false] };
       return Array<Step>(times).fill(one);
     }),
@@ -346,7 +356,8 @@ function told<E extends ReplicatedExecutor>(executor: E) {
 }
 
 function emptyModel() {
-  return { counter: emptyCounter(), set: emptySet(), register: emptyRegister(), has: new Set() };
+  const values = { counter: emptyCounter(), set: emptySet(), register: emptyRegister() };
+  return { ...values, flag: emptyFlag(), has: new Set() };
 }
 
 function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
@@ -354,15 +365,17 @@ function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
   if (change.type === 'counter') joinCounterInto(model.counter, change.delta);
   else if (change.type === 'set') joinSetInto(model.set, setOfDelta(change.delta));
   else if (change.type === 'register') joinRegisterInto(model.register, change.delta);
+  else joinFlagInto(model.flag, change.delta);
 }
 
-function digestsOfModel({ counter, set, register, has }: ReturnType<typeof emptyModel>) {
+function digestsOfModel({ counter, set, register, flag, has }: ReturnType<typeof emptyModel>) {
   const digest = setDigest(set);
   const bytes = [...set.elements.keys()].map((element) => Buffer.byteLength(element));
   const sum = bytes.reduce((a, b) => a + b, 0);
   return {
     counter: has.has('counter') ? recordDigest(encodeCounter(counter)) : undefined,
     register: has.has('register') ? recordDigest(encodeRegister(register)) : undefined,
+    flag: has.has('flag') ? flagDigest(flag) : undefined,
     set: has.has('set') ? digest : undefined,
     elements: has.has('set') ? [set.elements.size, sum] : undefined,
   };

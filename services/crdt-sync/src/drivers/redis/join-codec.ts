@@ -1,9 +1,9 @@
 import { hlcToMs } from '@memplane/clock';
-import { MemplaneError } from '@memplane/contracts';
 import {
   contextOfDelta,
   encodeContext,
   encodeCounter,
+  encodeFlag,
   encodePatch,
   encodeRegister,
   type SetDelta,
@@ -70,13 +70,11 @@ export function piecesOf(command: Command, elements_max: number): JoinPiece[] {
 
 /** A change joins what it changed, whatever it says that came of it. */
 export function pieceOfChange(change: Change): JoinPiece {
-  if (change.type === 'flag') {
-    throw new MemplaneError('not_implemented', 'A replica on Redis keeps no flags.');
-  }
   const { type, ref, delta } = change;
   const join = { counter: undefined, set: undefined, register: undefined };
   if (type === 'set') return pieceOf(ref, { ...join, set: delta });
   if (type === 'register') return pieceOf(ref, { ...join, register: delta });
+  if (type === 'flag') return pieceOf(ref, { ...join, flag: delta });
   return pieceOf(ref, { ...join, counter: delta });
 }
 
@@ -95,7 +93,7 @@ export function highestStamp(commands: readonly Command[], untilMs: number): big
   return highest;
 }
 
-function pieceOf(ref: Ref, { counter, set, register }: Join): JoinPiece {
+function pieceOf(ref: Ref, { counter, set, register, flag }: Join): JoinPiece {
   const claims = sortedClaims(counter?.claims ?? new Map());
   const used = claims.flatMap(([opId, { by, hlc, incarnation, seq, commit }]) => [
     opId,
@@ -108,6 +106,7 @@ function pieceOf(ref: Ref, { counter, set, register }: Join): JoinPiece {
   const words = [
     counter === undefined ? '' : Buffer.from(encodeCounter(counter)),
     register === undefined ? '' : Buffer.from(encodeRegister(register)),
+    flag === undefined ? '' : Buffer.from(encodeFlag(flag)),
     ...setWords(set),
     String(claims.length),
     ...used,

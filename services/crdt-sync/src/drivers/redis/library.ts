@@ -12,6 +12,7 @@ export type FunctionName =
   | 'execute'
   | 'read'
   | 'join'
+  | 'discard'
   | 'forget'
   | 'fields'
   | 'list'
@@ -49,6 +50,7 @@ local function register(name, flags)
 end
 register('execute', {})
 register('join', {})
+register('discard', {})
 register('forget', {})
 register('read', { 'no-writes' })
 register('fields', { 'no-writes' })

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstHlcOf } from '@memplane/clock';
-import type { MemplaneError } from '@memplane/contracts';
+import { MemplaneError } from '@memplane/contracts';
 import type { CommitRange, Incarnation } from '@memplane/crdt';
 import { broughtBy, type Command } from '../../domain/command.ts';
 import { CommitFailure, type Executor, type ReplicatedExecutor } from '../../domain/executor.ts';
@@ -102,6 +102,8 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
   }
 
   async run(batch: readonly Command[], mustWrite: boolean): Promise<boolean> {
+    const [first] = batch;
+    if (first?.type === 'discard') return this.#discard(first);
     const commands = batch.filter(isStored);
     if (commands.length === 0 && !mustWrite) return false;
     const isReading = areReads(commands) && !mustWrite;
@@ -190,6 +192,26 @@ export class RedisExecutor implements Executor, ReplicatedExecutor {
     const found = others.map(({ incarnation, commits }) => [incarnation, commits] as const);
     const ranges = this.#vector.discover(new Map(found));
     if (ranges.length > 0) this.onFound?.(ranges);
+  }
+
+  /** The dots of before must not be given again, so a new incarnation begins. */
+  async #discard({ discards, tenant, name }: Command): Promise<boolean> {
+    if (discards === undefined) throw new MemplaneError('internal', 'Nothing to discard.');
+    const session = this.#expectSession();
+    try {
+      await this.#options.store.discard(discards, { tenant, name });
+    } catch (cause) {
+      throw new CommitFailure(cause);
+    } finally {
+      if (this.#session === session) this.#renew();
+    }
+    return true;
+  }
+
+  #renew(): void {
+    if (this.known.get(this.#incarnation) === 0) this.#vector.forget(this.#incarnation);
+    this.#incarnation = this.#options.newIncarnation();
+    this.#vector.set(this.#incarnation, 0);
   }
 
   #begin(session: Session | undefined): void {

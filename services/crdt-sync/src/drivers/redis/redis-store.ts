@@ -1,3 +1,4 @@
+import { MemplaneError } from '@memplane/contracts';
 import {
   addDigests,
   type Claim,
@@ -5,6 +6,7 @@ import {
   type Dot,
   decodeCounter,
   decodeElement,
+  decodeFlag,
   decodeRegister,
   emptyCounter,
   encodeContext,
@@ -19,6 +21,7 @@ import {
   type CrdtType,
   type DigestPage,
   type IncarnationRecord,
+  KEPT_TYPES,
   type KeptType,
   type KnownOp,
   type ListedName,
@@ -42,6 +45,8 @@ const CLOCK = '_replica:clock';
 const TENANTS = '_replica:tenants';
 const VERIFY_PAGE_NAMES = 64;
 
+type ValueName = Pick<VerifiedValue, 'tenant' | 'type' | 'name'>;
+
 /**
  * One replica's CRDTs in a Redis that several processes write to. Commands go through
  * `RedisExecutor`; here are the reads, and `commit`, which joins deltas on the server and therefore
@@ -59,19 +64,27 @@ export class RedisStore implements CrdtStore {
   /** A set's digest is computed from its elements, all of which are read. */
   async load(refs: readonly Ref[]): Promise<LoadedName[]> {
     if (refs.length === 0) return [];
-    const wanted = refs.flatMap((ref) => CRDT_TYPES.map((type) => keyOf(type, ref)));
+    const wanted = refs.flatMap((ref) => KEPT_TYPES.map((type) => keyOf(type, ref)));
     const found = list(await this.#redis.command(['MGET', ...wanted]));
+    const types = KEPT_TYPES.length;
     return Promise.all(
-      refs.map(async (ref, index) => {
-        const [counter, set, register] = found.slice(index * 3, index * 3 + 3);
-        return {
-          counter: counter ? decodeCounter(body(counter)) : undefined,
-          set: set ? await this.#header(ref) : undefined,
-          register: register ? decodeRegister(body(register)) : undefined,
-          flag: undefined,
-        };
-      }),
+      refs.map((ref, index) => this.#loaded(ref, found.slice(index * types, (index + 1) * types))),
     );
+  }
+
+  /** Damage of one name is told with it: others that are loaded at the same time are well. */
+  async #loaded(ref: Ref, [counter, set, register, flag]: readonly Reply[]): Promise<LoadedName> {
+    try {
+      return {
+        counter: counter ? decodeCounter(body(counter)) : undefined,
+        set: set ? await this.#header(ref) : undefined,
+        register: register ? decodeRegister(body(register)) : undefined,
+        flag: flag ? decodeFlag(body(flag)) : undefined,
+      };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return { counter: undefined, set: undefined, register: undefined, damaged: error };
+    }
   }
 
   async loadElements(
@@ -146,10 +159,9 @@ export class RedisStore implements CrdtStore {
     const rows = await this.#rows(tenant, type, page);
     return Promise.all(
       rows.map(async ({ name, record }) => {
-        if (type === 'counter') return { name, counter: decodeCounter(body(record)) };
-        if (type === 'register') return { name, register: decodeRegister(body(record)) };
-        const set = await this.#header({ tenant, name });
-        return set === undefined ? { name } : { name, set };
+        const records = CRDT_TYPES.map((each) => (each === type ? record : null));
+        const { damaged: _, ...loaded } = await this.#loaded({ tenant, name }, records);
+        return { name, ...loaded };
       }),
     );
   }
@@ -186,15 +198,20 @@ export class RedisStore implements CrdtStore {
     const found = this.#redis.call('state', [ref.tenant, ref.name]);
     // In the same round trip, and behind it: what is gone is not given as all that there is.
     const [reply] = await Promise.all([found, this.#redis.confirm()]);
-    const [counter, set, elements, register, used] = list(reply);
+    const [counter, used, set, register, flag] = list(reply);
     const claims = pairs(list(used)).map(
       ([opId, record]) => [opId.toString(), records.readClaim(record)] as const,
     );
     return {
       counter: counterOf(counter, new Map(claims)),
-      set: set ? setOf(body(set), pairs(list(elements))) : undefined,
-      register: register ? decodeRegister(body(register)) : undefined,
+      set: setOf(wholeSetOf(set)),
+      register: isThere(register) ? decodeRegister(body(register)) : undefined,
+      flag: isThere(flag) ? decodeFlag(body(flag)) : undefined,
     };
+  }
+
+  discard(type: KeptType, ref: Ref): Promise<void> {
+    return this.#redis.discard(type, ref);
   }
 
   /** Each value as of one moment; there is no one moment for all. */
@@ -225,9 +242,8 @@ export class RedisStore implements CrdtStore {
       .filter((tenant) => after === undefined || tenant >= after.tenant)
       .sort();
     for (const tenant of tenants) {
-      const first =
-        tenant === after?.tenant ? (CRDT_TYPES as readonly KeptType[]).indexOf(after.type) : 0;
-      for (const type of CRDT_TYPES.slice(first)) {
+      const first = tenant === after?.tenant ? KEPT_TYPES.indexOf(after.type) : 0;
+      for (const type of KEPT_TYPES.slice(first)) {
         const isFirst = tenant === after?.tenant && type === after.type;
         let page: Page = { after: isFirst ? after.name : undefined, limit };
         for (;;) {
@@ -242,7 +258,7 @@ export class RedisStore implements CrdtStore {
 
   async #rows(
     tenant: string,
-    type: CrdtType,
+    type: KeptType,
     page: Page,
   ): Promise<{ name: string; record: Buffer | null }[]> {
     const flat = list(
@@ -250,39 +266,28 @@ export class RedisStore implements CrdtStore {
     );
     const rows: { name: string; record: Buffer | null }[] = [];
     for (let i = 0; i < flat.length; i += 2) {
-      rows.push({ name: String(flat[i]), record: flat[i + 1] ? bytes(flat[i + 1]) : null });
+      rows.push({
+        name: String(flat[i]),
+        record: isThere(flat[i + 1]) ? bytes(flat[i + 1]) : null,
+      });
     }
     return rows;
   }
 
+  /** What is damaged beyond reading has the digests of nothing, which differ. */
   async #digests(
-    { tenant, type, name }: { tenant: string; type: CrdtType; name: string },
+    { tenant, type, name }: ValueName,
     record: Buffer | null,
   ): Promise<{ stored: string; computed: string }> {
-    if (record === null) return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
-    if (type === 'set') return this.#setDigests({ tenant, name });
-    const opened = records.openRecord(record);
-    const computed = formatDigest(recordDigest(opened.body));
-    return { stored: opened.isIntact ? computed : opened.checksum, computed };
-  }
-
-  async #setDigests(ref: Ref): Promise<{ stored: string; computed: string }> {
-    const set = await this.#wholeSet(ref);
-    if (set === undefined) return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
-    const { opened, header, elements, members } = set;
-    let sum = 0n;
-    for (const [, record] of elements) {
-      sum = addDigests(sum, BigInt(`0x${records.checksumOf(records.openBare(record))}`));
+    try {
+      if (type === 'set') return setDigests(await this.#wholeSet({ tenant, name }));
+      const opened = records.openRecord(bytes(record ?? undefined));
+      const computed = formatDigest(recordDigest(opened.body));
+      return { stored: opened.isIntact ? computed : opened.checksum, computed };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
     }
-    const isIntact =
-      opened.isIntact &&
-      formatDigest(sum) === header.sum &&
-      elements.length === header.elements &&
-      Number(members) === header.elements;
-    const computed = formatDigest(
-      addDigests(recordDigest(encodeContext(header.context)), digestOf(elements)),
-    );
-    return { stored: isIntact ? computed : opened.checksum, computed };
   }
 
   async #header(ref: Ref): Promise<SetHeader | undefined> {
@@ -292,12 +297,8 @@ export class RedisStore implements CrdtStore {
     return { context, elements, elementBytes, elementsDigest: digestOf(set.elements) };
   }
 
-  async #wholeSet(ref: Ref) {
-    const [record, flat, members] = list(await this.#redis.call('set', [ref.tenant, ref.name]));
-    if (!record) return undefined;
-    const opened = records.openRecord(bytes(record));
-    const header = records.readHeader(opened.body);
-    return { opened, header, elements: pairs(list(flat)), members };
+  async #wholeSet({ tenant, name }: Ref): Promise<WholeSet | undefined> {
+    return wholeSetOf(await this.#redis.call('set', [tenant, name]));
   }
 }
 
@@ -320,23 +321,71 @@ function digestOf(elements: readonly (readonly [Buffer, Buffer])[]): bigint {
   return digest;
 }
 
-function setOf(header: Buffer, elements: readonly (readonly [Buffer, Buffer])[]): OrSetState {
-  const decoded = elements.map(([, record]) => decodeElement(records.openBare(record)));
-  return {
-    elements: new Map(decoded.map(({ element, dots }) => [element, dots])),
-    context: records.readHeader(header).context,
-  };
+/** A set as it was at one moment, not yet looked at. */
+interface WholeSet {
+  readonly opened: records.OpenedRecord;
+  readonly header: ReturnType<typeof records.readHeader>;
+  readonly elements: readonly (readonly [Buffer, Buffer])[];
+  /** How many stand in order. */
+  readonly members: number;
+}
+
+function wholeSetOf(reply: Reply | undefined): WholeSet | undefined {
+  const [record, flat, members] = list(reply);
+  if (!isThere(record)) return undefined;
+  const opened = records.openRecord(bytes(record));
+  const header = records.readHeader(opened.body);
+  return { opened, header, elements: pairs(list(flat)), members: Number(members) };
+}
+
+function setDigests(set: WholeSet | undefined): { stored: string; computed: string } {
+  if (set === undefined) throw records.damaged('a set is not there any more');
+  const { header, elements, opened } = set;
+  const computed = formatDigest(
+    addDigests(recordDigest(encodeContext(header.context)), digestOf(elements)),
+  );
+  return { stored: isIntact(set) ? computed : opened.checksum, computed };
+}
+
+function isIntact({ elements, header, members, opened }: WholeSet): boolean {
+  let sum = 0n;
+  for (const [, record] of elements) {
+    sum = addDigests(sum, BigInt(`0x${records.checksumOf(records.openBare(record))}`));
+  }
+  const isComplete = elements.length === header.elements && members === header.elements;
+  return opened.isIntact && isComplete && formatDigest(sum) === header.sum;
+}
+
+/** @throws MemplaneError `storage_damaged`: what is damaged must not spread */
+function setOf(set: WholeSet | undefined): OrSetState | undefined {
+  if (set === undefined) return undefined;
+  if (!isIntact(set)) throw records.damaged('a set does not have its digest');
+  const decoded = set.elements.map(([, record]) => decodeElement(records.openBare(record)));
+  const { context } = set.header;
+  return { elements: new Map(decoded.map(({ element, dots }) => [element, dots])), context };
 }
 
 function counterOf(
   record: Reply | undefined,
   claims: Map<string, Claim>,
 ): CounterState | undefined {
-  if (!record && claims.size === 0) return undefined;
-  const counter = record ? decodeCounter(body(record)) : emptyCounter();
+  if (!isThere(record) && claims.size === 0) return undefined;
+  const counter = isThere(record) ? decodeCounter(body(record)) : emptyCounter();
   return claims.size > 0 ? { ...counter, claims } : counter;
 }
 
+/** Something stands there, if only a value of another of Redis's types. */
+function isThere(record: Reply | undefined): boolean {
+  return record !== null && record !== undefined;
+}
+
+/** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
 function body(record: Reply | undefined): Buffer {
-  return records.openRecord(bytes(record)).body;
+  const { body, isIntact } = records.openRecord(bytes(record));
+  if (!isIntact) throw records.damaged('it does not have its digest');
+  return body;
+}
+
+function isDamage(error: unknown): error is MemplaneError {
+  return error instanceof MemplaneError && error.code === 'storage_damaged';
 }

@@ -33,10 +33,14 @@ export async function setUp(client: Client, appendfsync: Fsync): Promise<Found> 
   return { facts, state: bytes(state).toString(), known };
 }
 
+export function newState(): string {
+  return randomBytes(16).toString('hex');
+}
+
 type Ask = (words: readonly string[]) => Promise<Reply>;
 
 async function beginState(ask: Ask): Promise<Reply> {
-  await ask(['SET', STATE, randomBytes(16).toString('hex'), 'NX']);
+  await ask(['SET', STATE, newState(), 'NX']);
   return ask(['GET', STATE]);
 }
 

@@ -4,6 +4,7 @@ import {
   decodeContext,
   decodeCounter,
   decodeElement,
+  decodeFlag,
   decodeRegister,
   emptyCounter,
   type ReplicaDelta,
@@ -27,10 +28,11 @@ export function readCommit(reply: Reply, incarnation: string, names: CallNames):
 
 /** As `lua/6-deltas.lua` gives it. */
 function addChange(delta: ReplicaDelta, change: readonly Reply[], names: CallNames): void {
-  const [place, counter, register, cleared, patch, ops] = change;
+  const [place, counter, register, cleared, patch, ops, flag] = change;
   const key = deltaKeyOf(names.at(Number(place)));
   if (counter) delta.counters.set(key, decodeCounter(bytes(counter)));
   if (register) delta.registers.set(key, decodeRegister(bytes(register)));
+  if (flag) delta.flags.set(key, decodeFlag(bytes(flag)));
   const records = pairs(list(patch));
   if (cleared || records.length > 0) {
     const seen = cleared ? decodeContext(bytes(cleared)) : new Map();

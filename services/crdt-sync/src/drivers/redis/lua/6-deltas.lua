@@ -3,7 +3,7 @@
 local deltas = {}
 
 function deltas.begin()
-  return { incremented = false, resets = {}, parts = nil, cleared = nil, seen = {}, register = nil }
+  return { incremented = false, resets = {}, parts = nil, cleared = nil, seen = {}, register = nil, flag = nil }
 end
 
 -- An element's dots before, and those that took their place.
@@ -25,6 +25,11 @@ end
 function deltas.write(delta, written)
   if delta.register == nil then delta.register = registers.empty() end
   registers.join(delta.register, written)
+end
+
+function deltas.vote(delta, vote)
+  if delta.flag == nil then delta.flag = flags.empty() end
+  flags.join(delta.flag, vote)
 end
 
 function deltas.put(delta, part)
@@ -84,10 +89,10 @@ function deltas.encode_found(slot, place)
     ops[#ops + 1] = claims.seal(list[1])
   end
   local counter = counters.encode({ kind = 0, entries = {}, parts = nil, contested = slot.contested })
-  return { place, counter, false, false, {}, ops }
+  return { place, counter, false, false, {}, ops, false }
 end
 
--- {place, counter, register, cleared, patch, ops}: records, or false where nothing of it has changed.
+-- {place, counter, register, cleared, patch, ops, flag}: records, or false where nothing of it has changed.
 function deltas.encode(slot, place, incarnation)
   local delta = slot.delta
   return {
@@ -97,5 +102,6 @@ function deltas.encode(slot, place, incarnation)
     delta.cleared ~= nil and contexts.encode(delta.cleared),
     encode_patch(slot),
     ops_of(slot),
+    delta.flag ~= nil and flags.encode(delta.flag),
   }
 end

@@ -7,8 +7,16 @@ function names.key(tenant, type, name)
   return tenant .. ':' .. type .. ':' .. name
 end
 
+local function is_listed(slot, type)
+  return redis.call('ZSCORE', names.key(slot.tenant, 'names', type), slot.name)
+end
+
+-- A value that is gone without its name was removed by hand: to begin it anew would give its dots
+-- again.
 local function get(slot, type)
-  return redis.call('GET', names.key(slot.tenant, type, slot.name))
+  local stored = redis.call('GET', names.key(slot.tenant, type, slot.name))
+  if not stored and is_listed(slot, type) then damaged('it is not there any more') end
+  return stored
 end
 
 function names.counter(slot)
@@ -45,6 +53,16 @@ function names.register(slot)
     slot.register = register
   end
   return slot.register
+end
+
+function names.flag(slot)
+  if slot.flag == nil then
+    local stored = get(slot, 'flag')
+    local flag = stored and flags.read(record.open(stored)) or flags.empty()
+    slot.new_flag = not stored
+    slot.flag = flag
+  end
+  return slot.flag
 end
 
 -- The type that the name holds at the moment; nil: none.
@@ -143,6 +161,17 @@ local function list_name(slot, type)
   redis.call('ZADD', names.key(slot.tenant, 'names', type), 0, slot.name)
 end
 
+-- Has the lists name what is there, should a hand have taken it from them. Returns whether it had.
+function names.relist(slot)
+  local is_missing = false
+  for _, type in ipairs({ 'counter', 'set', 'register', 'flag' }) do
+    if slot[type] ~= nil and not slot['new_' .. type] and not is_listed(slot, type) then
+      slot['new_' .. type], slot['dirty_' .. type], is_missing = true, true, true
+    end
+  end
+  return is_missing
+end
+
 local function put_in_order(slot, key, order)
   local former = names.key(slot.tenant, 'op-order', slot.name)
   for _, op_id in ipairs(redis.call('LRANGE', former, 0, -1)) do
@@ -197,5 +226,22 @@ function names.write(slot)
     redis.call('SET', names.key(slot.tenant, 'register', slot.name), record.seal(body))
     if slot.new_register then list_name(slot, 'register') end
   end
-  return slot.dirty_counter or slot.dirty_set or slot.dirty_register
+  if slot.dirty_flag then
+    local body = flags.encode(slot.flag)
+    redis.call('SET', names.key(slot.tenant, 'flag', slot.name), record.seal(body))
+    if slot.new_flag then list_name(slot, 'flag') end
+  end
+  return slot.dirty_counter or slot.dirty_set or slot.dirty_register or slot.dirty_flag
+end
+
+-- What belongs to a value, beside its record.
+local PARTS = { counter = { 'ops', 'op-stamps', 'op-order' }, set = { 'elements', 'members' } }
+
+-- Drops a value, as if the name had never held it.
+function names.drop(slot, type)
+  redis.call('UNLINK', names.key(slot.tenant, type, slot.name))
+  for _, part in ipairs(PARTS[type] or {}) do
+    redis.call('UNLINK', names.key(slot.tenant, part, slot.name))
+  end
+  redis.call('ZREM', names.key(slot.tenant, 'names', type), slot.name)
 end

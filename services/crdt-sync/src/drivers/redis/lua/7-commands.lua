@@ -1,6 +1,6 @@
 -- What services/crdt-sync/src/domain/apply.ts does with one command, on the server. A handler gives
--- a number; {number}: the same with the command's flag raised; a text: a value; false: nothing; or
--- {code, detail}: a refusal, after which nothing has changed.
+-- a number; {number}: the same with the command's flag raised; a text: a value; {number, text}: both;
+-- false: nothing; or {code, detail}: a refusal, after which nothing has changed.
 local commands = {}
 local KIND = { [''] = 0, g = 1, pn = 2 }
 
@@ -325,4 +325,16 @@ commands['reset-any'] = function(call, slot)
   names.register(slot)
   local any = reset_counter(call, slot) + reset_set(slot) + reset_register(slot)
   return any > 0 and 1 or 0
+end
+
+commands['flag-vote'] = function(call, slot)
+  local version, flag = number_of(call), names.flag(slot)
+  if not flags.join(flag, flags.vote(version, call.replica)) then return { 0, flags.encode(flag) } end
+  if slot.delta then deltas.vote(slot.delta, flags.vote(version, call.replica)) end
+  slot.dirty_flag = true
+  return { 1, flags.encode(flag) }
+end
+
+commands['flag-get'] = function(_, slot)
+  return { 0, flags.encode(names.flag(slot)) }
 end

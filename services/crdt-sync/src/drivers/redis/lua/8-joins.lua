@@ -8,8 +8,9 @@ end
 
 -- The arguments of one join, whatever is in them.
 function joins.words(call)
-  local words = { counter = next_of(call), register = next_of(call), patch = next_of(call) }
-  words.cleared, words.seen, words.ops = next_of(call), next_of(call), {}
+  local words = { counter = next_of(call), register = next_of(call), flag = next_of(call) }
+  words.patch, words.cleared, words.seen = next_of(call), next_of(call), next_of(call)
+  words.ops = {}
   for i = 1, number_of(call) do
     local op_id, by, stamp, hex = next_of(call), number_of(call), next_of(call), next_of(call)
     words.ops[op_id] = claims.of(by, stamp, hex, number_of(call), number_of(call))
@@ -109,10 +110,11 @@ function joins.join(call, slot)
   local words = call.words
   local counter, register = read_if(counters.read, words.counter), read_if(registers.read, words.register)
   local patch, cleared = read_if(sets.read_patch, words.patch), read_if(contexts.read, words.cleared)
-  local seen = read_if(contexts.read, words.seen)
+  local seen, flag = read_if(contexts.read, words.seen), read_if(flags.read, words.flag)
   local has_counter = counter ~= nil or next(words.ops) ~= nil
   if has_counter then names.counter(slot) end
   if register ~= nil then names.register(slot) end
+  if flag ~= nil then names.flag(slot) end
   if seen ~= nil then
     names.set(slot)
     for _, part in ipairs(patch or {}) do names.dots(slot, part.element) end
@@ -124,5 +126,10 @@ function joins.join(call, slot)
     slot.dirty_register = true
     grew = true
   end
+  if flag ~= nil and flags.join(slot.flag, flag) then
+    slot.dirty_flag = true
+    grew = true
+  end
+  grew = names.relist(slot) or grew
   return grew and 1 or 0
 end

@@ -101,6 +101,7 @@ local READS = {
   ['set-has'] = true,
   ['set-get'] = true,
   ['register-get'] = true,
+  ['flag-get'] = true,
 }
 
 local function run(args, reads_only)
@@ -149,6 +150,14 @@ local function guarded(work, reads_only)
   end
 end
 
+-- Drops a value. What others have of it may be older, so the dots that were given must not be given
+-- again: for everybody but the caller these are other values from now on, as if they were lost.
+local function discard(args)
+  names.drop({ tenant = args[3], name = args[5] }, args[4])
+  redis.call('SET', REPLICA .. 'state', args[2])
+  return 1
+end
+
 -- Forgets operation ids that are still what the caller has seen of them.
 local function forget(_, args)
   local key = names.key(args[1], 'ops', args[2])
@@ -161,6 +170,13 @@ local function forget(_, args)
     end
   end
   return 1
+end
+
+-- What is stored; an empty text where somebody has put a value of another of Redis's types there.
+local function stored_at(command, key)
+  local stored = redis.pcall(command, key)
+  if type(stored) == 'table' and stored.err then return '' end
+  return stored
 end
 
 -- Hash fields of several keys, at one moment.
@@ -177,7 +193,7 @@ local function list(_, args)
   local found = {}
   for _, name in ipairs(redis.call('ZRANGEBYLEX', key, from, '+', 'LIMIT', 0, limit)) do
     found[#found + 1] = name
-    found[#found + 1] = redis.call('GET', names.key(tenant, type, name))
+    found[#found + 1] = stored_at('GET', names.key(tenant, type, name))
   end
   return found
 end
@@ -185,11 +201,10 @@ end
 -- A set's header and all its elements with their records, at one moment.
 local function whole_set(_, args)
   local tenant, name = args[1], args[2]
-  local elements = redis.call('HGETALL', names.key(tenant, 'elements', name))
   return {
-    redis.call('GET', names.key(tenant, 'set', name)),
-    elements,
-    redis.call('ZCARD', names.key(tenant, 'members', name)),
+    stored_at('GET', names.key(tenant, 'set', name)),
+    stored_at('HGETALL', names.key(tenant, 'elements', name)),
+    stored_at('ZCARD', names.key(tenant, 'members', name)),
   }
 end
 
@@ -197,11 +212,11 @@ end
 local function state(_, args)
   local tenant, name = args[1], args[2]
   return {
-    redis.call('GET', names.key(tenant, 'counter', name)),
-    redis.call('GET', names.key(tenant, 'set', name)),
-    redis.call('HGETALL', names.key(tenant, 'elements', name)),
-    redis.call('GET', names.key(tenant, 'register', name)),
-    redis.call('HGETALL', names.key(tenant, 'ops', name)),
+    stored_at('GET', names.key(tenant, 'counter', name)),
+    stored_at('HGETALL', names.key(tenant, 'ops', name)),
+    whole_set(nil, args),
+    stored_at('GET', names.key(tenant, 'register', name)),
+    stored_at('GET', names.key(tenant, 'flag', name)),
   }
 end
 
@@ -209,6 +224,7 @@ return {
   execute = guarded(run, false),
   read = guarded(run, true),
   join = guarded(join),
+  discard = guarded(discard),
   forget = forget,
   fields = fields,
   list = list,
