@@ -9,7 +9,7 @@ export interface Fault {
   readonly isCut?: boolean;
 }
 
-/** The first thirteen are what a short run has: each kind once. */
+/** The first fourteen are what a short run has: each kind once. */
 export const FAULTS: readonly Fault[] = [
   { name: 'kill -9 Kafka', parts: ['kafka'] },
   { name: 'kill -9 event-ingest', parts: ['event-ingest-1'] },
@@ -18,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'kill -9 vector-index', parts: ['vector-index-1'] },
   { name: 'kill -9 sidecars', parts: ['materializer-2-dapr', 'vector-index-2-dapr'] },
   { name: 'kill -9 Redis', parts: ['redis'] },
+  { name: 'kill -9 the Redis of a replica', parts: ['crdt-sync-1-redis'] },
   { name: 'kill -9 etcd', parts: ['etcd'] },
   { name: 'kill -9 Milvus', parts: ['milvus'] },
   { name: 'SIGSTOP the owner of shards', parts: ['materializer-2'], isPause: true },
@@ -28,6 +29,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'kill -9 both materializers', parts: ['materializer-1', 'materializer-2'] },
   { name: 'kill -9 sidecars of ingest', parts: ['event-ingest-1-dapr', 'event-ingest-2-dapr'] },
   { name: 'SIGSTOP a sidecar', parts: ['crdt-sync-2-dapr'], isPause: true },
+  { name: 'kill -9 the Redis of the other replica', parts: ['crdt-sync-2-redis'] },
   { name: 'kill -9 the second vector-index', parts: ['vector-index-2'] },
   { name: 'SIGSTOP vector-index', parts: ['vector-index-1'], isPause: true },
 ];

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import {
   type AppId,
+  gossipKey,
   operatorToken,
   ServerProcess,
   secretsFile,
@@ -175,6 +176,7 @@ test('secrets are in no log and on no command line', () => {
     secrets.set(`application token of ${id}`, tokens.appTokens[id]);
   }
   secrets.set('password of Redis', values['redis-password']);
+  secrets.set('key of gossip', gossipKey(dir));
   secrets.set("operator's token", operatorToken(dir));
   secrets.set('key of S3', values['s3-secret-key']);
   const logs = globSync('**/*.{log,jsonl}', { cwd: dir }).map((name) => join(dir, name));

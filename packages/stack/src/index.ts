@@ -55,6 +55,7 @@ export { withScratchStack } from './supervisor/scratch.ts';
 export {
   APP_IDS,
   type AppId,
+  gossipKey,
   operatorToken,
   secretsFile,
   stackSecrets,

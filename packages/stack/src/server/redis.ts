@@ -11,6 +11,8 @@ export interface RedisOptions {
   readonly dir: string;
   readonly name?: string;
   readonly port?: number;
+  /** Where it listens; 127.0.0.1 unless said otherwise. */
+  readonly address?: string;
   readonly password?: string;
   /** Settings that replace or extend ours, e.g. `{maxmemory: '64mb'}`. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -24,10 +26,10 @@ export interface RedisPlan extends ServerPlan {
 export async function redisPlan(options: RedisOptions): Promise<RedisPlan> {
   const { command, version, libraryPath } = await redisBinary();
   const port = options.port ?? (await freePorts(1))[0] ?? 0;
-  const { dir } = options;
+  const { address = '127.0.0.1', dir } = options;
   const file = join(dir, 'redis.conf');
   const settings: Record<string, string> = {
-    bind: '127.0.0.1',
+    bind: address,
     port: String(port),
     dir: join(dir, 'data'),
     appendonly: 'yes',
@@ -52,7 +54,7 @@ export async function redisPlan(options: RedisOptions): Promise<RedisPlan> {
       // In a file of the owner's own, not on the command line: there is a password in it.
       writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
     },
-    check: () => ping(port, options.password),
+    check: () => ping({ host: address, port }, options.password),
     readyTimeoutMs: 30_000,
     stopTimeoutMs: 10_000,
     port,
@@ -60,9 +62,12 @@ export async function redisPlan(options: RedisOptions): Promise<RedisPlan> {
 }
 
 /** @throws Error when it does not answer, or is still loading its data */
-function ping(port: number, password: string | undefined): Promise<void> {
+function ping(
+  { host, port }: { readonly host: string; readonly port: number },
+  password: string | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', timeout: TIMEOUT_MS });
+    const socket = connect({ port, host, timeout: TIMEOUT_MS });
     let answer = '';
     socket.once('connect', () => socket.write(`${password ? `AUTH ${password}\r\n` : ''}PING\r\n`));
     socket.on('data', (part) => {

@@ -4,13 +4,13 @@ import { etcdPlan } from '../server/etcd.ts';
 import { type KafkaPlan, kafkaPlan } from '../server/kafka.ts';
 import { milvusPlan } from '../server/milvus.ts';
 import type { ServerPlan } from '../server/plan.ts';
-import { redisPlan } from '../server/redis.ts';
+import { type RedisPlan, redisPlan } from '../server/redis.ts';
 import { type SentryPlan, sentryPlan } from '../server/sentry.ts';
 import { versitygwPlan } from '../server/versitygw.ts';
-import { operatorToken, secretsFile, stackSecrets } from './secrets.ts';
+import { gossipKey, operatorToken, secretsFile, stackSecrets } from './secrets.ts';
 import { type InstancePlans, servicePlans, sidecarPorts } from './service-plans.ts';
 import type { StackSettings } from './settings.ts';
-import { PORTS } from './stack-ports.ts';
+import { INSTANCES_PER_SERVICE, PORTS } from './stack-ports.ts';
 
 export interface StackPlans {
   readonly kafka: KafkaPlan;
@@ -36,16 +36,11 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     port: port(PORTS.kafka),
     controllerPort: port(PORTS.kafkaController),
   });
-  const redis = await redisPlan({
-    dir: join(dir, 'redis'),
-    port: port(PORTS.redis),
-    password: secrets.values['redis-password'],
-  });
-  const etcd = await etcdPlan({
-    dir: join(dir, 'etcd'),
-    port: port(PORTS.etcd),
-    peerPort: port(PORTS.etcdPeer),
-  });
+  const password = secrets.values['redis-password'];
+  const redis = await redisPlan({ dir: join(dir, 'redis'), port: port(PORTS.redis), password });
+  const replicaRedis = await replicaRedisPlans(settings, password);
+  const etcdPorts = { port: port(PORTS.etcd), peerPort: port(PORTS.etcdPeer) };
+  const etcd = await etcdPlan({ dir: join(dir, 'etcd'), ...etcdPorts });
   const s3 = await versitygwPlan({
     dir: join(dir, 'versitygw'),
     port: port(PORTS.s3),
@@ -59,12 +54,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     metricsPort: port(PORTS.milvusMetrics),
     internalPortBase: port(PORTS.milvusInternal),
   });
-  const sentry = await sentryPlan({
-    dir: join(dir, 'sentry'),
-    port: port(PORTS.sentry),
-    healthPort: port(PORTS.sentry + 1),
-    metricsPort: port(PORTS.sentry + 2),
-  });
+  const sentry = await sentryPlan({ dir: join(dir, 'sentry'), ...sentryPorts(portBase) });
   const shared = {
     dir: join(dir, 'sidecars'),
     sentry,
@@ -87,6 +77,8 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
   const instances = await servicePlans({
     ...{ dir, portBase, shared, tokens, secrets: secrets.values },
     operatorToken: operatorToken(dir),
+    gossipKey: gossipKey(dir),
+    replicaRedisPorts: replicaRedis.map((redis) => redis.port),
     milvusPort: milvus.port,
     s3Port: s3.port,
     otlpEndpoint: settings.otlpEndpoint,
@@ -100,20 +92,43 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
     instances,
     // A service and its sidecar wait for each other, so they start together.
     stages: [
-      [kafka, redis, etcd, s3, milvus, sentry],
+      [kafka, redis, ...replicaRedis, etcd, s3, milvus, sentry],
       [...instances.flatMap(({ app, sidecar }) => [app, sidecar]), agent],
     ],
     exports: {
       ...agentExports(agent, tokens.apiTokens.agent),
       MEMPLANE_KAFKA_BROKERS: kafka.brokers.join(','),
       MEMPLANE_KAFKA_LIBS: kafka.libs,
-      MEMPLANE_REDIS_ADDRESS: `127.0.0.1:${redis.port}`,
-      MEMPLANE_ETCD_ENDPOINTS: `127.0.0.1:${etcd.port}`,
-      MEMPLANE_MILVUS_ADDRESS: `127.0.0.1:${milvus.port}`,
-      MEMPLANE_S3_ENDPOINT: `http://127.0.0.1:${s3.port}`,
+      MEMPLANE_REDIS_ADDRESS: addressOf(redis),
+      MEMPLANE_REPLICA_REDIS_ADDRESSES: replicaRedis.map(addressOf).join(),
+      MEMPLANE_ETCD_ENDPOINTS: addressOf(etcd),
+      MEMPLANE_MILVUS_ADDRESS: addressOf(milvus),
+      MEMPLANE_S3_ENDPOINT: `http://${addressOf(s3)}`,
     },
     operatorExports: operatorExports(dir, portBase),
   };
+}
+
+/** One for each replica of crdt-sync: those that shared one would be one replica. */
+function replicaRedisPlans(
+  { dir, portBase }: StackSettings,
+  password: string,
+): Promise<RedisPlan[]> {
+  const plans = Array.from({ length: INSTANCES_PER_SERVICE }, (_, instance) => {
+    const name = `crdt-sync-${instance + 1}-redis`;
+    const port = portBase + PORTS.replicaRedis + instance;
+    return redisPlan({ dir: join(dir, name), name, port, password });
+  });
+  return Promise.all(plans);
+}
+
+function sentryPorts(portBase: number) {
+  const port = portBase + PORTS.sentry;
+  return { port, healthPort: port + 1, metricsPort: port + 2 };
+}
+
+function addressOf({ port }: { readonly port: number }): string {
+  return `127.0.0.1:${port}`;
 }
 
 function agentExports(sidecar: DaprdPlan, apiToken: string): Record<string, string> {

@@ -49,6 +49,12 @@ export function secretsFile(dir: string): { readonly path: string; readonly valu
   return { path, values };
 }
 
+/** What the replicas of crdt-sync seal their gossip with, made at the first start: 32 bytes, base64. */
+export function gossipKey(dir: string): string {
+  const make = () => ({ formatVersion: 1, key: randomBytes(32).toString('base64') });
+  return kept(join(dir, 'gossip.json'), make).key;
+}
+
 /** What an operator shows to event-ingest, and to the RESP ports, made at the first start. */
 export function operatorToken(dir: string): string {
   return kept(join(dir, 'operator.json'), () => ({ formatVersion: 1, token: random() })).token;

@@ -16,6 +16,10 @@ export interface ServicePlansOptions {
   readonly tokens: StackSecrets;
   readonly secrets: SecretStore;
   readonly operatorToken: string;
+  /** Of the replicas of crdt-sync. */
+  readonly gossipKey: string;
+  /** One for each of them. */
+  readonly replicaRedisPorts: readonly number[];
   readonly milvusPort: number;
   readonly s3Port: number;
   readonly otlpEndpoint: string | undefined;
@@ -126,8 +130,8 @@ function particulars(
           // Whoever comes by RESP comes past the sidecar: only with a token.
           MEMPLANE_TOKEN: options.operatorToken,
           MEMPLANE_RESP_PORT: String(portOf(PORTS.resp)),
-          MEMPLANE_GOSSIP_PORT: String(portOf(PORTS.gossip)),
-          MEMPLANE_REDIS_URL: `redis://127.0.0.1:${servers.redisPort}`,
+          ...replicaEnv(options, instance),
+          MEMPLANE_REDIS_URL: `redis://127.0.0.1:${options.replicaRedisPorts[instance]}`,
           MEMPLANE_REDIS_PASSWORD: options.secrets['redis-password'],
         },
       };
@@ -140,6 +144,23 @@ function particulars(
         },
       };
   }
+}
+
+/** Each instance of crdt-sync is a replica, and speaks to the other by gossip. */
+function replicaEnv(
+  { gossipKey, portBase }: ServicePlansOptions,
+  instance: number,
+): Readonly<Record<string, string>> {
+  const all = Array.from({ length: INSTANCES_PER_SERVICE }, (_, each) => each);
+  const ids = all.map((each) => `crdt-sync-${each + 1}`);
+  const ports = all.map((each) => portBase + PORTS.gossip + each);
+  return {
+    MEMPLANE_REPLICA_ID: String(ids[instance]),
+    MEMPLANE_REPLICA_SET: ids.join(),
+    MEMPLANE_GOSSIP_PORT: String(ports[instance]),
+    MEMPLANE_GOSSIP_JOIN: ports.map((port) => `127.0.0.1:${port}`).join(),
+    MEMPLANE_GOSSIP_KEYS: gossipKey,
+  };
 }
 
 /** @param position 0 is the agent's sidecar */

@@ -17,7 +17,10 @@ export const PORTS = {
   /** Three in a row. */
   sentry: 50,
   s3: 70,
+  /** What sidecars keep: recent ids. */
   redis: 79,
+  /** Two in a row: each replica of crdt-sync has its own. */
+  replicaRedis: 80,
   kafka: 92,
   kafkaController: 93,
   /** Four in a row for each sidecar: the agent's, then those of the instances. */

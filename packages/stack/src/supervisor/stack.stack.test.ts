@@ -24,7 +24,8 @@ test('up, up twice, over ports in use, after a crash, down', async (t) => {
   await stackUp(settings, say);
   t.diagnostic(`up after ${Math.round(performance.now() - begin)} ms`);
   const first = pids();
-  const servers = ['kafka', 'redis', 'etcd', 'versitygw', 'milvus', 'sentry'];
+  const ofReplicas = ['crdt-sync-1-redis', 'crdt-sync-2-redis'];
+  const servers = ['kafka', 'redis', ...ofReplicas, 'etcd', 'versitygw', 'milvus', 'sentry'];
   const services = ['event-ingest', 'materializer', 'crdt-sync', 'vector-index'];
   const instances = services.flatMap((name) => [`${name}-1`, `${name}-2`]);
   const parts = [...servers, ...instances.flatMap((name) => [name, `${name}-dapr`]), 'agent-dapr'];
@@ -48,7 +49,7 @@ test('up, up twice, over ports in use, after a crash, down', async (t) => {
   const processes = execFileSync('ps', ['-eo', 'args', '-ww'], { encoding: 'utf8' });
   for (const secret of secrets) assert.ok(!processes.includes(secret), 'ps shows a secret');
 
-  const victims = ['redis', 'materializer-1'];
+  const victims = ['crdt-sync-1-redis', 'materializer-1'];
   for (const part of victims) process.kill(first.get(part) ?? 0, 'SIGKILL');
   const gone = (await stackStatus(settings)).filter((row) => row.health === 'gone');
   assert.deepEqual(
