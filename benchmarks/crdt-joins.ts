@@ -1,13 +1,16 @@
 /**
  * Joins of the replicated types in memory against merges of Pekko Distributed Data.
  *
- *   node benchmarks/crdt-joins.ts [rounds] [milliseconds a run]
+ *   node benchmarks/crdt-joins.ts [rounds] [milliseconds a run] [number of a trace]
  *
  * The same trace for both sides, which is checked: after it both have the same value. Four replicas
  * change a value, a fifth joins each delta, or each state. Ours joins in place; Pekko's values are
  * immutable and each merge makes a new one, so ours is cloned before a pass, out of the time. Each
- * type has a JVM of its own, which merges for `WARM_MS` before the rounds begin; so does Node.
+ * trace has a process of its own on both sides, so that neither compiler has seen other types; both
+ * join for `WARM_MS` before the rounds begin.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { type JoinTrace, joinTraces } from './lib/join-traces.ts';
 import { Pekko } from './lib/pekko.ts';
 import { interleave, ratio } from './lib/rounds.ts';
@@ -15,6 +18,7 @@ import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const RUN_MS = Number(process.argv[3] ?? (SHORT ? 20 : 250));
+const ONLY = process.argv[4];
 const WARM_MS = SHORT ? 50 : 1_500;
 const GOAL = 1;
 const SEED = 20_261_126;
@@ -65,4 +69,14 @@ async function compare(trace: JoinTrace): Promise<void> {
   }
 }
 
-for (const trace of joinTraces(SEED, SHORT)) await compare(trace);
+async function compareApart(index: number): Promise<void> {
+  const args = [import.meta.filename, ROUNDS, RUN_MS, index].map(String);
+  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`trace ${index} ended with ${code}`);
+}
+
+const traces = joinTraces(SEED, SHORT);
+const only = ONLY === undefined ? undefined : traces[Number(ONLY)];
+if (only !== undefined) await compare(only);
+else for (const index of traces.keys()) await compareApart(index);

@@ -188,7 +188,7 @@ export function joinTraces(seed: number, isShort: boolean): JoinTrace[] {
     trace(set(large, true), false, size(`OR-Set of ${large}`, large * 2, 24)),
     {
       ...trace(register, false, size('LWW register', 40, 1_000)),
-      note: 'Pekko keeps one write and compares its stamp. Ours keeps writes that did not see each other, and all that was seen, so that a reset takes away exactly what it has seen.',
+      note: 'Pekko keeps one write and compares its stamp. Ours compares one mark of each of four incarnations: it keeps writes that did not see each other, and all that was seen, so that a reset takes away exactly what it has seen.',
     },
   ];
 }

@@ -17,8 +17,8 @@ import {
   open,
   text,
 } from './forms.ts';
-import type { Json, RegisterState } from './lww-register.ts';
 import { type OrSetState, sortedElements } from './or-set.ts';
+import { type Json, type RegisterState, registerOf } from './register-state.ts';
 
 export { decodeCounter, encodeCounter } from './counter-codec.ts';
 export { CRDT_FORMAT_VERSION } from './forms.ts';
@@ -65,13 +65,11 @@ export function encodeRegister(state: RegisterState): Uint8Array {
 /** @throws MemplaneError `storage_damaged` */
 export function decodeRegister(bytes: Uint8Array): RegisterState {
   const [context, versions] = open(bytes, REGISTER);
-  return {
-    context: contextOfForm(context),
-    versions: list(versions).map((entry) => {
-      const [dot, hlc, replica, value] = list(entry);
-      return { dot: dotOfForm(dot), hlc: big(hlc), replica: text(replica), value: value as Json };
-    }),
-  };
+  const read = list(versions).map((entry) => {
+    const [dot, hlc, replica, value] = list(entry);
+    return { dot: dotOfForm(dot), hlc: big(hlc), replica: text(replica), value: value as Json };
+  });
+  return registerOf(read, contextOfForm(context));
 }
 
 /** A set's context alone: a large set is stored as this and one record an element. */

@@ -4,8 +4,8 @@ import { containsDot } from './context.ts';
 import type { CounterEntry, CounterState } from './counter.ts';
 import { compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
 import { compareParts, type LogParts } from './log-parts.ts';
-import type { RegisterState } from './lww-register.ts';
 import type { OrSetState } from './or-set.ts';
+import { hasSeen, type RegisterState, registerOf } from './register-state.ts';
 
 /**
  * Δ(a, b): the entries' halves, the kind, the parts and the claims in which `a` is ahead. O(|a|).
@@ -72,8 +72,9 @@ export function registerDifference(a: RegisterState, b: RegisterState): Register
   const mine = a.versions.map((version) => version.dot);
   const stands = (dot: Dot) => hasDot(mine, dot);
   const standing = b.versions.map((version) => version.dot);
-  return {
-    versions: a.versions.filter(({ dot }) => !containsDot(b.context, dot)),
-    context: missingContext(a.context, stands, { context: b.context, standing }),
-  };
+  const missing = missingContext(a.context, stands, { context: b.context, standing });
+  return registerOf(
+    a.versions.filter(({ dot }) => !hasSeen(b, dot)),
+    missing,
+  );
 }

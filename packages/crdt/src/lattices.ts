@@ -37,7 +37,7 @@ export const registerLattice: Lattice<register.RegisterState> = {
   bottom: register.emptyRegister,
   clone: register.cloneRegister,
   joinInto: register.joinRegisterInto,
-  isBottom: ({ context }) => context.size === 0,
+  isBottom: (state) => state.isEmpty,
   decompose: register.decomposeRegister,
   difference: difference.registerDifference,
 };

@@ -3,9 +3,10 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import * as codec from './codec.ts';
 import { foundContested } from './contested.ts';
+import { cloneContext } from './context.ts';
 import { type CounterState, emptyCounter, increment, joinCounters, ownSum } from './counter.ts';
 import { decodeClaimedCounter } from './counter-codec.ts';
-import { joinRegisters, type RegisterState, readRegister } from './lww-register.ts';
+import { joinRegisters, type RegisterState, readRegister, registerOf } from './lww-register.ts';
 import { type Claim, compareClaims } from './op-claims.ts';
 import { decodeMap } from './or-map-codec.ts';
 import { joinSets, type OrSetState } from './or-set.ts';
@@ -239,7 +240,7 @@ describe('the laws find planted bugs', () => {
     join(a, b) {
       const joined = joinRegisters(a, b);
       const winner = readRegister(joined);
-      return { ...joined, versions: winner ? [winner] : [] };
+      return registerOf(winner ? [winner] : [], cloneContext(joined.context));
     },
   });
   finds<CounterState>('claims of which the greatest stays and the least is contested', {

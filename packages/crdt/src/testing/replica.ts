@@ -5,7 +5,7 @@ import { dotsOf } from '../context.ts';
 import { type CounterState, cloneCounter, emptyCounter } from '../counter.ts';
 import { hasDot, type Incarnation } from '../dot.ts';
 import { decodeKeyed, encodeKeyed, type KeyedState, keyedLattice } from '../keyed.ts';
-import { readRegister } from '../lww-register.ts';
+import { emptyRegister, readRegister } from '../lww-register.ts';
 import type { CommitRange } from '../replica-delta.ts';
 import type { ReplicationSettings } from '../replication/ports.ts';
 import { Replication } from '../replication/replication.ts';
@@ -287,9 +287,7 @@ export class Replica {
     const operation = withoutClaims(delta, 'counter');
     oracle.record({ incarnation, seq, delta: operation, past, isDurable: false });
     if (written !== undefined) {
-      const read = readRegister(
-        this.state.registers.get('r') ?? { versions: [], context: new Map() },
-      );
+      const read = readRegister(this.state.registers.get('r') ?? emptyRegister());
       if (read?.value !== written.value) throw new Violation('reads its own write', 'r');
     }
     this.#checkRemoved(delta);
