@@ -50,11 +50,21 @@ export function recordBytesMax(record: NewRecord): number {
 
 /** The records of one batch, encoded as they come, so that their memory is free again at once. */
 export class BatchEncoder {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes: Buffer;
   #length = 0;
   #baseMs = 0;
   #maxMs = 0;
   #count = 0;
+
+  /** @param room of an encoder that is not used any more: {@link reuse} */
+  constructor(room: Buffer = Buffer.allocUnsafe(FIRST_BYTES)) {
+    this.#bytes = room;
+  }
+
+  /** Its memory, for another one: as large as its records needed. It must not be used after that. */
+  reuse(): Buffer {
+    return this.#bytes;
+  }
 
   get count(): number {
     return this.#count;
@@ -92,7 +102,7 @@ export class BatchEncoder {
     at += value.length;
     to.set(HEADERS_PREFIX, at);
     at += HEADERS_PREFIX.length;
-    writeStamp(to, at, record);
+    writeStamp(to, at, record, ms);
     this.#length = at + STAMP_BYTES;
     this.#count++;
   }

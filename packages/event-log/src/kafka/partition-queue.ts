@@ -45,7 +45,7 @@ export class AppendCall {
 
 /** Records that go to the broker together; once sent, with the same identity until the end. */
 export class Batch {
-  readonly encoder = new BatchEncoder();
+  readonly encoder: BatchEncoder;
   /** Call and index within it, in the order of the records. */
   readonly calls: AppendCall[] = [];
   readonly indexes: number[] = [];
@@ -53,6 +53,10 @@ export class Batch {
   deadline = Number.POSITIVE_INFINITY;
   wasSent = false;
   #sealed: Buffer | undefined;
+
+  constructor(encoder: BatchEncoder) {
+    this.encoder = encoder;
+  }
 
   add(record: NewRecord, call: AppendCall, index: number): void {
     this.encoder.add(record);
@@ -84,6 +88,8 @@ export class Batch {
 
 const SEQUENCES = 2 ** 31;
 const EPOCH_MAX = 32_767;
+/** Larger memory is not kept for the next batch. */
+const SPARE_BYTES_MAX = 1024 * 1024;
 
 /**
  * What waits for one partition, in order, and how far its sequence is. At most one batch is under
@@ -96,6 +102,11 @@ export class PartitionQueue {
   producerId = -1n;
   #epoch = 0;
   #sequence = 0;
+  /**
+   * Memory of the last batch that was acknowledged: memory that is new each time has to be grown,
+   * mapped and cleared, which costs more than what is written to it.
+   */
+  #spare: Buffer | undefined;
   inFlight: Batch | undefined;
   attempts = 0;
   /** Not to be sent before, on the monotonic clock. */
@@ -137,7 +148,8 @@ export class PartitionQueue {
     const fits =
       last !== undefined && !last.wasSent && last.encoder.length + bytes <= batchBytesMax;
     if (fits) return last;
-    const batch = new Batch();
+    const batch = new Batch(new BatchEncoder(this.#spare));
+    this.#spare = undefined;
     this.#batches.push(batch);
     return batch;
   }
@@ -165,6 +177,8 @@ export class PartitionQueue {
     this.inFlight = undefined;
     this.attempts = 0;
     this.#sequence = (this.#sequence + batch.encoder.count) % SEQUENCES;
+    const spare = batch.encoder.reuse();
+    if (spare.length <= SPARE_BYTES_MAX) this.#spare = spare;
     batch.acknowledge(baseOffset);
   }
 

@@ -1,4 +1,4 @@
-import { formatHlc, type Hlc, parseHlc } from '@memplane/clock';
+import { type Hlc, hlcCounter, hlcToMs, parseHlc } from '@memplane/clock';
 
 /*
  * Beside its value (the CloudEvent, which subscribers see) a record carries two headers, both in
@@ -13,14 +13,22 @@ export const CONTENT_TYPE_HEADER = 'content-type';
 export const CLOUDEVENT_TYPE = 'application/cloudevents+json';
 export const STAMP_HEADER = 'memplane';
 
-const PREFIX = '1..';
+/** `1..` stands before it. */
+const HLC_AT = 3;
 const HLC_CHARS = 17;
 const DIGESTS_CHARS = 43;
-const HLC_AT = PREFIX.length;
 const DIGESTS_AT = HLC_AT + HLC_CHARS + 1;
 export const STAMP_BYTES = DIGESTS_AT + DIGESTS_CHARS;
 
-const digests = Buffer.alloc(32);
+const DASH = 0x2d;
+const DOT = 0x2e;
+const DIGEST_BYTES = 16;
+/** A number with as many bits as 6 digits have, so that shifts can take it apart. */
+const SIX_DIGITS = 2 ** 24;
+const HEX = Buffer.from('0123456789abcdef');
+const BASE64URL = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
+
+const digests = new Uint8Array(2 * DIGEST_BYTES + 1);
 
 export interface RecordStamp {
   readonly hlc: Hlc;
@@ -28,11 +36,42 @@ export interface RecordStamp {
   readonly contentDigest: Uint8Array;
 }
 
-/** Writes the header's value, {@link STAMP_BYTES} long. */
-export function writeStamp(to: Buffer, at: number, stamp: RecordStamp): void {
-  digests.set(stamp.idDigest, 0);
-  digests.set(stamp.contentDigest, 16);
-  to.write(`${PREFIX}${formatHlc(stamp.hlc)}.${digests.toString('base64url')}`, at, 'latin1');
+/**
+ * Writes the header's value, {@link STAMP_BYTES} long: digit by digit, since this is done for every
+ * record and texts made for it took a fifth of what encoding it costs.
+ * @param ms of the stamp
+ */
+export function writeStamp(
+  to: Buffer,
+  at: number,
+  stamp: RecordStamp,
+  ms = hlcToMs(stamp.hlc),
+): void {
+  to[at] = 0x31;
+  to[at + 1] = to[at + 2] = to[at + DIGESTS_AT - 1] = DOT;
+  to[at + HLC_AT + 12] = DASH;
+  writeHex(to, at + HLC_AT, 6, Math.floor(ms / SIX_DIGITS));
+  writeHex(to, at + HLC_AT + 6, 6, ms % SIX_DIGITS);
+  writeHex(to, at + HLC_AT + 13, 4, hlcCounter(stamp.hlc));
+  const { idDigest, contentDigest } = stamp;
+  for (let i = 0; i < DIGEST_BYTES; i++) {
+    digests[i] = idDigest[i] ?? 0;
+    digests[DIGEST_BYTES + i] = contentDigest[i] ?? 0;
+  }
+  // The byte behind the last one is 0: what base64 wants there.
+  for (let i = 0, next = at + DIGESTS_AT; i < digests.length; i += 3) {
+    const bits = ((digests[i] ?? 0) << 16) | ((digests[i + 1] ?? 0) << 8) | (digests[i + 2] ?? 0);
+    to[next++] = BASE64URL[bits >> 18] ?? 0;
+    to[next++] = BASE64URL[(bits >> 12) & 63] ?? 0;
+    to[next++] = BASE64URL[(bits >> 6) & 63] ?? 0;
+    if (next < at + STAMP_BYTES) to[next++] = BASE64URL[bits & 63] ?? 0;
+  }
+}
+
+function writeHex(to: Buffer, at: number, digits: number, value: number): void {
+  for (let i = digits - 1, rest = value; i >= 0; i--, rest >>>= 4) {
+    to[at + i] = HEX[rest & 15] ?? 0;
+  }
 }
 
 /** The stamp of a header's value that begins at `at`; undefined when it is of another format. */
