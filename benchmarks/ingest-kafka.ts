@@ -1,35 +1,65 @@
 /**
- * Ingest to Kafka over HTTP against what the same Node client does with finished CloudEvents of the
- * same size: no HTTP, no JSON, no check, no stamp. Kafka's own producer is printed beside it. All
- * are idempotent, acknowledged by all, packed by zstd, on one broker; interleaved.
+ * Ingest to Kafka over HTTP against what the same Node client does with the same CloudEvents, which
+ * were finished before: no HTTP, no JSON, no check, no stamp. Kafka's own producer, with these events
+ * too, is printed beside it. All are idempotent, acknowledged by all, packed by zstd, on one broker;
+ * interleaved. CPU time is printed beside the rates, since load and broker share the machine.
  *
  *     node benchmarks/ingest-kafka.ts [rounds] [ms per run]
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createEventIngest, readIngestConfig } from '@memplane/event-ingest';
 import { openKafkaLog } from '@memplane/event-log/kafka';
 import { kafkaLibs, startKafka } from '@memplane/stack';
-import { type KafkaClient, openDriver, someRecords } from './lib/kafka-clients.ts';
+import { finishedEvents } from './lib/finished-events.ts';
+import { type KafkaClient, openDriver } from './lib/kafka-clients.ts';
 import { LoadThread } from './lib/load-thread.ts';
-import { interleave, ratio } from './lib/rounds.ts';
+import { interleave, ratio, summarize } from './lib/rounds.ts';
 import { atLeast, emitRow, SHORT } from './lib/row.ts';
 
 const [ROUNDS = SHORT ? 1 : 5, RUN_MS = SHORT ? 500 : 3_000] = process.argv.slice(2).map(Number);
 const PARTITIONS = 12;
 const WRITERS = 8;
 const BATCH = 500;
-const RECORD_BYTES = 500;
+const ENTITIES = 10_000;
 const PERF_RECORDS = SHORT ? 20_000 : 400_000;
 const PERF_HEAP_MIB = 256;
+const OURS = 'ingest over HTTP';
+const PEER = 'the same client, the same finished CloudEvents';
 
 const run = promisify(execFile);
 const dir = mkdtempSync(join(tmpdir(), 'memplane-ingest-kafka-'));
 const { server, plan } = await startKafka({ dir: join(dir, 'kafka'), heapMib: 1024 });
 const { brokers } = plan;
+/** A batch for each writer. */
+const batches = Array.from({ length: WRITERS }, (_, seed) =>
+  finishedEvents({ events: BATCH, entities: ENTITIES, seed }, PARTITIONS),
+);
+const payloads = join(dir, 'payloads');
+writeFileSync(payloads, batches.flatMap((one) => one.map(({ value }) => `${value}\n`)).join(''));
+
+/** CPU time of this process for each event, in µs, by name of what was measured; every round. */
+const cpuMicros = new Map<string, number[]>();
+
+/** @returns events per second */
+async function measured(
+  name: string,
+  run: () => Promise<{ events: number; elapsedMs: number }>,
+): Promise<number> {
+  const before = process.cpuUsage();
+  const { events, elapsedMs } = await run();
+  const { user, system } = process.cpuUsage(before);
+  cpuMicros.set(name, [...(cpuMicros.get(name) ?? []), (user + system) / events]);
+  return (events / elapsedMs) * 1000;
+}
+
+function cpuOf(name: string): string {
+  const values = (cpuMicros.get(name) ?? []).slice(1); // the first one warms up
+  return values.length === 0 ? '' : `${summarize(name, values).median.toFixed(1)} µs`;
+}
 
 async function openIngest() {
   const log = await openKafkaLog({
@@ -52,9 +82,8 @@ async function openIngest() {
   return { port: service.port, close };
 }
 
-/** @returns events per second that callers of the client have sent */
-async function produce(client: KafkaClient): Promise<number> {
-  const batches = Array.from({ length: WRITERS }, () => someRecords(BATCH, PARTITIONS));
+/** What callers of the client have sent. */
+async function produce(client: KafkaClient): Promise<{ events: number; elapsedMs: number }> {
   let events = 0;
   const started = performance.now();
   await Promise.all(
@@ -65,7 +94,7 @@ async function produce(client: KafkaClient): Promise<number> {
       }
     }),
   );
-  return (events / (performance.now() - started)) * 1000;
+  return { events, elapsedMs: performance.now() - started };
 }
 
 /** @returns records per second by `kafka-producer-perf-test` */
@@ -79,7 +108,7 @@ async function perfTest(libs: string): Promise<number> {
   const { stdout } = await run('java', [
     ...[`-Xmx${PERF_HEAP_MIB}m`, '-cp', join(libs, '*')],
     ...['org.apache.kafka.tools.ProducerPerformance', '--topic', 'produced'],
-    ...['--num-records', `${PERF_RECORDS}`, '--record-size', `${RECORD_BYTES}`],
+    ...['--num-records', `${PERF_RECORDS}`, '--payload-file', payloads],
     ...['--throughput', '-1', '--producer-props', `bootstrap.servers=${brokers.join()}`],
     ...properties,
   ]);
@@ -92,18 +121,12 @@ try {
   const libs = await kafkaLibs();
   const ingest = await openIngest();
   const client = await openDriver(brokers, 'produced', PARTITIONS);
-  const load = new LoadThread({ events_per_request: BATCH, entities: 10_000 });
+  const load = new LoadThread({ events_per_request: BATCH, entities: ENTITIES });
   const order = { port: ingest.port, path: '/v1/events', connections: WRITERS, durationMs: RUN_MS };
   const [ours, peer, perf] = await interleave(
     [
-      {
-        name: 'ingest over HTTP',
-        run: async () => {
-          const { events, elapsedMs } = await load.run(order);
-          return (events / elapsedMs) * 1000;
-        },
-      },
-      { name: 'the same client, finished CloudEvents', run: () => produce(client) },
+      { name: OURS, run: () => measured(OURS, () => load.run(order)) },
+      { name: PEER, run: () => measured(PEER, () => produce(client)) },
       { name: 'kafka-producer-perf-test', run: () => perfTest(libs) },
     ],
     ROUNDS,
@@ -117,10 +140,12 @@ try {
         what: name,
         'events/s': Math.round(median),
         spread: `${Math.round(spread * 100)} %`,
+        'CPU of this process, an event': cpuOf(name),
       })),
     );
     const what = `ingest to Kafka over HTTP, ${WRITERS} writers, batches of ${BATCH}`;
-    emitRow(what, atLeast(0.6), ratio('', ours, peer), { against: peer.name });
+    const note = `CPU of the client's process for each event: ${cpuOf(OURS)} against ${cpuOf(PEER)}`;
+    emitRow(what, atLeast(0.6), ratio('', ours, peer), { against: peer.name, note });
     emitRow(what, atLeast(0.15), ratio('', ours, perf), { against: perf.name });
   }
 } finally {

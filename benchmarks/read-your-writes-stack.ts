@@ -9,7 +9,6 @@
 import {
   type AppendAnswer,
   clusteredVectors,
-  expectStatus,
   nextAsBase64,
   percentile,
   range,
@@ -19,7 +18,7 @@ import { ConsistencyLevelEnum, MilvusClient } from '@zilliz/milvus2-sdk-node';
 import { readVectorIndexConfig } from '../services/vector-index/src/config.ts';
 import { MilvusLink } from '../services/vector-index/src/drivers/milvus/link.ts';
 import type { StackPlane } from '../tests/stack/stack-plane.ts';
-import { untilApplied } from './lib/plane.ts';
+import { patiently, untilApplied } from './lib/plane.ts';
 import { interleave, ratio } from './lib/rounds.ts';
 import { atMost, emitRow, SHORT } from './lib/row.ts';
 import { directTo, withStack } from './lib/stack.ts';
@@ -62,7 +61,7 @@ async function fillPlane(plane: StackPlane): Promise<void> {
   const [ingest] = directTo(plane, 'event-ingest');
   for (const _ of range(BEFORE / BATCH)) {
     const body = Array.from(range(BATCH), () => eventOf(nextMemory()));
-    await expectStatus(201, 'POST', `${ingest?.url}/v1/events`, { body });
+    await patiently(201, 'POST', `${ingest?.url}/v1/events`, { body });
   }
   const [materializer] = directTo(plane, 'materializer');
   for (const { url } of directTo(plane, 'vector-index')) {
@@ -75,9 +74,9 @@ async function onPlane(plane: StackPlane): Promise<number> {
   const started = performance.now();
   const url = `${plane.ingest}/v1/events`;
   const body = eventOf(memory);
-  const { token } = await expectStatus<AppendAnswer>(201, 'POST', url, { body });
+  const { token } = await patiently<AppendAnswer>(201, 'POST', url, { body });
   const question = { vector: memory.embedding.values, topK: 1, after: token, waitMs: 30_000 };
-  const { results } = await expectStatus<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, {
+  const { results } = await patiently<SearchAnswer>(200, 'POST', `${plane.vectors}/v1/search`, {
     body: question,
   });
   const took = performance.now() - started;

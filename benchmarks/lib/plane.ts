@@ -10,6 +10,8 @@ import {
 } from '@memplane/contracts';
 import {
   type AppendAnswer,
+  type CallOptions,
+  call,
   expectStatus,
   forEachAtMost,
   LostAnswer,
@@ -131,6 +133,33 @@ export async function firstAnswer(
     }
     if (performance.now() - started > timeoutMs) throw new Error('no answer in time');
     await setTimeout(10);
+  }
+}
+
+/** How long a caller is refused for a while before it gives up. */
+const PATIENCE_MS = 60_000;
+const PAUSE_MS = 100;
+
+/**
+ * A call as a caller of sense makes it: what is refused for the moment (503, 429: a shard changes its
+ * owner, a sidecar has lost its service) is sent again after the pause that the answer names.
+ * @throws Error for any other answer, and when that lasts
+ */
+export async function patiently<T>(
+  status: number,
+  method: string,
+  url: string,
+  options: CallOptions = {},
+): Promise<T> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await call<T & { readonly retryAfterMs?: number }>(method, url, options);
+    if (answer.status === status) return answer.body;
+    const isForNow = answer.status === 503 || answer.status === 429;
+    if (!isForNow || performance.now() > end) {
+      throw new Error(`${method} ${url}: ${answer.status} ${answer.text.slice(0, 500)}`);
+    }
+    await setTimeout(answer.body?.retryAfterMs ?? PAUSE_MS);
   }
 }
 

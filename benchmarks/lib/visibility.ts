@@ -4,7 +4,6 @@ import {
   clusteredVectors,
   type EntityView,
   entityPath,
-  expectStatus,
   percentile,
   range,
   type SearchAnswer,
@@ -12,7 +11,7 @@ import {
 import { memoryOf } from './event-bodies.ts';
 import type { LoadOrder, LoadResult } from './http-load.ts';
 import { LoadThread } from './load-thread.ts';
-import { type Applying, lags, untilApplied } from './plane.ts';
+import { type Applying, lags, patiently, untilApplied } from './plane.ts';
 import { type Measured, summarize } from './rounds.ts';
 import { type Row, SHORT } from './row.ts';
 
@@ -110,20 +109,20 @@ async function probe(plane: VisiblePlane, times: Times): Promise<void> {
   const event = { id: `p${n}`, type: 'Probed', entity, attributes: { n }, memory };
   const started = performance.now();
   const since = () => performance.now() - started;
-  const { token } = await expectStatus<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, {
+  const { token } = await patiently<AppendAnswer>(201, 'POST', `${plane.ingest}/v1/events`, {
     body: event,
   });
   times.append.push(since());
   const view = async () => {
     const url = plane.materializer + entityPath(entity, { after: token, waitMs: 30_000 });
-    const { attributes } = await expectStatus<EntityView>(200, 'GET', url);
+    const { attributes } = await patiently<EntityView>(200, 'GET', url);
     times.view.push(since());
     if (attributes['n'] !== n) throw new Error(`the view of ${entity} does not show ${n}`);
   };
   const search = async () => {
     const body = { vector: memory.embedding.values, topK: 1, after: token, waitMs: 30_000 };
     const url = `${plane.vectors}/v1/search`;
-    const { results } = await expectStatus<SearchAnswer>(200, 'POST', url, { body });
+    const { results } = await patiently<SearchAnswer>(200, 'POST', url, { body });
     times.search.push(since());
     if (results[0]?.memoryId !== memory.id) throw new Error(`a search does not find ${memory.id}`);
   };
