@@ -140,9 +140,12 @@ export async function firstAnswer(
 const PATIENCE_MS = 60_000;
 const PAUSE_MS = 100;
 
+/** Refused for the moment, or answered too late: an append says by its ids that it is the same. */
+const FOR_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
 /**
- * A call as a caller of sense makes it: what is refused for the moment (503, 429: a shard changes its
- * owner, a sidecar has lost its service) is sent again after the pause that the answer names.
+ * A call as a caller of sense makes it: what is refused for the moment (a shard changes its owner, a
+ * sidecar has lost its service) is sent again after the pause that the answer names.
  * @throws Error for any other answer, and when that lasts
  */
 export async function patiently<T>(
@@ -155,8 +158,7 @@ export async function patiently<T>(
   for (;;) {
     const answer = await call<T & { readonly retryAfterMs?: number }>(method, url, options);
     if (answer.status === status) return answer.body;
-    const isForNow = answer.status === 503 || answer.status === 429;
-    if (!isForNow || performance.now() > end) {
+    if (!FOR_NOW.has(answer.status) || performance.now() > end) {
       throw new Error(`${method} ${url}: ${answer.status} ${answer.text.slice(0, 500)}`);
     }
     await setTimeout(answer.body?.retryAfterMs ?? PAUSE_MS);
