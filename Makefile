@@ -16,6 +16,8 @@ JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # What needs root or a while.
 ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts \
 	$(sort $(wildcard tests/replicas/*.test.ts))
+# The pages' own commands: curl, bash and redis-cli are on the machine.
+DOCS_TESTS := $(sort $(wildcard tests/docs/*.test.ts))
 HELM_TESTS := $(sort $(wildcard tests/helm/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
 
@@ -41,9 +43,13 @@ test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and 
 test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
 	@exec $(TEST) tests/dialogues/dialogues.test.ts
 
+.PHONY: test-docs
+test-docs: build ## Every command block of the documentation, as a reader would run it
+	@exec $(TEST) $(DOCS_TESTS)
+
 .PHONY: test-extra
-test-extra: lint test-dialogues ## What test-all adds: the dialogues and the judges of others (needs Go, Java, Maven, Python)
-	@exec $(TEST) $(ROOT_TESTS) $(JUDGE_TESTS)
+test-extra: lint test-dialogues ## What test-all adds: dialogues, the pages' commands, judges of others (needs Go, Java, Maven, Python)
+	@exec $(TEST) $(DOCS_TESTS) $(ROOT_TESTS) $(JUDGE_TESTS)
 
 .PHONY: test-stack
 test-stack: build ## Drivers on real servers, then the whole plane (needs Java, Maven, Go, Python)
