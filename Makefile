@@ -11,6 +11,8 @@ SOURCES := $(shell find packages services scripts -name node_modules -prune -o -
 # `x.stack.test.ts` needs real servers: `make test-stack`.
 UNIT_TESTS := "packages/*/src/**/!(*.stack).test.ts" "services/*/src/**/!(*.stack).test.ts"
 E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
+# What the version before wrote, and what callers of it expect.
+COMPATIBILITY_TESTS := $(sort $(wildcard tests/compatibility/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # What needs root or a while.
@@ -37,7 +39,7 @@ demo: build ## A story in under a minute: events, views, recall, the past, a cra
 .PHONY: test
 test: build ## Unit, contract, end-to-end and crash tests; nothing but Node and npm is needed
 	@$(NODE) --test --test-concurrency=2 $(UNIT_TESTS); units=$$?; \
-		$(TEST) $(E2E_TESTS) $(FAULT_TESTS) && exit $$units
+		$(TEST) $(COMPATIBILITY_TESTS) $(E2E_TESTS) $(FAULT_TESTS) && exit $$units
 
 .PHONY: test-dialogues
 test-dialogues: build ## Real dialogues (MEMPLANE_DIALOGUES, default ../shared/data) against their answer sheet
@@ -132,7 +134,8 @@ lint: install ## Format, lint and types
 
 .PHONY: verify
 verify: lint build ## Format, lint, types, build, unit tests: under 2 minutes
-	@MEMPLANE_TEST_CRDT_SIMULATION_SEEDS=300 MEMPLANE_TEST_REPLICA_CHAOS_RUNS=15 exec $(NODE) --test --test-concurrency=2 $(UNIT_TESTS)
+	@MEMPLANE_TEST_CRDT_SIMULATION_SEEDS=300 MEMPLANE_TEST_REPLICA_CHAOS_RUNS=15 exec $(NODE) --test --test-concurrency=2 \
+		$(UNIT_TESTS) tests/compatibility/contracts.test.ts
 
 .PHONY: build
 build: dist/.built ## Bundle the plane, the command and the client into dist/
