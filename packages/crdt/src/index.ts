@@ -8,6 +8,7 @@ export * from './counter.ts';
 export * from './counter-codec.ts';
 export * from './differences.ts';
 export * from './dot.ts';
+export { decodeKeptReplicaDelta } from './former-replica-delta.ts';
 export * from './keyed.ts';
 export * from './lattice.ts';
 export * from './lattices.ts';

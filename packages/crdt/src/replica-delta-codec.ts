@@ -30,13 +30,28 @@ export function encodeReplicaDelta(delta: ReplicaDelta): Uint8Array {
 export function decodeReplicaDelta(bytes: Uint8Array, limits?: DecodeLimits): ReplicaDelta {
   const [counters, sets, registers, flags] = openBounded(bytes, REPLICA_DELTA, limits);
   const delta: ReplicaDelta = {
+    ...plainPartsOf([], sets, registers, flags, limits),
     counters: namedOf(counters, (it) => strict.decodeClaimedCounterStrictly(recordOf(it), limits)),
+  };
+  expectSameBytes(bytes, encodeReplicaDelta(delta));
+  return delta;
+}
+
+/** What is in a delta whose counters have their operation ids elsewhere, if any.
+ * @throws MemplaneError `storage_damaged`, `body_too_large`, `too_deep` */
+export function plainPartsOf(
+  counters: unknown,
+  sets: unknown,
+  registers: unknown,
+  flags: unknown,
+  limits: DecodeLimits | undefined,
+): ReplicaDelta {
+  return {
+    counters: namedOf(counters, (it) => strict.decodeCounterStrictly(recordOf(it), limits)),
     sets: namedOf(sets, (it) => setDeltaOf(it, limits)),
     registers: namedOf(registers, (it) => strict.decodeRegisterStrictly(recordOf(it), limits)),
     flags: namedOf(flags, (it) => decodeFlag(recordOf(it), limits)),
   };
-  expectSameBytes(bytes, encodeReplicaDelta(delta));
-  return delta;
 }
 
 function setDeltaForm({ patch, cleared }: SetDelta): unknown {

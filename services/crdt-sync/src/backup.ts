@@ -5,7 +5,7 @@ import { checkedExport, toMemplaneError, unusablePart } from '@memplane/runtime'
 import { readCrdtSyncConfig } from './config.ts';
 import { Engine } from './domain/engine.ts';
 import { joinAll } from './domain/join-all.ts';
-import { decodeStates } from './domain/replication/states.ts';
+import { decodeKeptStates } from './domain/replication/states.ts';
 import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 
 /** Names that share the sync of a commit, and their bytes as they are exported. */
@@ -82,7 +82,7 @@ export function checkedLines(
 
 function deltaOf(base64: string, name: string): ReplicaDelta {
   try {
-    return decodeStates(Buffer.from(base64, 'base64'));
+    return decodeKeptStates(Buffer.from(base64, 'base64'));
   } catch (error) {
     throw unusablePart(name, (error as Error).message, error);
   }

@@ -1,5 +1,6 @@
 import {
   type DecodeLimits,
+  decodeKeptReplicaDelta,
   decodeReplicaDelta,
   deltaOfSet,
   encodeReplicaDelta,
@@ -39,4 +40,10 @@ export function encodeStates(delta: ReplicaDelta): Uint8Array {
 /** @throws MemplaneError `storage_damaged`, `body_too_large`, `too_deep` */
 export function decodeStates(bytes: Uint8Array): ReplicaDelta {
   return decodeReplicaDelta(bytes, STATE_LIMITS);
+}
+
+/** The same of a backup, which the version before may have made.
+ * @throws MemplaneError `storage_damaged`, `body_too_large`, `too_deep` */
+export function decodeKeptStates(bytes: Uint8Array): ReplicaDelta {
+  return decodeKeptReplicaDelta(bytes, STATE_LIMITS);
 }
