@@ -4,6 +4,9 @@ export interface BackoffOptions {
   readonly backoffMaxMs: number;
 }
 
+/** Of what the plane asked for, so that those who were told the same come one after the other. */
+const JITTER = 0.5;
+
 /**
  * How long to wait before attempt `attempt` + 1: full jitter below a doubling ceiling, on top of
  * what the plane asked for. Jitter keeps a fleet that failed together from coming back together.
@@ -16,5 +19,6 @@ export function backoffMs(
   random: number,
 ): number {
   const ceiling = Math.min(options.backoffMaxMs, options.backoffBaseMs * 2 ** attempt);
-  return (retryAfterMs ?? 0) + random * ceiling;
+  if (retryAfterMs === undefined) return random * ceiling;
+  return retryAfterMs + random * Math.max(ceiling, retryAfterMs * JITTER);
 }

@@ -1,6 +1,7 @@
 import { backoffMs } from './backoff.ts';
 import { errorFromAnswer, MemplaneError } from './errors.ts';
 import type { ServiceName, Settings } from './options.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { sleep } from './sleep.ts';
 
 /** What every call takes. */
@@ -27,10 +28,13 @@ export interface HttpCall extends CallOptions {
 }
 
 /** Codes with which the plane says that it has done nothing. */
-const REFUSED = new Set(['overloaded', 'archive_behind']);
+const REFUSED = new Set([
+  ...['overloaded', 'quota_exceeded', 'archive_behind', 'views_behind', 'index_behind'],
+]);
 
 export class Http {
   readonly #settings: Settings;
+  readonly #budget = new RetryBudget(performance.now());
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -76,6 +80,7 @@ export class Http {
     const deadlineMs = performance.now() + timeoutMs;
     const timeout = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1));
     const signal = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
+    this.#budget.earn();
     for (let attempt = 0; ; attempt++) {
       try {
         if (signal.aborted) throw signal.reason;
@@ -83,13 +88,25 @@ export class Http {
       } catch (cause) {
         const error = toError(cause, call, timeout, timeoutMs);
         if (!mayRepeat(error, call.repeat) || attempt >= settings.retries_max) throw error;
-        const waitMs = backoffMs(attempt, settings, error.retryAfterMs, Math.random());
-        if (performance.now() + waitMs >= deadlineMs) throw error;
+        const waitMs = this.#waitMs(error, attempt, deadlineMs);
+        if (waitMs === undefined) throw error;
         await sleep(waitMs, signal).catch((reason: unknown) => {
           throw toError(reason, call, timeout, timeoutMs);
         });
       }
     }
+  }
+
+  /** Until the repetition; undefined where it would come too late. */
+  #waitMs(error: MemplaneError, attempt: number, deadlineMs: number): number | undefined {
+    const nowMs = performance.now();
+    const backoff = backoffMs(attempt, this.#settings, error.retryAfterMs, Math.random());
+    // What reached nobody is no load.
+    const isLoad = error.status >= 429;
+    const waitMs = Math.max(backoff, isLoad ? this.#budget.spend(nowMs) : 0);
+    if (nowMs + waitMs < deadlineMs) return waitMs;
+    if (isLoad) this.#budget.giveBack();
+    return undefined;
   }
 
   async #send(call: HttpCall, accept: string, signal: AbortSignal): Promise<Response> {
