@@ -62,6 +62,8 @@ export const ERROR_CODES = {
     title: 'No more operation ids can be remembered now',
     kind: 'transient',
   },
+  views_behind: { status: 429, title: 'The views are too far behind', kind: 'transient' },
+  index_behind: { status: 429, title: 'The index is too far behind', kind: 'transient' },
   archive_behind: { status: 429, title: 'The archive is too far behind', kind: 'transient' },
   internal: { status: 500, title: 'Something went wrong in the plane', kind: 'transient' },
   not_implemented: { status: 501, title: 'Not available in this plane', kind: 'permanent' },

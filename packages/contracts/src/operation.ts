@@ -29,6 +29,13 @@ export interface Operation<
    * that has the role. Without it nobody may.
    */
   readonly role?: Role | 'plane';
+  /**
+   * What comes first where requests wait to be let in. By default reads come first, then small
+   * bodies, then large ones.
+   */
+  readonly urgency?: 'first' | 'normal' | 'bulk';
+  /** Whether it mostly waits for what other callers do. */
+  readonly waits?: boolean;
   readonly params?: Params;
   readonly query?: Query;
   readonly body?: Body;

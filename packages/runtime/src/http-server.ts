@@ -4,6 +4,12 @@ import { finished, pipeline } from 'node:stream/promises';
 import { LIMITS, MemplaneError } from '@memplane/contracts';
 import { type Histogram, SpanKind } from '@opentelemetry/api';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { type GateOptions, isRefusal, type Permit, type Refusal } from './admission/gate.ts';
+import {
+  RequestAdmission,
+  type RouteAdmission,
+  refusalError,
+} from './admission/request-admission.ts';
 import type { AuditSink, AuditTrail } from './audit/audit-trail.ts';
 import { AuditedServer } from './audit/audited-server.ts';
 import type { AuditSettings } from './audit/settings.ts';
@@ -44,13 +50,15 @@ export interface HttpOptions extends Partial<AuditSettings> {
   readonly planeToken?: string | undefined;
   /** Where the audit goes; without it, or without tenants, nothing is recorded. */
   readonly auditSink?: AuditSink | undefined;
-  /** Requests under way at once; more are answered 429 `overloaded`. */
+  /** Requests under way at once, those that wait for others too; more are answered 429. */
   readonly inflight_requests_max: number;
   /** Bytes of bodies being held at once; more are answered 429. Default: 64 MiB. */
   readonly inflight_body_bytes_max?: number;
   readonly connections_max: number;
   /** How long `drain` waits for requests under way. */
   readonly drainTimeoutMs: number;
+  /** How many requests are let in at once, found out by how long they take; default: all. */
+  readonly admission?: GateOptions | undefined;
   /** What `/readyz` tells beside `ready`; not ready when `ready` is false. */
   readonly readiness: () => { ready: boolean; [detail: string]: unknown };
 }
@@ -70,6 +78,7 @@ export class HttpServer {
   readonly #callers = new WeakMap<IncomingMessage, Identity>();
   readonly #shares: TenantShares;
   readonly #audited: AuditedServer;
+  readonly #admission: RequestAdmission | undefined;
   readonly #ending = new AbortController();
   readonly #bodies: BodyReader;
   #inflight = 0;
@@ -84,6 +93,8 @@ export class HttpServer {
     this.access = new Access(options);
     this.#shares = new TenantShares(() => this.access.tenantShareOf(options.inflight_requests_max));
     this.#audited = new AuditedServer(options, (request) => this.#callers.get(request));
+    const { admission, telemetry } = options;
+    this.#admission = admission && new RequestAdmission(admission, telemetry.meter);
     this.#duration = options.telemetry.meter.createHistogram('http.server.request.duration', {
       unit: 's',
       advice: {
@@ -136,13 +147,15 @@ export class HttpServer {
     this.#server.closeIdleConnections();
     const deadline = performance.now() + this.#options.drainTimeoutMs;
     this.#ending.abort(new MemplaneError('shutting_down', 'The service is ending.'));
-    while (this.#inflight > 0 && performance.now() < deadline) {
+    const isBusy = () => this.#inflight > 0 || (this.#admission?.waiting ?? 0) > 0;
+    while (isBusy() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 
   async stop(): Promise<void> {
     this.#draining = true;
+    this.#admission?.stop();
     this.access.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -166,7 +179,9 @@ export class HttpServer {
       const { ready } = state;
       // How much is under way says what others do.
       const isShown = await this.access.seesPlane(request.headers);
-      response.status(ready ? 200 : 503).json(isShown ? state : { ready });
+      const admission = this.#admission?.describe();
+      const shown = admission === undefined ? state : { ...state, admission };
+      response.status(ready ? 200 : 503).json(isShown ? shown : { ready });
     });
     app.use((request, _response, next) => {
       const found = this.access.identify(request.headers);
@@ -195,8 +210,9 @@ export class HttpServer {
       response.type('application/json').send(document);
     });
     for (const route of routes) {
+      const admission = this.#admission?.of(route);
       app[route.operation.method](expressPath(route.operation.path), (request, response) =>
-        this.#serve(route, request, response),
+        this.#serve(route, admission, request, response),
       );
     }
     this.#refuseOtherMethods(app);
@@ -235,16 +251,67 @@ export class HttpServer {
     return identity;
   }
 
-  async #serve(route: Route, request: Request, response: Response): Promise<void> {
+  async #serve(
+    route: Route,
+    admission: RouteAdmission | undefined,
+    request: Request,
+    response: Response,
+  ): Promise<void> {
     const started = performance.now();
     const { operation } = route;
-    /** What was read of the request: what it is about. */
-    let parts: ParsedRequest | undefined;
+    let call: Call | undefined;
     try {
-      this.#admit();
+      this.#refuseLate();
       const identity = this.#callerOf(request);
       const tenant = this.access.tenantOf(identity, request.headers);
-      const leave = this.access.hasTenants ? this.#shares.enter(tenant) : undefined;
+      const leaveShare = this.access.hasTenants ? this.#shares.enter(tenant) : undefined;
+      try {
+        const permit = admission && this.#letIn(admission, request, { identity, tenant });
+        call = { route, identity, tenant, request, response };
+        await this.#handle(call, permit instanceof Promise ? await permit : permit);
+      } finally {
+        leaveShare?.();
+      }
+    } catch (error) {
+      this.#audited.failed(error, route, request, call?.parts);
+      this.#fail(error, request, response);
+    } finally {
+      this.#duration.record((performance.now() - started) / 1000, {
+        'http.request.method': request.method,
+        'http.route': operation.path,
+        'http.response.status_code': response.statusCode,
+      });
+    }
+  }
+
+  /** @throws MemplaneError `overloaded` */
+  #letIn(
+    admission: RouteAdmission,
+    request: Request,
+    { identity, tenant }: { readonly identity: Identity; readonly tenant: string },
+  ): Permit | undefined | Promise<Permit> {
+    const agent = this.#agentOf(identity, request);
+    const entered = this.#admission?.enter(admission, request, { tenant, agent });
+    if (entered instanceof Promise) return entered.then(letIn);
+    return entered && letIn(entered);
+  }
+
+  /** Shares are by whatever tells callers apart. */
+  #agentOf(identity: Identity, request: Request): string {
+    const appId = singleHeader(request, 'dapr-caller-app-id');
+    if (appId !== undefined && this.access.isBySidecar(request.headers)) return appId;
+    if (identity !== ANYONE) return identity.subject;
+    return request.socket.remoteAddress ?? '';
+  }
+
+  async #handle(call: Call, permit: Permit | undefined): Promise<void> {
+    const { route, identity, tenant, request, response } = call;
+    const { operation } = route;
+    let isTimed = false;
+    try {
+      // Who went away while it waited needs no answer.
+      if (request.destroyed) return;
+      this.#expectRoom();
       this.#inflight++;
       try {
         await inSpan(
@@ -267,37 +334,40 @@ export class HttpServer {
               callerAppId: bySidecar ? singleHeader(request, 'dapr-caller-app-id') : undefined,
               trace,
             };
-            parts = await this.#parse(route, request, caller);
+            const parsed = await this.#parse(route, request, caller);
+            call.parts = parsed;
+            if (operation.waits || mayWait(parsed)) this.#letNextIn(permit);
             const reply = await route.handle({
-              ...parts,
+              ...parsed,
               ...caller,
               headers: request.headers,
               signal: this.#signalOf(response),
             });
+            if (reply.stream) this.#letNextIn(permit);
             await send(reply, response);
           },
         );
+        isTimed = true;
       } finally {
         this.#inflight--;
-        leave?.();
       }
-      this.#audited.answered(route, request, parts);
-    } catch (error) {
-      this.#audited.failed(error, route, request, parts);
-      this.#fail(error, request, response);
+      this.#audited.answered(route, request, call.parts);
     } finally {
-      this.#duration.record((performance.now() - started) / 1000, {
-        'http.request.method': request.method,
-        'http.route': operation.path,
-        'http.response.status_code': response.statusCode,
-      });
+      if (permit) this.#admission?.leave(permit, isTimed);
     }
   }
 
-  #admit(): void {
-    if (this.#draining) {
-      throw new MemplaneError('shutting_down', 'The service is ending.', { retryAfterMs: 1000 });
-    }
+  /** What waits for others, or sends a stream, needs no place any more. */
+  #letNextIn(permit: Permit | undefined): void {
+    if (permit) this.#admission?.leave(permit, false);
+  }
+
+  #refuseLate(): void {
+    if (!this.#draining) return;
+    throw new MemplaneError('shutting_down', 'The service is ending.', { retryAfterMs: 1000 });
+  }
+
+  #expectRoom(): void {
     const max = this.#options.inflight_requests_max;
     if (this.#inflight >= max) {
       throw new MemplaneError('overloaded', `${max} requests are already under way.`, {
@@ -357,7 +427,11 @@ export class HttpServer {
     response.status(error.status).setHeader('content-type', PROBLEM_MEDIA_TYPE);
     response.setHeader('content-length', text.length);
     if (request.complete || request.method === 'HEAD') response.end(text);
-    else endAfterRest(request, response, text);
+    else if (error.status === 429 && hasSmallRest(request)) {
+      // A new connection would cost more than reading it to its end.
+      response.end(text);
+      request.resume();
+    } else endAfterRest(request, response, text);
   }
 }
 
@@ -383,6 +457,38 @@ function refuseUnreadable(cause: NodeJS.ErrnoException, socket: Duplex): void {
   );
 }
 
+/** A request whose caller is known. */
+interface Call {
+  readonly route: Route;
+  readonly identity: Identity;
+  readonly tenant: string;
+  readonly request: Request;
+  readonly response: Response;
+  /** What was read of the request: what it is about. */
+  parts?: ParsedRequest;
+}
+
+function letIn(outcome: Permit | Refusal): Permit {
+  if (isRefusal(outcome)) throw refusalError(outcome);
+  return outcome;
+}
+
+/** Whether a read may have to wait until something has become visible, or for other replicas. */
+function mayWait({ query, body }: ParsedRequest): boolean {
+  return isWaiting(query) || isWaiting(body);
+}
+
+function isWaiting(part: unknown): boolean {
+  if (typeof part !== 'object' || part === null) return false;
+  const { after, waitMs, consistency, read } = part as Record<string, unknown>;
+  return (
+    after !== undefined ||
+    waitMs !== undefined ||
+    consistency !== undefined ||
+    (read !== undefined && read !== 'local')
+  );
+}
+
 type ParsedRequest = Pick<RouteRequest<unknown, unknown, unknown>, 'params' | 'query' | 'body'>;
 
 async function send(reply: RouteReply, response: ServerResponse): Promise<void> {
@@ -403,6 +509,12 @@ async function send(reply: RouteReply, response: ServerResponse): Promise<void> 
   response.setHeader('content-length', Buffer.byteLength(payload));
   response.end(payload);
   if (response.req.method === 'HEAD') await finished(response).catch(() => {});
+}
+
+/** A rest of a body that is read to its end, so that the connection goes on. */
+const SMALL_REST_BYTES_MAX = 64 * 1024;
+function hasSmallRest({ headers }: Request): boolean {
+  return Number(headers['content-length']) <= SMALL_REST_BYTES_MAX;
 }
 
 /** How much of a refused body is read and thrown away, and for how long, before the connection ends. */

@@ -1,3 +1,4 @@
+export * from './admission/index.ts';
 export * from './asyncapi.ts';
 export * from './audit/index.ts';
 export * from './auth.ts';

@@ -1,6 +1,7 @@
 import { SERVICES } from '@memplane/contracts';
 import { CLAIMS_MAX } from '@memplane/crdt';
 import {
+  ADMISSION_SETTINGS,
   APP_TOKEN_SETTING,
   type Config,
   type Env,
@@ -28,6 +29,7 @@ export const SETTINGS = {
   token: text('MEMPLANE_TOKEN', undefined, 'token that HTTP (Bearer) and RESP (AUTH) callers need'),
   appToken: APP_TOKEN_SETTING,
   ...IDENTITY_SETTINGS,
+  ...ADMISSION_SETTINGS,
   operatorToken: text(
     'MEMPLANE_OPERATOR_TOKEN',
     undefined,

@@ -1,5 +1,6 @@
 import { PLANE_VERSION } from '@memplane/contracts';
 import {
+  admissionOf,
   auditThrough,
   createLogger,
   createTelemetry,
@@ -157,6 +158,7 @@ class CrdtSyncService implements CrdtSync {
     const members = cluster?.members;
     this.#server = new HttpServer({
       ...config,
+      admission: admissionOf(config),
       name: this.name,
       version: PLANE_VERSION,
       description: 'Counters, sets and registers that any replica may update.',

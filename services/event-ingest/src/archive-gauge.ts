@@ -1,5 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
+import { InstanceFigures } from './domain/instance-figures.ts';
 
 export interface ArchiveGaugeOptions {
   readonly invoker: Invoker;
@@ -8,9 +9,6 @@ export interface ArchiveGaugeOptions {
   /** 0: no bound. */
   readonly archive_lag_bytes_max: number;
 }
-
-/** For how many polls the figure of an instance that no longer answers counts. */
-const POLLS_KEPT = 10;
 
 /**
  * Knows how far the archive is behind the log, by asking the materializer now and then. Each of its
@@ -21,18 +19,14 @@ export class ArchiveGauge {
   readonly #options: ArchiveGaugeOptions;
   readonly #ending = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #polls = 0;
-  /** By instance, with the poll that told it. */
-  readonly #told = new Map<string, { readonly lagBytes: number; readonly poll: number }>();
+  readonly #figures = new InstanceFigures();
 
   constructor(options: ArchiveGaugeOptions) {
     this.#options = options;
   }
 
   get lagBytes(): number {
-    let sum = 0;
-    for (const { lagBytes } of this.#told.values()) sum += lagBytes;
-    return sum;
+    return this.#figures.sum;
   }
 
   get behind(): boolean {
@@ -77,11 +71,7 @@ export class ArchiveGauge {
 
   #take({ archiveLagBytes: lagBytes, instance }: Told): void {
     if (typeof lagBytes !== 'number' || !Number.isFinite(lagBytes)) return;
-    const poll = ++this.#polls;
-    this.#told.set(String(instance ?? ''), { lagBytes, poll });
-    for (const [name, told] of this.#told) {
-      if (told.poll <= poll - POLLS_KEPT) this.#told.delete(name);
-    }
+    this.#figures.take(instance, lagBytes);
   }
 }
 

@@ -1,5 +1,6 @@
 import { LIMITS, SERVICES } from '@memplane/contracts';
 import {
+  ADMISSION_SETTINGS,
   APP_TOKEN_SETTING,
   type Config,
   type Env,
@@ -21,6 +22,7 @@ export const INGEST_SETTINGS = {
   token: text('MEMPLANE_TOKEN', undefined, 'Bearer token that every call but the probes needs.'),
   appToken: APP_TOKEN_SETTING,
   ...IDENTITY_SETTINGS,
+  ...ADMISSION_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'Level of the logs: debug, info, warn or error.'),
   otlpEndpoint: text(
     'OTEL_EXPORTER_OTLP_ENDPOINT',
@@ -98,6 +100,22 @@ export const INGEST_SETTINGS = {
     'MEMPLANE_ARCHIVE_POLL_MS',
     5_000,
     'How often the materializer is asked how far its archive is behind.',
+    { unit: 'ms', min: 100 },
+  ),
+  view_lag_events_max: integer(
+    'MEMPLANE_VIEW_LAG_EVENTS_MAX',
+    10_000_000,
+    'How many events the views may be behind the log; from half of it on ever more appends are answered 429; 0: no bound.',
+  ),
+  index_lag_events_max: integer(
+    'MEMPLANE_INDEX_LAG_EVENTS_MAX',
+    5_000_000,
+    'How many events the index may be behind the log; from half of it on ever more appends are answered 429; 0: no bound.',
+  ),
+  lagPollMs: integer(
+    'MEMPLANE_LAG_POLL_MS',
+    2_000,
+    'How often views and index are asked how far they are.',
     { unit: 'ms', min: 100 },
   ),
   kafkaBrokers: text(

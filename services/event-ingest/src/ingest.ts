@@ -7,6 +7,7 @@ import type { Admission } from './domain/admission.ts';
 import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { Stamps } from './domain/stamps.ts';
+import type { FollowerLags } from './follower-lags.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { StallWatch } from './stall-watch.ts';
 import { refuseConditions, type Split, type StrongAppends } from './strong/strong-appends.ts';
@@ -19,6 +20,7 @@ export interface IngestParts {
   readonly stamps: Stamps;
   readonly metrics: IngestMetrics;
   readonly archive: ArchiveGauge | undefined;
+  readonly followers: FollowerLags | undefined;
   /** Without it, appends wait for the log alone. */
   readonly stall: StallWatch | undefined;
   /** Undefined: every entity is eventual. */
@@ -42,13 +44,14 @@ export class Ingest {
 
   /**
    * Appends the events of one request and answers once they are durable.
-   * @throws MemplaneError `archive_behind`, `hlc_too_far_ahead`, `overloaded`, `id_reused`, or what
+   * @throws MemplaneError `archive_behind`, `views_behind`, `index_behind`, `hlc_too_far_ahead`, `overloaded`, `id_reused`, or what
    * strong appends and the log throw; nothing is acknowledged then
    */
   async append(body: PreparedBody, tenant = DEFAULT_TENANT): Promise<AnswerText> {
     const { events, carried } = body;
-    const { admission, archive, stall } = this.#parts;
+    const { admission, archive, followers, stall } = this.#parts;
     archive?.check();
+    followers?.check();
     stall?.check();
     this.#takeInStamps(carried);
     let bytes = 0;

@@ -6,6 +6,8 @@ export interface IngestGauges {
   readonly inflightBytes: () => number;
   readonly recentIds: () => number;
   readonly archiveLagBytes: () => number;
+  readonly viewLagEvents: () => number;
+  readonly indexLagEvents: () => number;
   readonly clockAheadMs: () => number;
 }
 
@@ -37,10 +39,13 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
     meter.createObservableGauge(name, { unit, description }).addCallback((r) => r.observe(look()));
   };
   const { inflightEvents, inflightBytes, recentIds, archiveLagBytes, clockAheadMs } = gauges;
+  const { viewLagEvents, indexLagEvents } = gauges;
   observe('memplane.ingest.inflight.events', '{event}', 'Waiting for the log.', inflightEvents);
   observe('memplane.ingest.inflight.bytes', 'By', 'Waiting for the log.', inflightBytes);
   observe('memplane.ingest.recent_ids', '{id}', 'Kept to recognise repetitions.', recentIds);
   observe('memplane.ingest.archive.lag', 'By', 'Archive behind the log.', archiveLagBytes);
+  observe('memplane.ingest.view.lag', '{event}', 'Views behind the log.', viewLagEvents);
+  observe('memplane.ingest.index.lag', '{event}', 'Index behind the log.', indexLagEvents);
   observe('memplane.clock.ahead', 'ms', 'Stamps ahead of the physical clock.', clockAheadMs);
   return {
     events: meter.createCounter('memplane.ingest.events', { unit: '{event}' }),

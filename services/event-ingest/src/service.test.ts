@@ -291,6 +291,45 @@ test('appends wait for an archive that is too far behind', () =>
     await plane.stop();
   }));
 
+test('appends slow down for views and an index that fall ever further behind', () =>
+  withDir(async (dir) => {
+    let [lag, step] = [0, 100];
+    const appliedOffsets = Array.from({ length: 64 }, () => -1);
+    const asked = { materializer: 0, 'vector-index': 0 };
+    const invoker = {
+      async invoke(service: keyof typeof asked) {
+        asked[service]++;
+        if (service === 'vector-index') return { appliedOffsets };
+        lag += step;
+        return { lag };
+      },
+    } as unknown as Invoker;
+    const env = {
+      MEMPLANE_VIEW_LAG_EVENTS_MAX: '1000',
+      MEMPLANE_INDEX_LAG_EVENTS_MAX: '10',
+      MEMPLANE_LAG_POLL_MS: '100',
+    };
+    const plane = await start(dir, env, { invoker });
+    const polled = async (service: keyof typeof asked) => {
+      const before = asked[service];
+      while (asked[service] < before + 2) await new Promise((r) => setTimeout(r, 10));
+    };
+    assert.equal((await plane.post(event('a'))).status, 201);
+    while (lag < 1_200) await polled('materializer');
+    const { status, body } = await plane.post(event('b'));
+    assert.deepEqual([status, body.code], [429, 'views_behind']);
+    [lag, step] = [0, 0];
+    await polled('materializer');
+    assert.equal((await plane.post(event('b'))).status, 201);
+    for (let i = 0; i < 50; i++) await plane.post(event(`c${i}`));
+    await polled('vector-index');
+    await polled('vector-index');
+    const behind = await plane.post(event('d'));
+    assert.deepEqual([behind.status, behind.body.code], [429, 'index_behind']);
+    assert.equal((await plane.ready()).body['refusedPart'], 1);
+    await plane.stop();
+  }));
+
 test('events of one entity sent one after the other keep their order', () =>
   withDir(async (dir) => {
     const plane = await start(dir);

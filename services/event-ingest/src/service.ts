@@ -2,6 +2,7 @@ import { HybridClock } from '@memplane/clock';
 import { MemplaneError, PLANE_VERSION } from '@memplane/contracts';
 import type { LogWriter } from '@memplane/event-log';
 import {
+  admissionOf,
   createLogger,
   createTelemetry,
   HttpServer,
@@ -21,6 +22,7 @@ import type { DeadLetterLog } from './domain/dead-letter.ts';
 import type { DuplicateRecord } from './domain/duplicate-record.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
+import { FollowerLags } from './follower-lags.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { createInboxMetrics } from './inbox/inbox-metrics.ts';
 import type { RedriveRecord } from './inbox/redrive-record.ts';
@@ -50,7 +52,7 @@ export interface IngestContext {
     readonly deadLetters: DeadLetterLog;
     readonly redriven: RedriveRecord;
   };
-  /** For `archive_behind` and for strong entities; without it appends never wait for the archive. */
+  /** For `archive_behind`, for the lag of views and index, and for strong entities; without it appends never wait for the archive. */
   readonly invoker?: Invoker;
   /** For strong entities and leases, with the invoker; closed by the service. */
   readonly strong?: StrongContext;
@@ -92,6 +94,7 @@ class EventIngestService implements EventIngest {
   readonly #admission: Admission;
   readonly #stamps: Stamps;
   readonly #archive: ArchiveGauge | undefined;
+  readonly #followers: FollowerLags | undefined;
   readonly #thread: PrepareThread | undefined;
   readonly #storage: StorageState;
   readonly #stall: StallWatch | undefined;
@@ -125,6 +128,7 @@ class EventIngestService implements EventIngest {
     this.#appender = new Appender(this.#log, this.#duplicates, this.#stamps, restamps_max);
     this.#strong = this.#createStrong(context, now);
     this.#archive = this.#createArchiveGauge(context.invoker);
+    this.#followers = this.#createFollowerLags(context.invoker);
     this.#thread =
       config.thread_bytes_min > 0 ? new PrepareThread(config.inflight_bytes_max) : undefined;
     // Without an append there is nobody to tell; the rejection reaches those that wait.
@@ -140,6 +144,7 @@ class EventIngestService implements EventIngest {
   async start(): Promise<void> {
     this.#port = await this.#server.listen();
     this.#archive?.start();
+    this.#followers?.start();
     Promise.all([this.#load(), this.#strong?.start()]).then(
       () => {
         this.#isLoaded = true;
@@ -163,6 +168,7 @@ class EventIngestService implements EventIngest {
 
   async stop(): Promise<void> {
     this.#archive?.stop();
+    this.#followers?.stop();
     await this.#server.stop();
     await this.#thread?.stop();
     await this.#strong?.stop();
@@ -175,6 +181,11 @@ class EventIngestService implements EventIngest {
     if (!invoker) return undefined;
     const { archivePollMs: pollMs, archive_lag_bytes_max } = this.#config;
     return new ArchiveGauge({ invoker, logger: this.#logger, pollMs, archive_lag_bytes_max });
+  }
+
+  #createFollowerLags(invoker: Invoker | undefined): FollowerLags | undefined {
+    if (!invoker) return undefined;
+    return new FollowerLags({ ...this.#config, invoker, logger: this.#logger, log: this.#log });
   }
 
   #createStrong({ strong, invoker }: IngestContext, now: () => number): StrongParts | undefined {
@@ -206,6 +217,8 @@ class EventIngestService implements EventIngest {
       inflightBytes: () => admission.bytes,
       recentIds: () => this.#duplicates.size,
       archiveLagBytes: () => this.#archive?.lagBytes ?? 0,
+      viewLagEvents: () => this.#followers?.viewLagEvents ?? 0,
+      indexLagEvents: () => this.#followers?.indexLagEvents ?? 0,
       clockAheadMs: () => clock.aheadMs,
     });
     return new Ingest({
@@ -216,6 +229,7 @@ class EventIngestService implements EventIngest {
       stamps: this.#stamps,
       metrics,
       archive: this.#archive,
+      followers: this.#followers,
       stall: this.#stall,
       ready: this.#loaded.promise,
       onOutcome: (error) => this.#storage.record(error),
@@ -228,6 +242,7 @@ class EventIngestService implements EventIngest {
     const audit = new AuditLog(ingest, now);
     return new HttpServer({
       ...this.#config,
+      admission: admissionOf(this.#config),
       name: this.name,
       version: PLANE_VERSION,
       description: 'The one writer of the log: validation, identity, stamps, idempotency.',
@@ -284,6 +299,9 @@ class EventIngestService implements EventIngest {
       inflightBytes: this.#admission.bytes,
       clockAheadMs: this.#stamps.clock.aheadMs,
       archiveBehind,
+      viewLagEvents: this.#followers?.viewLagEvents ?? 0,
+      indexLagEvents: this.#followers?.indexLagEvents ?? 0,
+      refusedPart: this.#followers?.refusedPart ?? 0,
       logStalled: isStalled,
       ...(storage === undefined ? {} : { storage }),
     };

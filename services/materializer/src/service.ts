@@ -9,6 +9,7 @@ import {
   SoleOwner,
 } from '@memplane/event-log';
 import {
+  admissionOf,
   auditThrough,
   createLogger,
   createTelemetry,
@@ -383,6 +384,7 @@ class MaterializerService implements Materializer {
     return new HttpServer({
       ...config,
       auditSink: invoker && auditThrough(invoker),
+      admission: admissionOf(config),
       name: this.name,
       version: PLANE_VERSION,
       description: 'Views of entities, their history, time travel, provenance, feeds.',

@@ -1,5 +1,6 @@
 import { LIMITS, SERVICES } from '@memplane/contracts';
 import {
+  ADMISSION_SETTINGS,
   APP_TOKEN_SETTING,
   type Config,
   ConfigError,
@@ -21,6 +22,7 @@ export const VECTOR_INDEX_SETTINGS = {
   token: text('MEMPLANE_TOKEN', undefined, 'bearer token that every call needs'),
   appToken: APP_TOKEN_SETTING,
   ...IDENTITY_SETTINGS,
+  ...ADMISSION_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'level of the log'),
   otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', undefined, 'where spans are sent'),
   dir: text('MEMPLANE_VECTOR_INDEX_DIR', './data/vectors', 'folder of the index'),

@@ -1,5 +1,6 @@
 import { LIMITS, type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
 import {
+  admissionOf,
   auditThrough,
   createLogger,
   createTelemetry,
@@ -330,6 +331,12 @@ class VectorIndexService implements VectorIndex {
     });
   }
 
+  /** By partition; −1 where nothing is applied yet. */
+  #appliedOffsets(): number[] {
+    const { applied } = this.#generations.live;
+    return Array.from({ length: this.#partitions }, (_, p) => applied.get(p) ?? -1);
+  }
+
   #nudge(partition: number): void {
     for (const pipeline of this.#pipelines.values()) pipeline.nudge(partition);
   }
@@ -357,6 +364,7 @@ class VectorIndexService implements VectorIndex {
     return new HttpServer({
       ...this.#config,
       auditSink: auditThrough(invoker),
+      admission: admissionOf(this.#config),
       name: this.name,
       version: PLANE_VERSION,
       description: 'Recall: similar memories, by text and vector, consistent with the views.',
@@ -389,6 +397,7 @@ class VectorIndexService implements VectorIndex {
         return {
           ready,
           partitions: this.#partitions,
+          appliedOffsets: this.#appliedOffsets(),
           ...(problem ? { problem } : {}),
           ...(vectors ? { vectors } : {}),
         };

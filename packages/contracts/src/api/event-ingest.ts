@@ -152,6 +152,8 @@ export const appendEvents = operation({
     'not_yet_visible',
     'id_reused',
     'archive_behind',
+    'views_behind',
+    'index_behind',
     'storage_full',
     'storage_unavailable',
     'dependency_unavailable',

@@ -84,6 +84,7 @@ export const replaySchema = z
 
 export const createReplay = operation({
   id: 'createReplay',
+  urgency: 'bulk',
   method: 'post',
   path: '/v1/replays',
   role: 'reader',

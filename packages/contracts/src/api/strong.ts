@@ -59,6 +59,8 @@ const STRONG_ERRORS = ['no_quorum', 'storage_full', 'storage_unavailable'] as co
 
 export const putLease = operation({
   id: 'putLease',
+  urgency: 'first',
+  waits: true,
   method: 'put',
   path: '/v1/leases/{name}',
   summary: 'Take a lease, or renew it',
@@ -85,6 +87,7 @@ export const putLease = operation({
 
 export const deleteLease = operation({
   id: 'deleteLease',
+  urgency: 'first',
   method: 'delete',
   path: '/v1/leases/{name}',
   summary: 'Release a lease; the guard of its entities ends',

@@ -1,7 +1,7 @@
 import type { Counter, Meter } from '@opentelemetry/api';
 
 export interface InboxMetrics {
-  /** Messages by `outcome`: `appended`, `duplicate`, `retried`, `dead`. */
+  /** Messages by `outcome`: `appended`, `duplicate`, `retried`, `dead`; `slowed` each time one waits. */
   readonly messages: Counter;
   /** By `error.type`. */
   readonly deadLetters: Counter;

@@ -5,7 +5,7 @@ import {
   MemplaneError,
 } from '@memplane/contracts';
 import type { Logger } from '@memplane/runtime';
-import { traceparentOf } from '@memplane/runtime';
+import { pause, traceparentOf } from '@memplane/runtime';
 import type { DeliveryContext, InboundMessage } from '@memplane/runtime/dapr';
 import {
   type DeadLetter,
@@ -36,10 +36,20 @@ export class Inbox {
     this.#parts = parts;
   }
 
-  /** Resolves when the message's event is durable. @throws MemplaneError */
-  async take(message: InboundMessage, { trace }: Pick<DeliveryContext, 'trace'>): Promise<void> {
+  /**
+   * Resolves when the message's event is durable. Where the plane has too much to do it waits, for
+   * as long as the delivery may take: the sidecar brings no more meanwhile, and publishers notice.
+   * @throws MemplaneError
+   */
+  async take(
+    message: InboundMessage,
+    { trace, signal }: Pick<DeliveryContext, 'trace' | 'signal'>,
+  ): Promise<void> {
     const event = readInboxEvent(message.bytes, placeIdOf(message));
-    const accepted = await this.#append(event, traceparentOf(trace));
+    const append = () => this.#append(event, traceparentOf(trace));
+    const accepted = await patiently(append, signal, () => {
+      this.#parts.metrics.messages.add(1, { outcome: 'slowed' });
+    });
     const outcome = accepted.duplicate ? 'duplicate' : 'appended';
     this.#parts.metrics.messages.add(1, { outcome });
   }
@@ -95,6 +105,31 @@ export class Inbox {
     const [accepted] = (JSON.parse(await ingest.append(body)) as AppendAnswer).accepted;
     if (!accepted) throw new MemplaneError('internal', 'an event without an answer');
     return accepted;
+  }
+}
+
+/** A slowed message asks again no more often than this. */
+const SLOWED_MS_MIN = 50;
+/** Nor more seldom: a delivery is short. */
+const SLOWED_MS_MAX = 2_000;
+
+/** Repeats what is refused for too much load, when it is told to, until the signal is aborted. */
+async function patiently<T>(
+  work: () => Promise<T>,
+  signal: AbortSignal,
+  onSlowed: () => void,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const isPressure = error instanceof MemplaneError && error.status === 429;
+      if (!isPressure || signal.aborted) throw error;
+      onSlowed();
+      const askedMs = error.retryAfterMs ?? SLOWED_MS_MIN;
+      await pause(Math.min(SLOWED_MS_MAX, Math.max(SLOWED_MS_MIN, askedMs)), signal);
+      if (signal.aborted) throw error;
+    }
   }
 }
 
