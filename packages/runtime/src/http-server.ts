@@ -310,7 +310,7 @@ export class HttpServer {
     let isTimed = false;
     try {
       // Who went away while it waited needs no answer.
-      if (request.destroyed) return;
+      if (request.socket.destroyed) return;
       this.#expectRoom();
       this.#inflight++;
       try {
