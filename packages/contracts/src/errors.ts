@@ -33,6 +33,7 @@ export const ERROR_CODES = {
   sequence_conflict: { status: 409, title: 'The entity is at another sequence', kind: 'permanent' },
   stale_fencing_token: { status: 409, title: 'The fencing token is stale', kind: 'permanent' },
   fencing_token_required: { status: 409, title: 'The entity is guarded', kind: 'permanent' },
+  legal_hold: { status: 409, title: 'A legal hold is on the entity', kind: 'permanent' },
   lease_held: { status: 409, title: 'The lease is held by another', kind: 'transient' },
   counter_overflow: { status: 409, title: 'The counter would overflow', kind: 'permanent' },
   wrong_type: { status: 409, title: 'The name holds another type', kind: 'permanent' },
@@ -42,6 +43,7 @@ export const ERROR_CODES = {
     title: 'The history no longer goes back that far',
     kind: 'permanent',
   },
+  erased: { status: 410, title: 'It was erased', kind: 'permanent' },
   body_too_large: { status: 413, title: 'The request is too large', kind: 'permanent' },
   event_too_large: { status: 413, title: 'An event is too large', kind: 'permanent' },
   strong_batch_too_large: {
@@ -74,6 +76,12 @@ export const ERROR_CODES = {
   dependency_unavailable: { status: 503, title: 'Another part does not answer', kind: 'transient' },
   shutting_down: { status: 503, title: 'The service is ending', kind: 'transient' },
   owner_moving: { status: 503, title: 'The shard is changing its owner', kind: 'transient' },
+  erasing: { status: 503, title: 'The entity is being erased', kind: 'transient' },
+  sealing_unavailable: {
+    status: 503,
+    title: 'There is no key to seal with',
+    kind: 'permanent',
+  },
   zone_changing: { status: 503, title: 'The zone of the entity is changing', kind: 'transient' },
   no_quorum: { status: 503, title: 'No majority can be reached', kind: 'transient' },
   deadline_exceeded: { status: 504, title: 'It took too long', kind: 'transient' },

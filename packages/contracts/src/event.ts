@@ -120,6 +120,8 @@ export interface EventPayload {
   /** RFC 7396 merge patch for the entity's attributes. */
   readonly attributes?: { readonly [key: string]: Json };
   readonly memory?: MemoryChange;
+  /** Written by the plane alone: all of the entity before this event is erased. */
+  readonly erased?: { readonly erasure: string };
 }
 
 /** An event in the log: a CloudEvents 1.0 structured JSON document with the plane's extensions. */
@@ -146,6 +148,8 @@ export interface CloudEvent {
   readonly sequence?: number;
   /** The sequence of the last event that was appended together with this one, where it is another. */
   readonly batchend?: number;
+  /** Of the entity's key that `data` was sealed with. */
+  readonly keyid?: string;
   readonly data: EventPayload;
 }
 

@@ -87,13 +87,26 @@ export interface NativeWalFile {
   readonly size: number;
 }
 
+export interface NativeCompaction {
+  /** No automatic compaction meanwhile. */
+  readonly exclusive: boolean;
+  readonly blobGarbageCollectionPolicy: number;
+  /** Up to which part of the files of values, by age, their values are moved; 1: all. */
+  readonly blobGarbageCollectionAgeCutoff: number;
+  readonly bottommostLevelCompaction: number;
+}
+
 export interface NativeDatabase {
   readonly _state: NativeState;
   readonly _columnFamily: { readonly _handle: NativeHandle };
   ready(): Promise<void>;
   close(): Promise<void>;
   flush(): Promise<void>;
-  compactRange(start: Uint8Array | null, end: Uint8Array | null): Promise<void>;
+  compactRange(
+    start: Uint8Array | null,
+    end: Uint8Array | null,
+    options?: NativeCompaction,
+  ): Promise<void>;
   approximateSize(
     start: Uint8Array,
     end: Uint8Array,
@@ -134,3 +147,11 @@ const entry = require.resolve('rocksdb-native');
 
 export const RocksDb: NativeModule = require(entry);
 export const binding: NativeBinding = require(join(dirname(entry), 'binding.js'));
+
+/** All of it, down to the last level and with all values: nothing that is dead is left. */
+export const PURGE: NativeCompaction = {
+  exclusive: false,
+  blobGarbageCollectionPolicy: 1,
+  blobGarbageCollectionAgeCutoff: 1,
+  bottommostLevelCompaction: 2,
+};

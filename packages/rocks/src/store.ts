@@ -4,7 +4,7 @@ import { yieldToOthers } from './background-priority.ts';
 import { ScanCursor } from './cursor.ts';
 import { storageError } from './errors.ts';
 import { NativeIterator, type RocksEntry, type ScanBounds } from './iterator.ts';
-import { type NativeDatabase, type NativeHandle, RocksDb } from './native.ts';
+import { type NativeDatabase, type NativeHandle, PURGE, RocksDb } from './native.ts';
 import { nativeOptions, type RocksOptions } from './options.ts';
 import { BatchRequests } from './requests.ts';
 import { RocksSnapshot } from './snapshot.ts';
@@ -206,6 +206,19 @@ export class RocksStore {
   /** Rewrites a range so that removed and replaced values give their space back. */
   compact(start: Uint8Array | null = null, end: Uint8Array | null = null): Promise<void> {
     return this.#work(() => this.#db.compactRange(start, end));
+  }
+
+  /**
+   * Rewrites everything, so that nothing that was removed or replaced is left in any file: write-ahead
+   * files, tables, and files of values, of which each holds values of the whole range of keys. What
+   * open snapshots show stays, and the keys at the ends of former tables are in the manifest, until
+   * the store is opened anew.
+   */
+  purge(): Promise<void> {
+    return this.#work(async () => {
+      await this.#db.flush();
+      await this.#db.compactRange(null, null, PURGE);
+    });
   }
 
   /** A property of RocksDB, e.g. `rocksdb.cur-size-all-mem-tables`; null when unknown. */

@@ -7,6 +7,7 @@ import { addDataCommands } from './commands/data-commands.ts';
 import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
+import { addErasureCommands } from './commands/erasure-commands.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { addReplicaCommands } from './commands/replica-commands.ts';
@@ -51,6 +52,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addBackupCommands(program);
   addZoneCommands(program);
   addAuditCommand(program);
+  addErasureCommands(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

@@ -200,6 +200,29 @@ export const INGEST_SETTINGS = {
     'How long an instance may append after it last reached the strong store; several polls.',
     { unit: 'ms', min: 100, max: 600_000 },
   ),
+  sealingKeysFile: text(
+    'MEMPLANE_SEALING_KEYS',
+    undefined,
+    'File of master keys, a line NAME:BASE64 each, the one that wraps first; sealed zones need it.',
+  ),
+  keys_cached_max: integer(
+    'MEMPLANE_KEYS_CACHED_MAX',
+    50_000,
+    'Keys of entities that are kept in memory; about 500 bytes each.',
+    { min: 1, max: 10_000_000 },
+  ),
+  erasures_open_max: integer(
+    'MEMPLANE_ERASURES_OPEN_MAX',
+    100,
+    'Erasures that may be under way at once; more are answered 429.',
+    { min: 1, max: 10_000 },
+  ),
+  erasurePollMs: integer(
+    'MEMPLANE_ERASURE_POLL_MS',
+    1_000,
+    'How often the stores are asked how far they are with an erasure.',
+    { unit: 'ms', min: 10, max: 60_000 },
+  ),
   strongTimeoutMs: integer(
     'MEMPLANE_STRONG_TIMEOUT_MS',
     2_500,

@@ -7,8 +7,10 @@ import type { Admission } from './domain/admission.ts';
 import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { Stamps } from './domain/stamps.ts';
+import type { ErasureGate } from './erasures/erasure-gate.ts';
 import type { FollowerLags } from './follower-lags.ts';
 import type { IngestMetrics } from './metrics.ts';
+import type { Sealer } from './sealing/sealer.ts';
 import type { StallWatch } from './stall-watch.ts';
 import { refuseConditions, type Split, type StrongAppends } from './strong/strong-appends.ts';
 import type { Passage } from './strong/zone-gate.ts';
@@ -25,6 +27,10 @@ export interface IngestParts {
   readonly stall: StallWatch | undefined;
   /** Undefined: every entity is eventual. */
   readonly strong: StrongAppends | undefined;
+  /** Undefined: no entity can be sealed. */
+  readonly sealer: Sealer | undefined;
+  /** Undefined: no entity can be erased. */
+  readonly erasures: ErasureGate | undefined;
   /** Resolves when the record of recent ids has been read, and the zones are known. */
   readonly ready: Promise<void>;
   /** Told how each append ended; undefined for a success. */
@@ -44,8 +50,9 @@ export class Ingest {
 
   /**
    * Appends the events of one request and answers once they are durable.
-   * @throws MemplaneError `archive_behind`, `views_behind`, `index_behind`, `hlc_too_far_ahead`, `overloaded`, `id_reused`, or what
-   * strong appends and the log throw; nothing is acknowledged then
+   * @throws MemplaneError `archive_behind`, `views_behind`, `index_behind`, `hlc_too_far_ahead`,
+   * `overloaded`, `id_reused`, `erasing`, or what sealing, strong appends and the log throw; nothing
+   * is acknowledged then
    */
   async append(body: PreparedBody, tenant = DEFAULT_TENANT): Promise<AnswerText> {
     const { events, carried } = body;
@@ -60,18 +67,40 @@ export class Ingest {
     return this.#admitted(body, tenant, bytes);
   }
 
+  /** Appends an event of the plane's own, past admission, sealing and erasures under way. */
+  async appendOwn(event: PreparedEvent, tenant: string): Promise<Appended> {
+    const { strong } = this.#parts;
+    const events = [event];
+    const body: PreparedBody = { events, isBatch: false, carried: [], conditions: [], madeIds: [] };
+    const passage = strong?.begin();
+    try {
+      const split = strong?.split(body);
+      const [place] = split
+        ? await this.#appendSplit(body, tenant, split, () => 'body', passage)
+        : await this.#timed(events, event.value.length, () => 'body', passage);
+      if (place === undefined) throw new Error('the log lost a record');
+      return place;
+    } finally {
+      passage?.end();
+    }
+  }
+
   /** Keeps its room until the log has answered, also when nobody waits for it any more. */
-  async #admitted(body: PreparedBody, tenant: string, bytes: number): Promise<AnswerText> {
-    const { admission, ready, strong, stall } = this.#parts;
-    const { events, isBatch } = body;
+  async #admitted(sent: PreparedBody, tenant: string, bytes: number): Promise<AnswerText> {
+    const { admission, ready, sealer, erasures, strong, stall } = this.#parts;
+    let body = sent;
     let passage: Passage | undefined;
+    let endSealed: (() => void) | undefined;
     const leave = () => {
       passage?.end();
-      admission.leave(events.length, bytes);
+      endSealed?.();
+      admission.leave(sent.events.length, bytes);
     };
     let split: Split | undefined;
     try {
       await ready;
+      endSealed = erasures?.begin(tenant, sent.events);
+      if (sealer?.isInUse) body = await sealer.seal(sent, tenant);
       // Up to the split nothing may come between: a change of zones waits for those that began.
       passage = strong?.begin();
       if (strong === undefined) refuseConditions(body);
@@ -80,6 +109,7 @@ export class Ingest {
       leave();
       throw error;
     }
+    const { events, isBatch } = body;
     const fieldOf = (index: number) => (isBatch ? `body[${index}]` : 'body');
     if (split !== undefined) {
       const appended = this.#appendSplit(body, tenant, split, fieldOf, passage).finally(leave);

@@ -22,6 +22,8 @@ import type { DeadLetterLog } from './domain/dead-letter.ts';
 import type { DuplicateRecord } from './domain/duplicate-record.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
+import { ErasureGate } from './erasures/erasure-gate.ts';
+import { createErasureParts, type ErasureParts } from './erasures/erasure-parts.ts';
 import { FollowerLags } from './follower-lags.ts';
 import { Inbox } from './inbox/inbox.ts';
 import { createInboxMetrics } from './inbox/inbox-metrics.ts';
@@ -32,6 +34,7 @@ import { createIngestMetrics } from './metrics.ts';
 import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendAuditRoute } from './routes/append-audit.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
+import { createSealing, type Sealing } from './sealing/sealing.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
 import { type StrongContext, StrongParts } from './strong/strong-parts.ts';
@@ -100,6 +103,9 @@ class EventIngestService implements EventIngest {
   readonly #stall: StallWatch | undefined;
   readonly #appender: Appender;
   readonly #strong: StrongParts | undefined;
+  readonly #sealing: Sealing | undefined;
+  readonly #ingest: Ingest;
+  readonly #erasures: ErasureParts | undefined;
   readonly #loaded = Promise.withResolvers<void>();
   readonly #server: HttpServer;
   #isLoaded = false;
@@ -127,13 +133,29 @@ class EventIngestService implements EventIngest {
     const { restamps_max } = config;
     this.#appender = new Appender(this.#log, this.#duplicates, this.#stamps, restamps_max);
     this.#strong = this.#createStrong(context, now);
+    this.#sealing =
+      this.#strong && createSealing(config, context.strong?.store, this.#strong.zones);
     this.#archive = this.#createArchiveGauge(context.invoker);
     this.#followers = this.#createFollowerLags(context.invoker);
     this.#thread =
       config.thread_bytes_min > 0 ? new PrepareThread(config.inflight_bytes_max) : undefined;
     // Without an append there is nobody to tell; the rejection reaches those that wait.
     this.#loaded.promise.catch(() => {});
-    this.#server = this.#createServer(this.#createIngest(), now, context.newId ?? uuidv7);
+    const newId = context.newId ?? uuidv7;
+    const gate = new ErasureGate();
+    this.#ingest = this.#createIngest(gate);
+    this.#erasures = createErasureParts({
+      strong: context.strong?.store,
+      keys: this.#sealing?.keys,
+      invoker: context.invoker,
+      gate,
+      append: (event, tenant) => this.#ingest.appendOwn(event, tenant),
+      config,
+      logger: this.#logger,
+      newId,
+      now,
+    });
+    this.#server = this.#createServer(this.#ingest, now, newId);
   }
 
   get port(): number {
@@ -145,19 +167,23 @@ class EventIngestService implements EventIngest {
     this.#port = await this.#server.listen();
     this.#archive?.start();
     this.#followers?.start();
-    Promise.all([this.#load(), this.#strong?.start()]).then(
-      () => {
-        this.#isLoaded = true;
-        this.#loaded.resolve();
-      },
-      (cause: unknown) => {
-        this.#logger.error({ err: cause }, 'the recent ids could not be read from the log');
-        const failed = new MemplaneError('storage_unavailable', 'The log can not be read.', {
-          cause,
-        });
-        this.#loaded.reject(cause instanceof MemplaneError ? cause : failed);
-      },
-    );
+    const parts = Promise.all([this.#load(), this.#strong?.start()]);
+    // Entities that a crash left half erased take nothing before that is seen to.
+    parts
+      .then(() => this.#erasures?.start())
+      .then(
+        () => {
+          this.#isLoaded = true;
+          this.#loaded.resolve();
+        },
+        (cause: unknown) => {
+          this.#logger.error({ err: cause }, 'the recent ids could not be read from the log');
+          const failed = new MemplaneError('storage_unavailable', 'The log can not be read.', {
+            cause,
+          });
+          this.#loaded.reject(cause instanceof MemplaneError ? cause : failed);
+        },
+      );
     this.#logger.info({ port: this.#port }, 'listening');
   }
 
@@ -171,6 +197,7 @@ class EventIngestService implements EventIngest {
     this.#followers?.stop();
     await this.#server.stop();
     await this.#thread?.stop();
+    await this.#erasures?.stop();
     await this.#strong?.stop();
     await this.#shared?.close();
     await this.#inbox?.deadLetters.close();
@@ -209,7 +236,7 @@ class EventIngestService implements EventIngest {
     return new StallWatch({ stallMs, now: () => performance.now(), onStall });
   }
 
-  #createIngest(): Ingest {
+  #createIngest(erasures: ErasureGate): Ingest {
     const admission = this.#admission;
     const clock = this.#stamps.clock;
     const metrics = createIngestMetrics(this.#telemetry.meter, {
@@ -225,6 +252,8 @@ class EventIngestService implements EventIngest {
       info: this.#log.info,
       appender: this.#appender,
       strong: this.#strong?.appends,
+      sealer: this.#sealing?.sealer,
+      erasures,
       admission,
       stamps: this.#stamps,
       metrics,
@@ -253,6 +282,8 @@ class EventIngestService implements EventIngest {
         appendAuditRoute(audit),
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
         ...(this.#strong?.routes ?? []),
+        ...(this.#sealing?.routes ?? []),
+        ...(this.#erasures?.routes ?? []),
         ...this.#inboxRoutes(ingest, now),
       ],
       readiness: () => this.#readiness(),

@@ -111,6 +111,8 @@ async function own(world: World, scheduler: fc.Scheduler, plan: OwnerPlan): Prom
       snapshotIfDue: async () => {},
       snapshotOffset: () => world.log.records.length - 1,
       unneededBefore: () => world.log.unneededBefore,
+      withoutErased: async (_partition, records) => records,
+      inTurn: (work) => work(),
       now: Date.now,
     },
     { ...SETTINGS, archive_segment_bytes: plan.segmentBytes },

@@ -172,6 +172,24 @@ export const MATERIALIZER_SETTINGS = {
     'longest that one such call may take',
     { min: 1, unit: 'ms' },
   ),
+  keyCacheMs: integer(
+    'MEMPLANE_KEY_CACHE_MS',
+    2_000,
+    'how long the key of a sealed entity is kept in memory, and so readable after its erasure',
+    { max: 5_000, unit: 'ms' },
+  ),
+  keys_cached_max: integer(
+    'MEMPLANE_VIEW_KEYS_CACHED_MAX',
+    20_000,
+    'keys of sealed entities that are kept in memory; about 500 bytes each',
+    { min: 1, max: 10_000_000 },
+  ),
+  keyTimeoutMs: integer(
+    'MEMPLANE_KEY_TIMEOUT_MS',
+    5_000,
+    'how long event-ingest is waited for when keys are asked of it',
+    { min: 1, unit: 'ms' },
+  ),
   counterPublishing: flag('MEMPLANE_COUNTER_PUBLISHING', true, 'send derived counters'),
   waiting_reads_max: integer(
     'MEMPLANE_WAITING_READS_MAX',
@@ -292,6 +310,12 @@ export const MATERIALIZER_SETTINGS = {
     0,
     'how long history stays readable, by the stamps of its partition; 0: for ever',
     { max: 100 * 365 * 24 * 60 * 60_000, unit: 'ms' },
+  ),
+  erasureTickMs: integer(
+    'MEMPLANE_ERASURE_TICK_MS',
+    500,
+    'how often the views look for erasures whose rows and files are to be cleared',
+    { min: 10, max: 60_000, unit: 'ms' },
   ),
   historyPruneTickMs: integer(
     'MEMPLANE_HISTORY_PRUNE_TICK_MS',

@@ -26,16 +26,19 @@ import type { ViewTopic } from './domain/publishing.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
+import { ErasureClearer } from './drivers/erasure-clearer.ts';
 import { feedSource, ofTenant } from './drivers/feed-sources.ts';
 import { type OpenFeed, openFeed as openShardFeed } from './drivers/feed-stream.ts';
 import { Follower } from './drivers/follower.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
 import { OffsetReporter } from './drivers/offset-reporter.ts';
+import { OpeningLog, RecordOpener } from './drivers/opening-log.ts';
 import { PositionPoller } from './drivers/position-poller.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
+import { UnwrappedKeys } from './drivers/unwrapped-keys.ts';
 import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -43,6 +46,7 @@ import type { Peers } from './peers.ts';
 import { type Heads, invokedHeads } from './reads/linearizable.ts';
 import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
+import { checkClearingRoute } from './routes/check-clearing.ts';
 import { checkLivenessRoute } from './routes/check-liveness.ts';
 import { getFeedRoute } from './routes/feeds.ts';
 import { getAuditRoute } from './routes/get-audit.ts';
@@ -101,12 +105,20 @@ export async function createMaterializer(
   const now = context.now ?? Date.now;
   const logger = context.logger ?? createLogger('materializer', config.logLevel);
   const shards = new ShardSet(info.partitions, ownership);
-  const { peers } = context;
-  const plane: Plane = { log: context.logReader, store, shards, peers, settings: config, now };
+  const { peers, invoker } = context;
+  const { keyCacheMs, keys_cached_max, keyTimeoutMs: timeoutMs } = config;
+  const opener = new RecordOpener(
+    new UnwrappedKeys({ invoker, keyCacheMs, keys_cached_max, timeoutMs }),
+  );
+  const log = new OpeningLog(context.logReader, opener);
+  const plane: Plane = { log, store, shards, peers, settings: config, now };
   const archive =
     blobStore === undefined
       ? undefined
-      : new ArchiveService({ plane, blobs: blobStore, admin: logAdmin, logger }, config);
+      : new ArchiveService(
+          { plane, sealed: { log: log.stored, opener }, blobs: blobStore, admin: logAdmin, logger },
+          config,
+        );
   const telemetry = await createTelemetry({
     serviceName: 'materializer',
     version: PLANE_VERSION,
@@ -141,6 +153,7 @@ class MaterializerService implements Materializer {
   readonly #views: ViewPublisher | undefined;
   readonly #archive: ArchiveService | undefined;
   readonly #pruner: HistoryPruner;
+  readonly #clearer: ErasureClearer;
   readonly #replays: ReplayJobs;
   readonly #server: HttpServer;
   /** For the other instances. */
@@ -164,7 +177,7 @@ class MaterializerService implements Materializer {
     this.#metrics = createMetrics(parts.telemetry.meter, this.#shards);
     this.#counters = this.#createCounters(config, context.invoker);
     this.#views = this.#createViews(plane, config, context.viewTopic);
-    this.#follower = this.#createFollower(config, context);
+    this.#follower = this.#createFollower(config, plane);
     this.#host = this.#createHost(config, context);
     this.#pruner = new HistoryPruner(
       {
@@ -175,6 +188,7 @@ class MaterializerService implements Materializer {
       },
       config,
     );
+    this.#clearer = createClearer(plane, archive, parts.logger, config);
     const openFeed: OpenFeed = ({ retained, ...request }) => {
       const { topic, shard, tenant } = request;
       const all = feedSource(topic, plane, archive?.archive, retained);
@@ -189,6 +203,7 @@ class MaterializerService implements Materializer {
         ...routesOf(plane, config, context.invoker && invokedHeads(context.invoker)),
         getFeedRoute(plane, openFeed, config.feedWaitMs),
         ...replayRoutes(plane, this.#replays, config),
+        checkClearingRoute({ plane, published: archive, logRetentionMs: config.logRetentionMs }),
       ],
       context.invoker,
     );
@@ -219,6 +234,7 @@ class MaterializerService implements Materializer {
     await this.#host.opened();
     this.#archive?.start();
     this.#pruner.start();
+    this.#clearer.start();
     this.#offsets?.start();
     this.#positions?.start();
     this.#logger.info({ port: this.#port }, 'listening');
@@ -231,6 +247,7 @@ class MaterializerService implements Materializer {
   async stop(): Promise<void> {
     await this.#server.stop();
     await this.#replays.stop();
+    await this.#clearer.stop();
     await this.#archive?.stop();
     await this.#pruner.stop();
     await this.#offsets?.stop();
@@ -315,7 +332,7 @@ class MaterializerService implements Materializer {
     });
   }
 
-  #createFollower(config: MaterializerConfig, context: MaterializerContext): Follower {
+  #createFollower(config: MaterializerConfig, { log }: Plane): Follower {
     const settings = {
       ...config,
       sessionOpenTypes: new Set(listOf(config.sessionOpenTypes)),
@@ -323,7 +340,7 @@ class MaterializerService implements Materializer {
     };
     return new Follower(
       {
-        log: context.logReader,
+        log,
         store: this.#store,
         guard: new StorageGuard(this.#store),
         readArchive: (partition, from) => this.#readArchive(partition, from, config),
@@ -437,6 +454,18 @@ class MaterializerService implements Materializer {
           }),
     };
   }
+}
+
+function createClearer(
+  { store, shards, now }: Plane,
+  archive: ArchiveService | undefined,
+  logger: Logger,
+  config: MaterializerConfig,
+): ErasureClearer {
+  const republish = async (shard: Shard, erasures: ReadonlyMap<string, number>) => {
+    await archive?.withoutErased(shard, ({ key, offset }) => offset < (erasures.get(key) ?? -1));
+  };
+  return new ErasureClearer({ store, shards, republish, logger, now }, config);
 }
 
 function observeArchive({ meter }: Telemetry, archive: ArchiveService): void {

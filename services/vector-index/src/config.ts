@@ -80,6 +80,12 @@ export const VECTOR_INDEX_SETTINGS = {
     min: 1,
     unit: 'ms',
   }),
+  indexRetireMs: integer(
+    'MEMPLANE_INDEX_RETIRE_MS',
+    40_000,
+    'how long an index that was replaced is kept for the searches that still use it',
+    { min: 1, max: 600_000, unit: 'ms' },
+  ),
   waiting_reads_max: integer(
     'MEMPLANE_WAITING_SEARCHES_MAX',
     1_024,

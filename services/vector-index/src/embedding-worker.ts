@@ -94,20 +94,30 @@ export class EmbeddingWorker {
     if (texts.size > 0) {
       const asked = [...texts];
       const vectors = await embedder.embed(asked, signal);
+      const wanted = new Set(this.#stillPending(tenant, rows).map(({ text }) => text));
+      const made = asked.map((text, i) => [text, this.#checked(vectors[i])] as const);
       computed.put(
         embedder.model,
-        asked.map((text, i) => [text, this.#checked(vectors[i])] as const),
+        made.filter(([text]) => wanted.has(text)),
       );
     }
     generation.applyComputed(
       tenant,
-      rows.flatMap(({ row, text }) => {
+      this.#stillPending(tenant, rows).flatMap(({ row, text }) => {
         const vector = computed.get(embedder.model, text);
         return vector ? [{ row, vector }] : [];
       }),
     );
     onComputed();
     return true;
+  }
+
+  /** Of the oldest rows, those that were not erased while their vectors were computed. */
+  #stillPending<Row extends { readonly row: number }>(tenant: string, rows: readonly Row[]): Row[] {
+    const { generation, embed_batch_texts_max } = this.#options;
+    const pending = generation.pendingRows(tenant, embed_batch_texts_max);
+    const numbers = new Set(pending.map(({ row }) => row));
+    return rows.filter(({ row }) => numbers.has(row));
   }
 
   #checked(vector: Float32Array | undefined): Float32Array {

@@ -3,6 +3,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -56,7 +57,7 @@ export class Generations {
     }
     if (current.model === model && current.dimensions === options.dimensions) {
       this.#live = this.#open(current.generation, options);
-      rmSync(this.#place(current.generation + 1), { recursive: true, force: true });
+      this.#removeOthers([current.generation]);
       this.live.elsewhere?.promote();
       return;
     }
@@ -66,8 +67,15 @@ export class Generations {
       dimensions: current.dimensions,
       computes: false,
     });
+    this.#removeOthers([current.generation, current.generation + 1]);
     // One begun for yet another model is of no use: it begins anew.
     this.#building = this.#open(current.generation + 1, options);
+  }
+
+  /** Whether any folder but that of the one that answers is left, or is to be. */
+  get hasOthers(): boolean {
+    const own = this.#numbers();
+    return this.#building !== undefined || own.length > 1 || own[0] !== this.#live.number;
   }
 
   get live(): Generation {
@@ -131,6 +139,21 @@ export class Generations {
     });
     this.#removing.add(removed);
     await removed.finally(() => this.#removing.delete(removed));
+  }
+
+  /** What a run that ended early has left. */
+  #removeOthers(kept: readonly number[]): void {
+    for (const number of this.#numbers()) {
+      if (!kept.includes(number)) rmSync(this.#place(number), { recursive: true, force: true });
+    }
+  }
+
+  /** Of the folders that are there. */
+  #numbers(): number[] {
+    return readdirSync(this.#folder).flatMap((name) => {
+      const number = /^generation-(\d+)$/.exec(name)?.[1];
+      return number === undefined ? [] : [Number(number)];
+    });
   }
 
   #place(number: number): string {

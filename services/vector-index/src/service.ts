@@ -1,4 +1,4 @@
-import { LIMITS, type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
+import { type MemplaneError, PLANE_VERSION, TOPICS } from '@memplane/contracts';
 import {
   admissionOf,
   auditThrough,
@@ -35,6 +35,7 @@ import type { VectorsElsewhereFactory } from './drivers/vectors-elsewhere.ts';
 import { Generations } from './generations.ts';
 import { Pipeline, type PipelineParts } from './pipeline.ts';
 import { QueryVectors } from './query-vectors.ts';
+import { checkClearingRoute } from './routes/check-clearing.ts';
 import { exportVectorsRoute } from './routes/export-vectors.ts';
 import { indexStatusRoute } from './routes/index-status.ts';
 import { searchRoute } from './routes/search.ts';
@@ -133,9 +134,10 @@ class VectorIndexService implements VectorIndex {
       {
         ...generationOptions(config, embedder?.model),
         vectors: context.vectors,
+        onErased: (texts) => this.#computed?.remove(texts),
         onDamaged: (err, folder) => this.#logger.error({ err, folder }, REBUILT),
       },
-      config.viewCheckTimeoutMs + LIMITS.wait_ms_max,
+      config.indexRetireMs,
     );
     this.#storing =
       config.otlpEndpoint && context.vectors ? new StoringSpans(telemetry.tracer) : undefined;
@@ -209,6 +211,8 @@ class VectorIndexService implements VectorIndex {
           return;
         }
       }
+      if (this.#generations.live.hasErased)
+        this.#buildAnew('the index is built anew without what was erased');
       void this.#checkHistory();
       const old = this.#generations.live;
       if (!this.#generations.switchIfReady()) return;
@@ -239,16 +243,21 @@ class VectorIndexService implements VectorIndex {
       this.#historyStarts = starts;
       const { rows, ended } = this.#generations.live.rowsEndedBefore(historyStarts);
       if (ended < index_ended_rows_max || ended < rows * ENDED_PART_MIN) return;
-      const index = this.#generations.beginAnew();
-      if (!index) return;
-      this.#logger.info({ rows, ended }, 'the index is built anew without what has ended');
-      index.follow(this.#logId);
-      const pipeline = new Pipeline(index, this.#parts);
-      this.#pipelines.set(index, pipeline);
-      pipeline.start(this.#partitions);
+      this.#buildAnew('the index is built anew without what has ended', { rows, ended });
     } catch (error) {
       this.#logger.debug({ err: error }, 'the views do not tell their history');
     }
+  }
+
+  #buildAnew(why: string, counts: object = {}): void {
+    if (this.#partitions === 0) return;
+    const index = this.#generations.beginAnew();
+    if (!index) return;
+    this.#logger.info(counts, why);
+    index.follow(this.#logId);
+    const pipeline = new Pipeline(index, this.#parts);
+    this.#pipelines.set(index, pipeline);
+    pipeline.start(this.#partitions);
   }
 
   /** Damage that shows while it runs: searches answer 503 until the index begins anew. */
@@ -383,6 +392,7 @@ class VectorIndexService implements VectorIndex {
         }),
         indexStatusRoute(generations, partitions, () => this.#problem ?? this.#embeddingProblem),
         exportVectorsRoute(this.#computed),
+        checkClearingRoute(generations),
         ...(appToken === undefined ? [] : [this.#subscription()]),
       ],
       appToken,

@@ -133,7 +133,7 @@ export const exportStrongRecords = operation({
       mediaTypes: ['application/x-ndjson'],
     },
   },
-  errors: ['storage_unavailable'],
+  errors: ['not_implemented', 'storage_unavailable'],
 });
 
 export type StrongRecordLine = z.infer<typeof strongRecordLineSchema>;

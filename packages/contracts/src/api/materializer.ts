@@ -309,6 +309,8 @@ export const queryEntities = operation({
         timeMs: z.number().int().min(0),
         /** How candidates were found. */
         plan: z.enum(['index', 'scan']),
+        /** Entities that are left out since they were erased, of each partition 1,000 at most. */
+        erased: z.number().int().min(1).optional(),
       }),
     },
   },

@@ -11,7 +11,7 @@ export interface PlaneHttpOptions {
 }
 
 export interface PlaneCall {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly body?: unknown;
   readonly idleTimeoutMs?: number;
 }

@@ -29,7 +29,9 @@ export class CommandError extends Error {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.exitCode;
   if (!(error instanceof MemplaneError)) return EXIT.error;
-  if (error.code === 'not_found' || error.code === 'history_expired') return EXIT.notFound;
+  if (error.code === 'not_found' || error.code === 'history_expired' || error.code === 'erased') {
+    return EXIT.notFound;
+  }
   if (error.code === 'invalid_argument') return EXIT.usage;
   if (error.transient) return EXIT.unavailable;
   return error.status >= 400 && error.status < 500 ? EXIT.refused : EXIT.error;

@@ -49,10 +49,15 @@ export class RocksStrong implements StrongStore {
     return this.#inTurn(key, () => this.#writeIf(key, undefined, version));
   }
 
-  async *records(): AsyncGenerator<StrongRecord> {
-    for await (const rows of this.#rocks.scan()) {
+  async *records(prefix?: string): AsyncGenerator<StrongRecord> {
+    const bounds = prefix === undefined ? {} : rangeOf(this.#keyOf(prefix));
+    for await (const rows of this.#rocks.scan(bounds)) {
       for (const { key, value } of rows) yield { key: nameOf(key), value: decoded(value).value };
     }
+  }
+
+  purge(): Promise<void> {
+    return this.#rocks.purge();
   }
 
   close(): Promise<void> {
@@ -108,6 +113,13 @@ export class RocksStrong implements StrongStore {
       .raw(Buffer.from(key.slice(point + 1)))
       .finish();
   }
+}
+
+/** All keys that begin with these bytes, the last of which is ASCII. */
+function rangeOf(prefix: Buffer): { gte: Buffer; lt: Buffer } {
+  const lt = Buffer.from(prefix);
+  lt[lt.length - 1] = (lt.at(-1) ?? 0) + 1;
+  return { gte: prefix, lt };
 }
 
 function decoded(row: Buffer): Versioned {

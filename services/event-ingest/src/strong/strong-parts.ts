@@ -13,6 +13,7 @@ import { exportStrongRoutes } from '../routes/export-strong.ts';
 import { getZoneRoute } from '../routes/get-zone.ts';
 import { finishHeadRoute } from '../routes/heads.ts';
 import { leaseRoutes } from '../routes/leases.ts';
+import type { SealedZones } from '../sealing/sealer.ts';
 import { Leases } from './leases.ts';
 import { StrongAppends } from './strong-appends.ts';
 import { StrongEffects } from './strong-effects.ts';
@@ -107,6 +108,17 @@ export class StrongParts {
     this.#observe(meter);
   }
 
+  /** By the table in force. */
+  get zones(): SealedZones {
+    const gate = this.#gate;
+    return {
+      get hasSealed() {
+        return gate?.table.hasSealed ?? false;
+      },
+      isSealed: (entity) => gate?.table.isSealed(entity) ?? false,
+    };
+  }
+
   get routes(): Route[] {
     const { context, config } = this.#options;
     const { zonesPath } = config;
@@ -114,7 +126,7 @@ export class StrongParts {
       ...leaseRoutes(this.#leases),
       finishHeadRoute(this.#entities, this.#gate),
       getZoneRoute(this.#gate, this.#keeper, zonesPath),
-      ...exportStrongRoutes(context.store),
+      ...exportStrongRoutes(context.store, config.sealingKeysFile !== undefined),
     ];
   }
 

@@ -1,5 +1,6 @@
 import { DEFAULT_TENANT, type MemoryChange, partitionKey } from '@memplane/contracts';
 import { parseCause } from './causation.ts';
+import { encodeClearing } from './clearing.ts';
 import { PLANE, ShardKeys } from './keys.ts';
 import type { ParsedRecord } from './parse-record.ts';
 import { expiryLimit } from './retention.ts';
@@ -7,6 +8,7 @@ import {
   decodeHistory,
   decodeId,
   decodeMemory,
+  encodeErased,
   encodeHistory,
   encodeId,
   encodeMemory,
@@ -68,6 +70,10 @@ interface EntitySlot {
   /** Undefined when the entity is known already. */
   readonly head: LoadedRow | undefined;
   entity: WorkingEntity | undefined;
+  /** Within the batch; -1: it was not. */
+  erasedAt: number;
+  /** Of an entity that is being erased: the ids of its events in the store. */
+  storedIds: readonly string[];
 }
 
 /** A record with the rows that it needs, found once. */
@@ -117,6 +123,7 @@ export class BatchFold {
   #activeSessions: number;
   /** Without a prototype: any tenant may be a key. */
   readonly #ofTenants: Record<string, TenantCounts>;
+  #erasures: number;
 
   constructor(
     partition: number,
@@ -136,6 +143,7 @@ export class BatchFold {
     this.#applied = before.applied;
     this.#maxHlc = before.maxHlc;
     this.#activeSessions = before.activeSessions;
+    this.#erasures = before.erasures ?? 0;
     this.#ofTenants = Object.assign(Object.create(null), before.ofTenants);
   }
 
@@ -168,9 +176,10 @@ export class BatchFold {
     const entity = this.#known.get(slotName);
     if (entity !== undefined) {
       entity.begin();
-      return { keys, name, headKey, head: undefined, entity };
+      return { keys, name, headKey, head: undefined, entity, erasedAt: -1, storedIds: [] };
     }
-    return { keys, name, headKey, head: this.#need({ key: headKey, value: null }), entity };
+    const head = this.#need({ key: headKey, value: null });
+    return { keys, name, headKey, head, entity, erasedAt: -1, storedIds: [] };
   }
 
   #idOf(id: string, slot: EntitySlot): IdSlot {
@@ -205,19 +214,35 @@ export class BatchFold {
    */
   memoriesNeeded(): { readonly prefix: string; readonly entity: WorkingEntity }[] {
     let bytes: Map<WorkingEntity, number> | undefined;
+    const erased = new Set<WorkingEntity>();
     for (const { record, slot } of this.#items) {
       const entity = entityOf(slot);
       if (entity.memoryCount === 0) continue;
+      if (record.event.data.erased !== undefined) erased.add(entity);
       bytes ??= new Map();
       bytes.set(entity, (bytes.get(entity) ?? entity.bytesSinceSnapshot) + record.bytes.length);
     }
     const needed: { prefix: string; entity: WorkingEntity }[] = [];
     for (const [entity, sum] of bytes ?? []) {
-      if (sum >= this.#snapshotThreshold(entity)) {
+      if (erased.has(entity) || sum >= this.#snapshotThreshold(entity)) {
         needed.push({ prefix: entity.keys.memories(entity.entity), entity });
       }
     }
     return needed;
+  }
+
+  /** Entities that are erased: the ids of all their events in the store are to be told to them. */
+  erasing(): { readonly prefix: string; storedIds: readonly string[] }[] {
+    const found = new Set<EntitySlot>();
+    for (const { record, slot } of this.#items) {
+      if (record.event.data.erased !== undefined) found.add(slot);
+    }
+    return [...found].map((slot) => ({
+      prefix: slot.keys.histories(slot.name),
+      set storedIds(ids: readonly string[]) {
+        slot.storedIds = ids;
+      },
+    }));
   }
 
   /**
@@ -263,7 +288,7 @@ export class BatchFold {
       entity.isChanged = true;
       entity.bytesSinceSnapshot += bytes.length;
       const rejected = verdict === 'rejected';
-      if (!rejected) this.#countOf(tenant, this.#apply(record, entity, sink));
+      if (!rejected) this.#countOf(tenant, this.#apply(record, slot, sink));
       sink.put(
         entity.keys.event(record.entity, offset),
         encodeHistory(rejected, entity.sequence, this.#maxHlc, bytes),
@@ -285,9 +310,10 @@ export class BatchFold {
   }
 
   /** The duplicate filter: the first event of an id counts, until its history is too old. */
-  #judge({ record, id }: Item, sink: RowSink): keyof ApplyCounts {
+  #judge({ record, id, slot }: Item, sink: RowSink): keyof ApplyCounts {
     const mine = encodeId(record.offset, record.event.digest ?? '');
-    if (id.value === null || this.#isExpired(id)) {
+    const isErased = id.value !== null && decodeId(id.value).offset < slot.erasedAt;
+    if (id.value === null || isErased || this.#isExpired(id)) {
       id.value = mine;
       id.hlc = this.#maxHlc;
       sink.put(id.key, mine);
@@ -313,6 +339,7 @@ export class BatchFold {
       activeSessions: this.#activeSessions,
       eventsTotal: eventsTotal + counts.applied,
       ...(Object.keys(this.#ofTenants).length === 0 ? {} : { ofTenants: this.#ofTenants }),
+      ...(this.#erasures === 0 ? {} : { erasures: this.#erasures }),
       duplicates: duplicates + counts.duplicates,
       rejected: rejected + counts.rejected,
       tenants: this.#tenants.size === tenants.length ? tenants : [...this.#tenants],
@@ -345,16 +372,44 @@ export class BatchFold {
   }
 
   /** @returns the change of the number of active sessions */
-  #apply(record: ParsedRecord, entity: WorkingEntity, sink: RowSink): number {
+  #apply(record: ParsedRecord, slot: EntitySlot, sink: RowSink): number {
     const { event, offset } = record;
+    const entity = entityOf(slot);
     entity.sequence++;
     entity.offset = offset;
     entity.hlc = record.hlc;
-    const { attributes, memory } = event.data;
+    const { attributes, memory, erased } = event.data;
+    if (erased !== undefined) this.#erase(record, slot, sink);
     if (attributes !== undefined) entity.patch(attributes as Attributes, offset, sink);
     if (memory !== undefined) this.#changeMemory(record, memory, entity, sink);
     if (event.causationid !== undefined) this.#linkEffect(record, event.causationid, entity, sink);
     return this.#session(record, entity);
+  }
+
+  /**
+   * All of the entity so far is gone: at once what later events depend on, its state and its ids. The
+   * state after it is stored, so that reads of the past need nothing of before; what else there is of
+   * before is never shown, and cleared later.
+   */
+  #erase({ tenant, offset, hlc, event }: ParsedRecord, slot: EntitySlot, sink: RowSink): void {
+    this.#erasures++;
+    const entity = entityOf(slot);
+    entity.erase(sink);
+    slot.erasedAt = offset;
+    const { keys, name } = slot;
+    for (const id of slot.storedIds) sink.delete(keys.id(id, name));
+    for (const first of this.#ids.values()) {
+      for (let id: IdSlot | undefined = first; id !== undefined; id = id.next) {
+        if (id.slot !== slot || id.key === keys.id(event.id, name)) continue;
+        id.value = null;
+        sink.delete(id.key);
+      }
+    }
+    sink.put(keys.erased(name), encodeErased(offset, hlc));
+    const plane = new ShardKeys(PLANE, this.#partition);
+    sink.put(plane.clearing(tenant, name), encodeClearing({ offset }));
+    const state = '{"attributes":{},"memories":[]}';
+    sink.put(keys.snapshot(name, offset), encodeSnapshot(entity.sequence, hlc, state));
   }
 
   #changeMemory(
@@ -366,8 +421,9 @@ export class BatchFold {
     let before = entity.memories.get(memory.id);
     if (before === undefined) {
       const row = this.#memories.get(entity.keys.memory(entity.entity, memory.id))?.value;
-      if (row) {
-        const { offset, expiresMs: expires, json } = decodeMemory(row);
+      const stored = row ? decodeMemory(row) : undefined;
+      if (stored !== undefined && !entity.memoriesErased) {
+        const { offset, expiresMs: expires, json } = stored;
         before = { offset, expiresMs: expires, json: json.toString() };
       }
     }

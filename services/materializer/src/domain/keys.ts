@@ -22,6 +22,8 @@ import { DEFAULT_TENANT } from '@memplane/contracts';
  * | `t` | stamp, offset | nothing: finds a batch by its newest stamp |
  * | `o` | | up to which offset changed views are published |
  * | `s` | | the shard's record: applied offset, newest stamp, derived counters |
+ * | `z` | entity | its erasure: all before that offset is gone |
+ * | `q` | tenant 0x00 entity | how far clearing what an erasure has ended has come |
  * | `p` | | how far removing the history before the start has come; gone when it is done |
  *
  * Keys are built as Latin-1 texts, one character a byte: they serve as map keys as they are, and
@@ -29,7 +31,22 @@ import { DEFAULT_TENANT } from '@memplane/contracts';
  */
 export const PLANE = '_plane';
 
-export type Table = 'h' | 'm' | 'u' | 'v' | 'i' | 'e' | 'x' | 'y' | 'b' | 't' | 'o' | 's' | 'p';
+export type Table =
+  | 'h'
+  | 'm'
+  | 'u'
+  | 'v'
+  | 'i'
+  | 'e'
+  | 'x'
+  | 'y'
+  | 'b'
+  | 't'
+  | 'o'
+  | 's'
+  | 'p'
+  | 'z'
+  | 'q';
 
 /** History rows: the event itself, and, after it in key order, the state that it led to. */
 export const EVENT_KIND = '\x00';
@@ -198,6 +215,15 @@ export class ShardKeys {
 
   formerAttribute(pathAndValue: string, entity: string, from: number): string {
     return `${this.table('y') + pathAndValue + entity}\x00${offsetText(from)}`;
+  }
+
+  erased(entity: string): string {
+    return this.table('z') + entity;
+  }
+
+  /** Of {@link PLANE}. */
+  clearing(tenant: string, entity: string): string {
+    return `${this.table('q') + tenant}\x00${entity}`;
   }
 
   batch(lastOffset: number): string {

@@ -263,6 +263,26 @@ export function decodeId(row: Buffer): IdRow {
   return { offset: row.readUIntBE(2, 6), digest: row.subarray(8) };
 }
 
+const ERASED_BYTES = 16;
+
+/** The erasure of an entity: all before its offset is gone. */
+export interface ErasedRow {
+  readonly offset: number;
+  readonly hlc: bigint;
+}
+
+export function encodeErased(offset: number, hlc: bigint): Buffer {
+  const row = begin(ERASED_BYTES);
+  writeOffset(row, offset, 2);
+  writeStamp(row, hlc, 8);
+  return row;
+}
+
+export function decodeErased(row: Buffer): ErasedRow {
+  check(row, 'erased');
+  return { offset: row.readUIntBE(2, 6), hlc: row.readBigUInt64BE(8) };
+}
+
 /** An offset alone: of index rows. */
 export function encodeOffset(offset: number): Buffer {
   const row = begin(8);

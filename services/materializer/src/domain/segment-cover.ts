@@ -26,6 +26,11 @@ export class SegmentCover {
     if (at >= 0) this.#segments.splice(at, 1);
   }
 
+  /** All of them. */
+  get segments(): readonly SegmentName[] {
+    return [...this.#segments];
+  }
+
   /** Those that lie wholly before an offset. */
   before(offset: number): SegmentName[] {
     return this.#segments.filter(({ lastOffset }) => lastOffset < offset);

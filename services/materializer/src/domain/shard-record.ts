@@ -19,6 +19,8 @@ export interface ShardRecord {
   readonly rejected: number;
   /** The first offset whose history can be read. */
   readonly historyStart: number;
+  /** Erasures that were applied; absent: none. */
+  readonly erasures?: number;
   /** Those that have rows in the shard. */
   readonly tenants: readonly string[];
 }

@@ -43,7 +43,11 @@ export function evolve(state: EntityState, { offset, hlc, event }: LogEvent): vo
   state.sequence++;
   state.offset = offset;
   state.hlc = hlc;
-  const { attributes, memory } = event.data;
+  const { attributes, memory, erased } = event.data;
+  if (erased !== undefined) {
+    state.attributes = {};
+    state.memories.clear();
+  }
   if (attributes !== undefined) {
     state.attributes = mergePatch(state.attributes, attributes as Attributes) as Attributes;
   }

@@ -1,5 +1,6 @@
 import { DEFAULT_TENANT, type Json, mergePatch } from '@memplane/contracts';
 import { AttributeIndex } from './attribute-index.ts';
+import { entriesOf } from './index-entries.ts';
 import { ShardKeys } from './keys.ts';
 import { decodeHead, encodeHead, encodeOffset, type Head } from './rows.ts';
 import type { Attributes } from './state.ts';
@@ -30,6 +31,8 @@ export class WorkingEntity {
   readonly keys: ShardKeys;
   readonly entity: string;
   isChanged = false;
+  /** Within the batch: what the store has of its memories counts no more. */
+  memoriesErased = false;
   sessionActive: boolean;
   sequence: number;
   offset: number;
@@ -68,6 +71,7 @@ export class WorkingEntity {
   /** Forgets what belonged to the batch before. */
   begin(): void {
     this.isChanged = false;
+    this.memoriesErased = false;
     if (this.memories.size > 0) this.memories.clear();
   }
 
@@ -108,6 +112,26 @@ export class WorkingEntity {
         sink.put(this.keys.formerAttribute(entry, this.entity, since), until);
       },
     });
+  }
+
+  /**
+   * All that was so far is gone: attributes, their live entries in the index, and all memories, which
+   * have to be loaded.
+   */
+  erase(sink: RowSink): void {
+    const before = this.#attributes ?? (JSON.parse(this.#json) as Attributes);
+    for (const entry of entriesOf(before)) {
+      if (!this.#begun.delete(entry)) sink.delete(this.keys.liveAttribute(entry, this.entity));
+    }
+    this.#attributes = {};
+    this.#isDirty = true;
+    this.#since = [];
+    this.#index = undefined;
+    for (const id of this.memories.keys()) this.memories.set(id, null);
+    this.memoriesErased = true;
+    this.memoryCount = 0;
+    this.memoryBytes = 0;
+    this.bytesSinceSnapshot = 0;
   }
 
   /** Writes what the batch leaves: the entries that it began, and the head. */

@@ -1,3 +1,4 @@
+import type { CloudEvent } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
 import type { RocksStore, WriteBatch } from '@memplane/rocks';
 import type { TracedEvent } from '@memplane/runtime';
@@ -7,9 +8,9 @@ import {
   BatchFold,
   type LoadedRow,
 } from '../domain/apply-batch.ts';
-import { after, toKey, toKeys } from '../domain/keys.ts';
+import { after, EVENT_KIND, toKey, toKeys } from '../domain/keys.ts';
 import { type ParsedRecord, parseRecord } from '../domain/parse-record.ts';
-import { decodeMemory } from '../domain/rows.ts';
+import { decodeHistory, decodeMemory } from '../domain/rows.ts';
 import type { ShardRecord } from '../domain/shard-record.ts';
 import type { RowSink, WorkingEntity } from '../domain/working-entity.ts';
 import type { WorkingSet } from './working-set.ts';
@@ -59,6 +60,9 @@ export async function foldRecords(
     if (ages.length > 0) await load(rocks, ages);
     const memories = fold.memoriesNeeded();
     if (memories.length > 0) await Promise.all(memories.map((of) => loadMemories(rocks, of)));
+    for (const erased of fold.erasing()) {
+      erased.storedIds = await storedIds(rocks, erased.prefix);
+    }
     fold.fold();
     for (const record of part) trace(record, traced);
     rows.flush();
@@ -118,6 +122,18 @@ class RowCollector implements RowSink {
     this.#values.length = 0;
     return this.#batch;
   }
+}
+
+/** The ids of all events of an entity. */
+async function storedIds(rocks: RocksStore, prefix: string): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const rows of rocks.scan({ gte: toKey(prefix), lt: toKey(after(prefix)) })) {
+    for (const { key, value } of rows) {
+      if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+      ids.push((JSON.parse(decodeHistory(value).event.toString()) as CloudEvent).id);
+    }
+  }
+  return ids;
 }
 
 async function loadMemories(

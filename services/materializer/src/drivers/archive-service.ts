@@ -1,12 +1,13 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { firstHlcOf } from '@memplane/clock';
-import type { LogAdmin, LogReadOptions, LogRecord } from '@memplane/event-log';
+import type { LogAdmin, LogReader, LogReadOptions, LogRecord } from '@memplane/event-log';
 import type { Logger } from '@memplane/runtime';
 import { inSnapshot, type Plane } from '../reads/plane.ts';
 import { ownerMoving, type Shard } from '../shard.ts';
-import { Archive } from './archive.ts';
+import { Archive, type IsErased } from './archive.ts';
 import { Archiver, type ArchiverSettings } from './archiver.ts';
-import type { RecordArchive } from './feed-sources.ts';
+import { type RecordArchive, withoutErased } from './feed-sources.ts';
+import type { RecordOpener } from './opening-log.ts';
 import { ShardSnapshots } from './shard-snapshots.ts';
 import type { ViewStore } from './view-store.ts';
 
@@ -19,6 +20,8 @@ export interface ArchiveServiceSettings extends ArchiverSettings {
 
 export interface ArchiveServicePorts {
   readonly plane: Plane;
+  /** The log as it is, and what opens it: what is sealed is archived sealed. Absent: nothing is. */
+  readonly sealed?: { readonly log: LogReader; readonly opener: RecordOpener };
   readonly blobs: BlobStore;
   readonly admin?: LogAdmin | undefined;
   readonly logger: Logger;
@@ -41,18 +44,23 @@ export class ArchiveService {
   readonly #ports: ArchiveServicePorts;
   readonly #settings: ArchiveServiceSettings;
   readonly #last = new Map<number, LastSnapshot>();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: ArchiveServicePorts, settings: ArchiveServiceSettings) {
-    const { plane, blobs, admin, logger } = ports;
-    const { info } = plane.log;
+    const { plane, sealed, blobs, admin, logger } = ports;
+    const log = sealed?.log ?? plane.log;
+    const { info } = log;
     this.#ports = ports;
     this.#settings = settings;
     this.#archive = new Archive(blobs, info);
     this.#snapshots = new ShardSnapshots(blobs, info);
-    this.archive = { read: (partition, from, options) => this.#read(partition, from, options) };
+    const stored: RecordArchive = {
+      read: (partition, from, options) => this.#read(partition, from, options),
+    };
+    this.archive = sealed?.opener.archive(stored) ?? stored;
     this.#archiver = new Archiver(
       {
-        log: plane.log,
+        log,
         admin,
         archive: this.#archive,
         logger,
@@ -62,6 +70,8 @@ export class ArchiveService {
         snapshotIfDue: (partition) => this.#snapshotIfDue(partition),
         snapshotOffset: (partition) => this.#last.get(partition)?.offset ?? -1,
         unneededBefore: (partition) => this.#unneededBefore(partition),
+        withoutErased: (partition, records) => withoutErased(plane, partition, records),
+        inTurn: (work) => this.#inTurn(work),
         now: plane.now,
       },
       settings,
@@ -130,7 +140,45 @@ export class ArchiveService {
     await this.#publish(partition);
   }
 
-  async #publish(partition: number): Promise<void> {
+  /**
+   * Replaces what was published of a shard with rows of before some erasures, and takes the payloads of
+   * plain events of before them out of the archive.
+   * @param isErased tells which records
+   */
+  async withoutErased(shard: Shard, isErased: IsErased): Promise<void> {
+    const { partition } = shard;
+    await this.#inTurn(async () => {
+      await this.#open(shard);
+      await this.#archive.empty(partition, isErased);
+    });
+    if ((await this.#snapshots.newestOffset(partition)) < 0) return;
+    await this.#publish(partition);
+    await this.#inTurn(() => this.#snapshots.removeAllButNewest(partition));
+  }
+
+  /** Snapshots that were published of a shard before it had applied an offset. */
+  async snapshotsBefore(partition: number, offset: number): Promise<number> {
+    return await this.#snapshots.countBefore(partition, offset);
+  }
+
+  /** Plain events of an entity in the archive, with their payload, of before an offset. */
+  async plainArchived(partition: number, key: string, offset: number): Promise<number> {
+    await this.#open(this.#ports.plane.shards.at(partition));
+    const isErased = (record: LogRecord) => record.key === key && record.offset < offset;
+    return await this.#archive.plainErased(partition, isErased);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work, work);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  #publish(partition: number): Promise<void> {
+    return this.#inTurn(() => this.#publishNow(partition));
+  }
+
+  async #publishNow(partition: number): Promise<void> {
     const { plane } = this.#ports;
     const shard = plane.shards.at(partition);
     const manifest = await plane.store.read((rocks, snapshot) =>

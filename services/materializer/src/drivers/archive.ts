@@ -1,6 +1,7 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo, LogReadOptions, LogRecord } from '@memplane/event-log';
+import { emptied, sealedKeyId } from '@memplane/runtime/sealing';
 import { decodeSegment, encodeSegment, openSegment } from '../domain/archive-format.ts';
 import {
   parseSegmentName,
@@ -163,6 +164,46 @@ export class Archive implements RecordArchive {
     return gone.length;
   }
 
+  /**
+   * Records of a partition's archive that are plain and have a payload, of those that are erased.
+   * @param isErased tells which
+   */
+  async plainErased(partition: number, isErased: IsErased): Promise<number> {
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    let found = 0;
+    for (const { name } of opened.cover.segments) {
+      const { records } = await decodeSegment(await this.#blobs.get(name), name);
+      found += records.filter((record) => isErased(record) && isPlain(record)).length;
+    }
+    return found;
+  }
+
+  /**
+   * Rewrites the segments that hold such records: these lose their payloads, and all else stays.
+   * @returns how many records lost theirs
+   */
+  async empty(partition: number, isErased: IsErased): Promise<number> {
+    const opened = this.#partitions.get(partition);
+    if (opened === undefined) throw ownerMoving(partition);
+    let emptiedCount = 0;
+    for (const { name } of opened.cover.segments) {
+      const { records } = await decodeSegment(await this.#blobs.get(name), name);
+      const [first, ...rest] = records.map((record) => {
+        if (!isErased(record) || !isPlain(record)) return record;
+        emptiedCount++;
+        return { ...record, value: emptied(record.value) };
+      });
+      const isSame = first === records[0] && rest.every((record, i) => record === records[i + 1]);
+      if (first === undefined || isSame) continue;
+      const { body, blob } = await encodeSegment(this.#log, [first, ...rest]);
+      this.#kept.delete(name);
+      await this.#blobs.put(name, blob);
+      await this.#verify(name, body);
+    }
+    return emptiedCount;
+  }
+
   async #publish(partition: number, opened: ArchivedPartition, end: number): Promise<void> {
     const { logId, epoch } = this.#log;
     const { ownerEpoch, start: firstOffset } = opened;
@@ -247,6 +288,14 @@ export class Archive implements RecordArchive {
     this.#kept.set(name, records);
     return records;
   }
+}
+
+/** Which records are of before their entity's erasure. */
+export type IsErased = (record: LogRecord) => boolean;
+
+/** Whether a record can be read by whoever has its bytes, and says anything. */
+function isPlain({ value }: LogRecord): boolean {
+  return sealedKeyId(value) === undefined && emptied(value).length < value.length;
 }
 
 function missing(partition: number, from: number, logStart: number): MemplaneError {

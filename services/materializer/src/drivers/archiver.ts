@@ -29,6 +29,13 @@ export interface ArchiverPorts {
   readonly snapshotIfDue: (partition: number) => Promise<void>;
   /** The offset of the newest published snapshot of a shard, inclusive; -1: none. */
   readonly snapshotOffset: (partition: number) => number;
+  /** Records as they are to be archived: without what is erased. */
+  readonly withoutErased: (
+    partition: number,
+    records: readonly LogRecord[],
+  ) => Promise<readonly LogRecord[]>;
+  /** Runs a work of which there is one at a time: an erasure comes before it, or after. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Archived records before this offset of a partition are needed by nobody. */
   readonly unneededBefore: (partition: number) => number;
   /** Milliseconds since 1970. */
@@ -104,7 +111,7 @@ export class Archiver {
     for (const partition of partitions) {
       if (this.#stopping.signal.aborted) return;
       let startedAt = performance.now();
-      while (await this.#archiveNext(partition, force)) {
+      while (await this.#ports.inTurn(() => this.#archiveNext(partition, force))) {
         if (!force) await this.#rest(performance.now() - startedAt);
         if (this.#stopping.signal.aborted) return;
         startedAt = performance.now();
@@ -168,7 +175,7 @@ export class Archiver {
     const waitedLong = now() - progress.archivedAtMs >= this.#settings.archiveIntervalMs;
     if (pendingBytes < this.#settings.archive_segment_bytes && !waitedLong && !force) return false;
     const records = await this.#read(partition, from, end);
-    const [first, ...rest] = records;
+    const [first, ...rest] = await this.#ports.withoutErased(partition, records);
     if (first === undefined) return false;
     await archive.append([first, ...rest]);
     progress.archivedAtMs = now();

@@ -1,8 +1,9 @@
 import { DEFAULT_TENANT, MemplaneError, partitionKey, TOPICS } from '@memplane/contracts';
 import type { LogReadOptions, LogRecord } from '@memplane/event-log';
+import { emptied } from '@memplane/runtime/sealing';
 import { eventLine, type FeedLine, type ViewLine, viewLine } from '../domain/feed.ts';
 import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
-import { decodeHead, type Head } from '../domain/rows.ts';
+import { decodeErased, decodeHead, type Head } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
 import { readTimeline } from '../domain/timeline.ts';
 import { historyExpired } from '../reads/cuts.ts';
@@ -102,8 +103,36 @@ async function readEvents(
   const { duplicates, rejected } = shard.record;
   const leftOut =
     duplicates + rejected === 0 ? NONE : await offsetsLeftOut(plane, partition, from, last);
-  const lines = records.map((record) => eventLine(epoch, record, !leftOut.has(record.offset)));
+  const told = await withoutErased(plane, partition, records);
+  const lines = told.map((record) => eventLine(epoch, record, !leftOut.has(record.offset)));
   return { lines, next: last + 1 };
+}
+
+/** What is erased has an empty payload, also while the log still has it. */
+export async function withoutErased(
+  plane: Plane,
+  partition: number,
+  records: readonly LogRecord[],
+): Promise<readonly LogRecord[]> {
+  if (plane.shards.at(partition).record.erasures === undefined) return records;
+  return inSnapshot(plane, async (reader) => {
+    const keys = [...new Set(records.map(({ key }) => key))];
+    const rows = await reader.getMany(
+      keys.map((key) => {
+        const { tenant, entity } = splitPartitionKey(key);
+        return toKey(new ShardKeys(tenant, partition).erased(entity));
+      }),
+    );
+    const erasures = new Map<string, number>();
+    for (const [i, row] of rows.entries()) {
+      if (row) erasures.set(keys[i] ?? '', decodeErased(row).offset);
+    }
+    if (erasures.size === 0) return records;
+    return records.map((record) => {
+      const isErased = record.offset < (erasures.get(record.key) ?? -1);
+      return isErased ? { ...record, value: emptied(record.value) } : record;
+    });
+  });
 }
 
 const NONE: ReadonlySet<number> = new Set();

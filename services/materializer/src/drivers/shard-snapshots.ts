@@ -144,9 +144,20 @@ export class ShardSnapshots {
     yield* decodeEntries(decompressed(this.#blobs.stream(blob), blob), blob);
   }
 
-  async #removeOld(partition: number): Promise<void> {
+  /** How many of them were published before the shard had applied an offset. */
+  async countBefore(partition: number, offset: number): Promise<number> {
     const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
-    for (const old of names.slice(SNAPSHOTS_KEPT)) {
+    return names.filter((name) => name.offset < offset).length;
+  }
+
+  /** What the others hold is to be nowhere any more. */
+  removeAllButNewest(partition: number): Promise<void> {
+    return this.#removeOld(partition, 1);
+  }
+
+  async #removeOld(partition: number, kept = SNAPSHOTS_KEPT): Promise<void> {
+    const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
+    for (const old of names.slice(kept)) {
       await this.#blobs.delete(snapshotName(this.#log.logId, partition, old));
       await this.#blobs.delete(old.name);
     }

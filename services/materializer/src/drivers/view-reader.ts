@@ -3,6 +3,7 @@ import { type CloudEvent, MemplaneError } from '@memplane/contracts';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { after, offsetAtEnd, PLANE, ShardKeys, stampText, toKey } from '../domain/keys.ts';
 import {
+  decodeErased,
   decodeHead,
   decodeHistory,
   decodeMemory,
@@ -66,6 +67,13 @@ export class ViewReader {
       head: head ? decodeHead(head) : undefined,
       shard: shard ? decodeShard(shard) : undefined,
     };
+  }
+
+  /** Of each entity the offset of its newest erasure; -1: it never was erased. */
+  async erasedAt(keys: ShardKeys, entities: readonly string[]): Promise<number[]> {
+    if (entities.length === 0) return [];
+    const rows = await this.getMany(entities.map((entity) => toKey(keys.erased(entity))));
+    return rows.map((row) => (row === null ? -1 : decodeErased(row).offset));
   }
 
   /**

@@ -1,6 +1,7 @@
 import { formatHlc, hlcToMs, parseHlc } from '@memplane/clock';
 import { MemplaneError } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
+import type { ShardKeys } from '../domain/keys.ts';
 import { decodeId, type MemoryRow } from '../domain/rows.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
@@ -12,6 +13,7 @@ import {
   waitForTokens,
   waitHere,
 } from './cuts.ts';
+import { erasedError, isErasedAt } from './erased.ts';
 import { askOwner, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
@@ -33,7 +35,7 @@ interface EntityParts {
 
 /**
  * Reads an entity as it is, or was, as JSON text.
- * @throws MemplaneError `not_found` when it has no events at the cut, and what cuts throw
+ * @throws MemplaneError `not_found` when it has no events at the cut, `erased`, and what cuts throw
  */
 export function readEntity(
   plane: Plane,
@@ -73,6 +75,9 @@ async function readHere(
     const keys = keysOf(plane.log.info, tenant, entity);
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
+    if (shard.erasures !== undefined) {
+      await refuseErased(reader, keys, entity, shard.applied, head.offset);
+    }
     const timeMs = plane.now();
     const offsets = appliedEverywhere(plane);
     offsets.set(partition, shard.applied);
@@ -119,12 +124,18 @@ async function readOwnPast(
     if (asOf.kind === 'offset') offset = asOf.offset;
     else {
       const row = await reader.get(keys.id(asOf.id, entity));
-      if (row === null) return undefined;
+      if (row === null) {
+        // Of an erased entity nobody can tell any more whether it had such an event.
+        const [erasedAt = -1] = await reader.erasedAt(keys, [entity]);
+        if (erasedAt >= 0) throw erasedError(entity, 'query.asOf');
+        return undefined;
+      }
       offset = decodeId(row).offset;
     }
     if (offset > applied || offset < historyStart) return undefined;
     const past = await reader.stateAt(keys, entity, offset);
     if (past?.rowOffset !== offset) return undefined;
+    await refuseErased(reader, keys, entity, offset, past.state.offset);
     const timeMs = hlcToMs(past.rowMaxHlc);
     const parts = partsOf(past.state, offset, timeMs);
     const offsets = new Map([[keys.partition, offset]]);
@@ -151,8 +162,21 @@ async function partsAt(
   const keys = keysOf(plane.log.info, tenant, entity);
   const offset = cut.offsets.get(keys.partition) ?? -1;
   const past = await reader.stateAt(keys, entity, offset);
+  await refuseErased(reader, keys, entity, offset, past?.state.offset ?? -1);
   if (past === undefined) throw notFound(entity, offset);
   return partsOf(past.state, offset, cut.timeMs);
+}
+
+/** @throws MemplaneError `erased` */
+async function refuseErased(
+  reader: ViewReader,
+  keys: ShardKeys,
+  entity: string,
+  cutOffset: number,
+  lastOffset: number,
+): Promise<void> {
+  const [erasedAt = -1] = await reader.erasedAt(keys, [entity]);
+  if (isErasedAt(erasedAt, cutOffset, lastOffset)) throw erasedError(entity, 'path.id');
 }
 
 /** Those whose `ttl` has not ended at a time, in the order of their events. */

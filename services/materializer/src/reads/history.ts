@@ -4,6 +4,7 @@ import { decodeHistory, decodeId } from '../domain/rows.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import { historyExpired, waitForTokens, waitHere } from './cuts.ts';
 import { notFound } from './entity.ts';
+import { erasedError, erasedPart, erasuresOf, isErasedAt } from './erased.ts';
 import { allPartitions, askOwner, gather, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
@@ -43,7 +44,13 @@ async function historyHere(plane: Plane, request: HistoryRequest): Promise<strin
     if (from > 0 && from < historyStart) {
       throw historyExpired(keys.partition, historyStart, 'query.from');
     }
-    const first = Math.max(from, historyStart);
+    const [erasedAt = -1] =
+      shard.erasures === undefined ? [] : await reader.erasedAt(keys, [entity]);
+    const isBefore = from > 0 && from < erasedAt;
+    if (isBefore || isErasedAt(erasedAt, shard.applied, head.offset)) {
+      throw erasedError(entity, from > 0 ? 'query.from' : 'path.id');
+    }
+    const first = Math.max(from, historyStart, erasedAt);
     const rows = await eventRows(reader, keys, entity, first, limit + 1);
     const next = rows[limit];
     const events = rows
@@ -195,12 +202,28 @@ export async function readEvent(
   request: EventRequest,
   wait: Waiting,
 ): Promise<string> {
-  const place = await findEvent(plane, request, wait);
+  const place = await findEvent(plane, request, wait).catch((error: unknown) =>
+    refuseErased(plane, request, wait, error),
+  );
   const { tenant } = request;
   const { partition } = place;
   const [event] = await askOwner(plane, eventsPart, partition, { tenant, places: [place] }, wait);
   if (event !== undefined) return event.json;
   throw new MemplaneError('history_expired', 'The event is older than the history kept.');
+}
+
+/** Of an erased entity nobody can tell any more whether it had such an event. */
+async function refuseErased(
+  plane: Plane,
+  { tenant, entity }: EventRequest,
+  wait: Waiting,
+  error: unknown,
+): Promise<never> {
+  const isNotFound = error instanceof MemplaneError && error.code === 'not_found';
+  if (!isNotFound || entity === undefined) throw error;
+  const { partition } = keysOf(plane.log.info, tenant, entity);
+  const erasedAt = await askOwner(plane, erasedPart, partition, { tenant, entity }, wait);
+  throw erasedAt < 0 ? error : erasedError(entity, 'query.id');
 }
 
 interface PlacesQuery {
@@ -228,9 +251,12 @@ const eventsPart: Part<PlacesQuery, readonly FoundEvent[]> = {
           toKey(new ShardKeys(tenant, partition).event(entity, offset)),
         ),
       );
+      const erasures = await erasuresOf(reader, tenant, places, (partition) => {
+        return plane.shards.at(partition).record.erasures !== undefined;
+      });
       return places.flatMap((place, i) => {
         const row = rows[i];
-        if (!row) return [];
+        if (!row || place.offset < (erasures.get(place.entity) ?? -1)) return [];
         return [{ place, json: storedEventJson(plane, place.partition, place.offset, row) }];
       });
     });

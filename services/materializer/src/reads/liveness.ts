@@ -18,6 +18,7 @@ import {
   tokenOf,
   waitHere,
 } from './cuts.ts';
+import { erasuresOf } from './erased.ts';
 import { gather, type Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
@@ -97,6 +98,15 @@ const livenessPart: Part<LivenessQuery, LivenessAnswer> = {
     return inSnapshot(plane, async (reader) => {
       checkHistoryOf(plane, { offsets: cut }, 'body.cut');
       const shown = await versionsShown(reader, candidates, timeMs);
+      const places = candidates.map(({ item, keys: { partition } }) => ({ ...item, partition }));
+      const erasures = await erasuresOf(reader, tenant, places, (partition) => {
+        return plane.shards.at(partition).record.erasures !== undefined;
+      });
+      if (erasures.size > 0) {
+        for (const [i, { item }] of candidates.entries()) {
+          if (item.offset < (erasures.get(item.entity) ?? -1)) shown[i] = false;
+        }
+      }
       if (matches === undefined) return { numbers, shown };
       const matching = await entitiesMatching(
         reader,

@@ -3,6 +3,7 @@ import type { ReplaySettings } from '../drivers/replay-run.ts';
 import { CUT_PARTS } from './cuts.ts';
 import { DIGEST_PARTS } from './digest.ts';
 import { ENTITY_PARTS } from './entity.ts';
+import { ERASED_PARTS } from './erased.ts';
 import { HISTORY_PARTS } from './history.ts';
 import { LIVENESS_PARTS } from './liveness.ts';
 import type { Part } from './part.ts';
@@ -21,6 +22,7 @@ export function allParts(
     ...CUT_PARTS,
     ...DIGEST_PARTS,
     ...ENTITY_PARTS,
+    ...ERASED_PARTS,
     ...HISTORY_PARTS,
     ...LIVENESS_PARTS,
     ...QUERY_PARTS,

@@ -27,6 +27,7 @@ import {
   waitForTokens,
   waitHere,
 } from './cuts.ts';
+import { countErased, isErasedAt } from './erased.ts';
 import { allPartitions, gather, type Part } from './part.ts';
 import { inSnapshot, type Plane, type Waiting } from './plane.ts';
 
@@ -45,6 +46,8 @@ export interface QueryAnswer {
   readonly token: string;
   readonly timeMs: number;
   readonly plan: 'index' | 'scan';
+  /** Entities that are left out since they were erased; absent: none. */
+  readonly erased?: number;
 }
 
 type CheckedRequest = QueryRequest & { readonly filter: unknown; readonly limit: number };
@@ -72,6 +75,7 @@ export async function queryEntities(
     wait,
   });
   const { found, next, offsets, timeMs } = joinPages(pages, limit);
+  const erased = pages.reduce((sum, page) => sum + page.erased, 0);
   const whole = cut ?? { offsets: new Map(offsets), timeMs };
   const token = tokenOf(plane, whole);
   return {
@@ -80,6 +84,7 @@ export async function queryEntities(
     token,
     timeMs: whole.timeMs,
     plan: rangesOf(planFilter(filter)) === undefined ? 'scan' : 'index',
+    ...(erased === 0 ? {} : { erased }),
   };
 }
 
@@ -138,6 +143,7 @@ interface FoundEntity {
 /** A page of some partitions: as many entities as the whole page may have. */
 interface QueryPage extends CutPart {
   readonly found: readonly FoundEntity[];
+  readonly erased: number;
   /** Where it ended before its partitions did. */
   readonly next?: QueryPosition;
 }
@@ -161,7 +167,14 @@ const queryPart: Part<QueryQuery, QueryPage> = {
       const next = await run.page(partitions, from);
       const { offsets, timeMs } = cut;
       const { found } = run;
-      return { found, ...(next === undefined ? {} : { next }), offsets: [...offsets], timeMs };
+      const erased = await run.erased(partitions);
+      return {
+        found,
+        erased,
+        ...(next === undefined ? {} : { next }),
+        offsets: [...offsets],
+        timeMs,
+      };
     });
   },
 };
@@ -250,6 +263,24 @@ class QueryRun {
     return undefined;
   }
 
+  /** Entities of some partitions that are left out since they were erased. */
+  async erased(partitions: readonly number[]): Promise<number> {
+    const { tenant, cut, entityPrefix } = this.#options;
+    let count = 0;
+    for (const partition of partitions) {
+      if (!(await this.#hasErasures(partition))) continue;
+      const keys = new ShardKeys(tenant, partition);
+      const cutOffset = cut.offsets.get(partition) ?? -1;
+      count += await countErased(this.#reader, keys, cutOffset, entityPrefix);
+    }
+    return count;
+  }
+
+  async #hasErasures(partition: number): Promise<boolean> {
+    this.#records ??= await this.#reader.shards(this.#plane.shards.partitions);
+    return this.#records[partition]?.erasures !== undefined;
+  }
+
   #steps(): Step[] {
     const { ranges, entityPrefix } = this.#options;
     if (ranges === undefined) {
@@ -304,13 +335,18 @@ class QueryRun {
     );
     const rows = await this.#reader.getMany(wanted.map(({ entity }) => toKey(keys.head(entity))));
     const heads = new Map(wanted.map((candidate, i) => [candidate, rows[i] ?? null]));
+    const entities = wanted.map(({ entity }) => entity);
+    const hasErasures = await this.#hasErasures(keys.partition);
+    const offsets = hasErasures ? await this.#reader.erasedAt(keys, entities) : [];
+    const erasures = new Map(entities.map((entity, i) => [entity, offsets[i] ?? -1]));
     let done = candidates[0]?.key;
     for (const candidate of candidates) {
       if (this.found.length === limit || this.#rowsLeft === 0) return done;
       done = candidate.key;
       this.#rowsLeft--;
       const row = heads.get(candidate);
-      if (row) await this.#judge(keys, candidate, row, step, cutOffset);
+      const erasedAt = erasures.get(candidate.entity) ?? -1;
+      if (row) await this.#judge(keys, candidate, row, step, cutOffset, erasedAt);
     }
     return this.found.length === limit || this.#rowsLeft === 0 ? done : undefined;
   }
@@ -321,14 +357,16 @@ class QueryRun {
     row: Buffer,
     step: NumberedStep,
     cutOffset: number,
+    erasedAt: number,
   ): Promise<void> {
     const head = decodeHead(row);
+    if (isErasedAt(erasedAt, cutOffset, head.offset)) return;
     let attributes: Attributes;
     let { sequence, hlc } = head;
     if (head.offset <= cutOffset) attributes = JSON.parse(head.attributes.toString()) as Attributes;
     else {
       const past = await this.#reader.stateAt(keys, entity, cutOffset);
-      if (past === undefined) return;
+      if (past === undefined || isErasedAt(erasedAt, cutOffset, past.state.offset)) return;
       ({ attributes, sequence, hlc } = past.state);
     }
     if (!this.#options.matches(attributes)) return;

@@ -66,6 +66,11 @@ export interface ComputedVectors {
   get(model: string, text: string): Float32Array | undefined;
   /** Durable when it returns. */
   put(model: string, entries: readonly (readonly [text: string, vector: Float32Array])[]): void;
+  /**
+   * Removes what was computed of some texts, also from the files; another entity that says the same
+   * has its vector computed again where it is needed.
+   */
+  remove(texts: readonly string[]): void;
   /** All of them in a fixed order, page by page; those that come meanwhile may be left out. */
   page(after: StoredVector | undefined, limit: number): StoredVector[];
   close(): void;

@@ -24,7 +24,9 @@ export class StoredComputedVectors implements ComputedVectors {
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
     this.#db = new DatabaseSync(join(folder, FILE));
+    // What is removed is overwritten.
     this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA user_version = 1;
+      PRAGMA secure_delete = ON;
       CREATE TABLE IF NOT EXISTS vectors (
         model TEXT NOT NULL, text_hash BLOB NOT NULL, key_id TEXT, vector BLOB NOT NULL,
         PRIMARY KEY (model, text_hash)) STRICT, WITHOUT ROWID;`);
@@ -59,6 +61,20 @@ export class StoredComputedVectors implements ComputedVectors {
 
   putStored(vectors: readonly StoredVector[]): void {
     this.#insert(vectors);
+  }
+
+  remove(texts: readonly string[]): void {
+    const remove = this.#db.prepare('DELETE FROM vectors WHERE text_hash = ?');
+    try {
+      this.#db.exec('BEGIN IMMEDIATE');
+      for (const text of texts) remove.run(hash(text));
+      this.#db.exec('COMMIT');
+      // The write-ahead file has them still.
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw storageError(error);
+    }
   }
 
   close(): void {

@@ -22,6 +22,8 @@ export interface GenerationOptions extends Omit<TenantIndexOptions, 'elsewhere'>
   /** Where the vectors are kept, when not here. */
   readonly vectors?: VectorsElsewhereFactory | undefined;
   readonly database_cache_bytes_max: number;
+  /** Told of the texts of an entity that is erased, before its erasure counts as applied. */
+  readonly onErased?: (texts: readonly string[]) => void;
   /** Told of files that do not fit together: the index begins anew, from the log. */
   readonly onDamaged?: (error: MemplaneError, folder: string) => void;
 }
@@ -149,6 +151,7 @@ export class Generation implements RecallStore {
     let { rows } = state;
     let digest = BigInt(`0x${state.digest}`);
     for (const line of news) {
+      if (line.applied !== false && line.event.data.erased !== undefined) this.#erase(line);
       const memory = line.applied === false ? undefined : memoryRow(line.event);
       if (!memory) continue;
       const index = this.#tenant(memory.tenant);
@@ -163,6 +166,30 @@ export class Generation implements RecallStore {
       .sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)')
       .run(partition, next.epoch, next.applied, next.rows, next.digest);
     return next;
+  }
+
+  /**
+   * Nothing of an entity's rows is shown any more, since its view does not. They are noted: what files
+   * hold of them only goes with the files, when the index is built anew.
+   */
+  #erase({ event: { tenant, subject: entity } }: FeedLine): void {
+    const index = this.#tenant(tenant);
+    const rows = [...index.entityRows(entity)];
+    if (rows.length === 0) return;
+    this.#options.onErased?.(rows.flatMap((row) => index.details(row).text ?? []));
+    index.dropPending(rows);
+    this.#db.sql('INSERT OR REPLACE INTO erased VALUES (?, ?)').run(tenant, entity);
+  }
+
+  /** Whether files hold rows of entities that are erased. */
+  get hasErased(): boolean {
+    return this.#db.sql('SELECT 1 AS n FROM erased LIMIT 1').get() !== undefined;
+  }
+
+  /** Rows of an entity of before an offset of its partition. */
+  rowsBefore(tenant: string, entity: string, offset: number): number {
+    const index = this.#tenant(tenant);
+    return [...index.entityRows(entity)].filter((row) => index.columns.offset(row) < offset).length;
   }
 
   /** Adds computed vectors; rows that no longer wait are left out. */

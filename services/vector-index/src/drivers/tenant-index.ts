@@ -161,6 +161,12 @@ export class TenantIndex implements TextSource {
     this.#pending--;
   }
 
+  /** They are to get no vector any more. */
+  dropPending(rows: readonly number[]): void {
+    const isPending = this.#db.sql('SELECT 1 AS n FROM pending WHERE tenant = ? AND row = ?');
+    for (const row of rows) if (isPending.get(this.#tenant, row)) this.#dropPending(row);
+  }
+
   /** Rows that wait for their vector, oldest first. */
   pendingRows(max: number): { row: number; text: string }[] {
     return this.#db

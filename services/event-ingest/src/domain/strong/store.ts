@@ -28,8 +28,16 @@ export interface StrongStore {
   compareAndSet(key: string, value: string, version: string): Promise<WriteOutcome>;
   /** Removes the key where it is still at that version. @throws as `create` */
   delete(key: string, version: string): Promise<WriteOutcome>;
-  /** All there is, as of the call, in the order of the keys. Absent where a driver can not list. */
-  records?(): AsyncIterable<StrongRecord>;
+  /**
+   * All there is whose key begins with `prefix` (a tenant and a point at least), or all, as of the
+   * call, in the order of the keys. Absent where a driver can not list.
+   */
+  records?(prefix?: string): AsyncIterable<StrongRecord>;
+  /**
+   * Makes what was removed or replaced go from the driver's own files. Absent where that is not the
+   * driver's to do.
+   */
+  purge?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -12,7 +12,7 @@ export class ZoneFileError extends Error {
 const MATCH = /^[A-Za-z0-9._~@*-]+\/[A-Za-z0-9._~@*-]+$/;
 
 /**
- * Reads a file of zones: `zones: [{match: "session/*", consistency: strong}]`.
+ * Reads a file of zones: `zones: [{match: "session/*", consistency: strong, sealed: true}]`.
  * @throws ZoneFileError that names the first fault, e.g. `line 3: zones[1].match must be …`
  */
 export function parseZoneFile(text: string): ZoneRule[] {
@@ -42,7 +42,7 @@ type Fail = (node: Node | null | undefined, what: string) => never;
 
 function ruleOf(node: Node | null, field: string, fail: Fail): ZoneRule {
   if (!isMap(node)) return fail(node, `${field} must be {match, consistency}`);
-  const members = membersOf(node, field, ['match', 'consistency'], fail);
+  const members = membersOf(node, field, ['match', 'consistency', 'sealed'], fail);
   const match = textOf(members.get('match'), `${field}.match`, node, fail);
   if (!MATCH.test(match)) {
     fail(members.get('match'), `${field}.match must be kind/id, each of [A-Za-z0-9._~@*-]+`);
@@ -51,7 +51,8 @@ function ruleOf(node: Node | null, field: string, fail: Fail): ZoneRule {
   if (!isZone(consistency)) {
     return fail(members.get('consistency'), `${field}.consistency must be strong or eventual`);
   }
-  return { match, consistency };
+  const isSealed = flagOf(members.get('sealed'), `${field}.sealed`, fail);
+  return { match, consistency, ...(isSealed ? { sealed: true } : {}) };
 }
 
 function membersOf(
@@ -78,6 +79,12 @@ function textOf(node: Node | undefined, field: string, parent: Node, fail: Fail)
   if (!isScalar(node) || typeof node.value !== 'string')
     return fail(node, `${field} must be a text`);
   return node.value;
+}
+
+function flagOf(node: Node | undefined, field: string, fail: Fail): boolean {
+  if (node === undefined) return false;
+  if (isScalar(node) && typeof node.value === 'boolean') return node.value;
+  return fail(node, `${field} must be true or false`);
 }
 
 function isZone(text: string): text is Zone {

@@ -45,7 +45,7 @@ export function proposed(record: ZoneRecord, rules: readonly ZoneRule[]): ZoneRe
 
 export function sameRules(a: readonly ZoneRule[], b: readonly ZoneRule[]): boolean {
   const textOf = (rules: readonly ZoneRule[]) =>
-    rules.map(({ match, consistency }) => `${match} ${consistency}`).join('\n');
+    rules.map((rule) => `${rule.match} ${rule.consistency} ${rule.sealed ?? false}`).join('\n');
   return textOf(a) === textOf(b);
 }
 

@@ -5,6 +5,8 @@ export interface ZoneRule {
   /** `kind/id`; `*` stands for any characters of one of the two. */
   readonly match: string;
   readonly consistency: Zone;
+  /** Whether payloads are sealed with a key of the entity. */
+  readonly sealed?: true;
 }
 
 interface CompiledRule {
@@ -22,6 +24,8 @@ export class ZoneTable {
   readonly rules: readonly ZoneRule[];
   /** Whether any entity can be strong. */
   readonly hasStrong: boolean;
+  /** Whether any entity can be sealed. */
+  readonly hasSealed: boolean;
   readonly #compiled: readonly CompiledRule[];
   /** By kind: its one zone, or the rules that its ids have to be held against. */
   readonly #kinds = new Map<string, Zone | readonly CompiledRule[]>();
@@ -29,6 +33,7 @@ export class ZoneTable {
   constructor(rules: readonly ZoneRule[]) {
     this.rules = rules;
     this.hasStrong = rules.some(({ consistency }) => consistency === 'strong');
+    this.hasSealed = rules.some(({ sealed }) => sealed === true);
     this.#compiled = rules.map((rule) => {
       const [kind = '', id = ''] = rule.match.split('/');
       return { rule, kind: patternOf(kind), id: patternOf(id), isAnyId: /^\*+$/.test(id) };
@@ -43,6 +48,10 @@ export class ZoneTable {
     if (typeof known === 'string') return known;
     const id = entity.slice(slash + 1);
     return known.find((one) => one.id.test(id))?.rule.consistency ?? 'eventual';
+  }
+
+  isSealed(entity: string): boolean {
+    return this.hasSealed && this.ruleOf(entity)?.sealed === true;
   }
 
   /** The rule that decides; undefined: none does. */

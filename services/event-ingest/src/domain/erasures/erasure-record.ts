@@ -1,0 +1,42 @@
+import { type Erasure, MemplaneError } from '@memplane/contracts';
+
+/** An erasure as the strong store has it. */
+export interface ErasureRecord extends Erasure {
+  readonly tenant: string;
+  /**
+   * `appending`: its event may be in the log or not, and nothing may be appended to the entity;
+   * `clearing`: it is, and the key is gone.
+   */
+  readonly phase: 'appending' | 'clearing' | 'done';
+}
+
+/** Why an entity may not be erased. */
+export interface HoldRecord {
+  readonly entity: string;
+  readonly reason: string;
+  readonly since: string;
+}
+
+export const erasureName = (tenant: string, id: string): string => `${tenant}.erasure.${id}`;
+export const holdName = (tenant: string, entity: string): string =>
+  `${tenant}.hold.${entity.replace('/', ':')}`;
+/** In the tenant `default`: which erasures of all tenants are not done yet. */
+export const OPEN_ERASURES = 'default.erasures.open';
+
+const FORMAT_VERSION = 1;
+
+export function encodeErasures(record: object): string {
+  return JSON.stringify({ format: FORMAT_VERSION, record });
+}
+
+/** @throws MemplaneError `storage_damaged` for another format */
+export function decodeErasures<T>(text: string): T {
+  const { format, record } = JSON.parse(text) as { format: number; record: T };
+  if (format === FORMAT_VERSION) return record;
+  throw new MemplaneError('storage_damaged', `A record of erasures has format ${format}.`);
+}
+
+/** What callers are shown. */
+export function receiptOf({ tenant: _tenant, phase: _phase, ...erasure }: ErasureRecord): Erasure {
+  return erasure;
+}

@@ -1,0 +1,59 @@
+import { MemplaneError, partitionKey } from '@memplane/contracts';
+
+/** Appends that began before a look, or after it. */
+interface Generation {
+  count: number;
+  onEmpty: (() => void) | undefined;
+}
+
+const RETRY_MS = 200;
+
+/**
+ * Appends pass through it, so that none is under way on an entity when its erasure is put into the
+ * log: what came before is before it, and what comes after has another key.
+ */
+export class ErasureGate {
+  /** By partition key: entities whose erasure is on its way into the log. */
+  readonly #blocked = new Set<string>();
+  #generation: Generation = { count: 0, onEmpty: undefined };
+
+  /**
+   * An append begins, and ends with what is returned.
+   * @throws MemplaneError `erasing`
+   */
+  begin(tenant: string, events: readonly { readonly entity: string }[]): () => void {
+    if (this.#blocked.size > 0) {
+      for (const { entity } of events) {
+        if (!this.#blocked.has(partitionKey(tenant, entity))) continue;
+        throw new MemplaneError('erasing', `${entity} is being erased.`, {
+          retryAfterMs: RETRY_MS,
+          extra: { entity },
+        });
+      }
+    }
+    const generation = this.#generation;
+    generation.count++;
+    return () => {
+      if (--generation.count === 0) generation.onEmpty?.();
+    };
+  }
+
+  /** No append to the entity begins any more. */
+  block(tenant: string, entity: string): void {
+    this.#blocked.add(partitionKey(tenant, entity));
+  }
+
+  unblock(tenant: string, entity: string): void {
+    this.#blocked.delete(partitionKey(tenant, entity));
+  }
+
+  /** Resolves when all that began before this has ended. */
+  async drained(): Promise<void> {
+    const before = this.#generation;
+    this.#generation = { count: 0, onEmpty: undefined };
+    if (before.count === 0) return;
+    await new Promise<void>((resolve) => {
+      before.onEmpty = resolve;
+    });
+  }
+}

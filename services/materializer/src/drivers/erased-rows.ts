@@ -1,0 +1,71 @@
+import type { RocksStore } from '@memplane/rocks';
+import { offsetAtEnd, prefixRange, type ShardKeys, type Table } from '../domain/keys.ts';
+import { splitEntry } from '../domain/query-plan.ts';
+import { decodeId, decodeMemory, decodeOffset } from '../domain/rows.ts';
+
+/** By entity, the offset before which all of it is erased. */
+export type Erasures = ReadonlyMap<string, number>;
+
+const CHUNK_ROWS = 512;
+/** Whole events are in memory at once. */
+const EVENT_ROWS = 16;
+
+/** A row that tells of an entity. */
+interface OwnedRow {
+  readonly entity: string;
+  readonly offset: number;
+}
+
+/** Of the tables whose keys do not begin with the entity: whose row it is. */
+const OWNERS: readonly (readonly [Table, (key: string, value: Buffer) => OwnedRow])[] = [
+  ['x', (key, value) => ({ entity: splitEntry(key).rest, offset: decodeOffset(value) })],
+  ['y', (key) => ownerAtEnd(splitEntry(key).rest)],
+  ['i', (key, value) => ({ entity: afterCounted(key), offset: decodeId(value).offset })],
+  ['e', (key) => ownerAtEnd(afterCounted(key).slice(afterCounted(key).indexOf('\x00') + 1))],
+];
+
+/**
+ * All rows that some entities of a tenant have of before their erasures, in all tables of a shard; those
+ * that do not begin with the entity are found by reading them all. In steps.
+ */
+export async function* erasedRows(
+  rocks: RocksStore,
+  keys: ShardKeys,
+  erasures: Erasures,
+): AsyncGenerator<{ readonly table: Table; readonly key: Buffer; readonly value: Buffer }[]> {
+  for (const [entity, before] of erasures) {
+    for (const table of ['v', 'u', 'm'] as const) {
+      const range = prefixRange(`${keys.table(table) + entity}\x00`);
+      const chunkRows = table === 'v' ? EVENT_ROWS : CHUNK_ROWS;
+      for await (const rows of rocks.scan({ ...range, chunkRows })) {
+        const isOld = ({ key, value }: { key: Buffer; value: Buffer }) => {
+          if (table === 'm') return decodeMemory(value).offset < before;
+          return offsetAtEnd(key, table === 'v' ? 1 : 0) < before;
+        };
+        yield rows.filter(isOld).map((row) => ({ table, ...row }));
+      }
+    }
+  }
+  for (const [table, ownerOf] of OWNERS) {
+    const prefix = keys.table(table);
+    for await (const rows of rocks.scan({ ...prefixRange(prefix), chunkRows: CHUNK_ROWS })) {
+      const old = rows.filter(({ key, value }) => {
+        const { entity, offset } = ownerOf(key.toString('latin1', prefix.length), value);
+        return offset < (erasures.get(entity) ?? -1);
+      });
+      yield old.map((row) => ({ table, ...row }));
+    }
+  }
+}
+
+/** `entity 0x00 offset` */
+function ownerAtEnd(text: string): OwnedRow {
+  const end = text.length - 7;
+  const offset = Buffer.from(text.slice(end + 1), 'latin1').readUIntBE(0, 6);
+  return { entity: text.slice(0, end), offset };
+}
+
+/** What follows a text with its length before it. */
+function afterCounted(key: string): string {
+  return key.slice(1 + key.charCodeAt(0));
+}

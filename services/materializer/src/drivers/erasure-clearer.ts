@@ -1,0 +1,190 @@
+import { hlcToMs } from '@memplane/clock';
+import { partitionKey } from '@memplane/contracts';
+import { type Logger, pause } from '@memplane/runtime';
+import { sealedKeyId } from '@memplane/runtime/sealing';
+import { type Clearing, decodeClearing, encodeClearing } from '../domain/clearing.ts';
+import { EVENT_KIND, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { decodeHistory } from '../domain/rows.ts';
+import type { Shard } from '../shard.ts';
+import { checkOpen, tableEnd } from './entity-pruner.ts';
+import { erasedRows } from './erased-rows.ts';
+import type { ViewStore } from './view-store.ts';
+
+export interface ErasureClearerPorts {
+  readonly store: ViewStore;
+  /** Those that are here. */
+  readonly shards: Iterable<Shard>;
+  /**
+   * Replaces what was published of a shard, and of the archive, where it has anything of before
+   * erasures, by partition key.
+   */
+  readonly republish: (shard: Shard, erasures: ReadonlyMap<string, number>) => Promise<void>;
+  readonly logger: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** An entity of a shard that is to be cleared. */
+interface Due {
+  readonly shard: Shard;
+  readonly tenant: string;
+  readonly entity: string;
+  readonly clearing: Clearing;
+}
+
+const ROWS_MAX = 10_000;
+const RETRY_MS_MAX = 30_000;
+
+/**
+ * Removes what erased entities have left in the views: first their rows, then, for all that are due
+ * together, what files still hold of them, and at last what was published. From the moment that an
+ * erasure is applied nothing of it is shown; after a crash clearing begins anew.
+ */
+export class ErasureClearer {
+  readonly #ports: ErasureClearerPorts;
+  readonly #tickMs: number;
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(ports: ErasureClearerPorts, { erasureTickMs }: { readonly erasureTickMs: number }) {
+    this.#ports = ports;
+    this.#tickMs = erasureTickMs;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.#tick();
+        failures = 0;
+      } catch (err) {
+        if (signal.aborted) return;
+        failures++;
+        this.#ports.logger.warn({ err }, 'clearing what is erased goes on later');
+      }
+      await pause(Math.min(RETRY_MS_MAX, this.#tickMs * 2 ** Math.min(failures, 16)), signal);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    const due: Due[] = [];
+    for (const shard of this.#ports.shards) {
+      if (shard.record.erasures !== undefined) due.push(...(await this.#dueOf(shard)));
+    }
+    if (due.length === 0) return;
+    const cleared: Due[] = [];
+    for (const one of due) cleared.push(await this.#noted(one));
+    const groups = Map.groupBy(cleared, ({ shard, tenant }) => `${shard.partition} ${tenant}`);
+    for (const group of groups.values()) await this.#clearRows(group);
+    await this.#purge();
+    for (const [shard, own] of Map.groupBy(cleared, (one) => one.shard)) {
+      const erasures = new Map(
+        own.map(({ tenant, entity, clearing }) => [partitionKey(tenant, entity), clearing.offset]),
+      );
+      await this.#ports.republish(shard, erasures);
+    }
+    const clearedAtMs = this.#ports.now();
+    for (const one of cleared) await this.#save(one, { ...one.clearing, clearedAtMs });
+  }
+
+  async #dueOf(shard: Shard): Promise<Due[]> {
+    const keys = planeKeys(shard);
+    const prefix = keys.table('q');
+    const rows = await this.#ports.store.rocks.scanAll({
+      gte: toKey(prefix),
+      lt: tableEnd(keys, 'q'),
+      limit: ROWS_MAX,
+    });
+    return rows.flatMap(({ key, value }) => {
+      const clearing = decodeClearing(value);
+      if (clearing.clearedAtMs !== undefined) return [];
+      const [tenant = '', entity = ''] = key.toString('latin1', prefix.length).split('\0');
+      return [{ shard, tenant, entity, clearing }];
+    });
+  }
+
+  /** Notes what can't be known any more once the rows are gone: until when the log has plain events. */
+  async #noted(one: Due): Promise<Due> {
+    const { shard, tenant, entity, clearing } = one;
+    const keys = new ShardKeys(tenant, shard.partition);
+    let plainUpToMs = clearing.plainUpToMs ?? 0;
+    const range = {
+      gte: toKey(keys.histories(entity)),
+      lt: toKey(keys.event(entity, clearing.offset)),
+      chunkRows: 16,
+    };
+    for await (const rows of this.#ports.store.rocks.scan(range)) {
+      for (const { key, value } of rows) {
+        if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+        const { event, maxHlc } = decodeHistory(value);
+        if (sealedKeyId(event) === undefined) plainUpToMs = Math.max(plainUpToMs, hlcToMs(maxHlc));
+      }
+    }
+    if (plainUpToMs === 0 || plainUpToMs === clearing.plainUpToMs) return one;
+    const noted = { ...clearing, plainUpToMs };
+    await this.#save(one, noted);
+    return { ...one, clearing: noted };
+  }
+
+  async #clearRows(group: readonly Due[]): Promise<void> {
+    const [first] = group;
+    if (first === undefined) return;
+    const { shard, tenant } = first;
+    const { store } = this.#ports;
+    const keys = new ShardKeys(tenant, shard.partition);
+    const erasures = new Map(group.map(({ entity, clearing }) => [entity, clearing.offset]));
+    for await (const rows of erasedRows(store.rocks, keys, erasures)) {
+      this.#stopping.signal.throwIfAborted();
+      if (rows.length === 0) continue;
+      await shard.exclusively(async () => {
+        checkOpen(shard);
+        const batch = store.rocks.batch();
+        for (const { key } of rows) batch.delete(key);
+        await store.rocks.write(batch);
+      });
+    }
+  }
+
+  /**
+   * What rows had been goes from all files: the store is rewritten, and opened anew for a manifest that
+   * tells only of the files there are. Nobody writes meanwhile to what is being closed.
+   */
+  async #purge(): Promise<void> {
+    const { store, shards } = this.#ports;
+    await store.rocks.purge();
+    await exclusivelyAll([...shards], () => store.reopen());
+  }
+
+  async #save({ shard, tenant, entity }: Due, clearing: Clearing): Promise<void> {
+    await shard.exclusively(async () => {
+      checkOpen(shard);
+      const { rocks } = this.#ports.store;
+      const key = toKey(planeKeys(shard).clearing(tenant, entity));
+      const row = await rocks.get(key);
+      // It was erased once more meanwhile.
+      if (row === null || decodeClearing(row).offset !== clearing.offset) return;
+      await rocks.write(rocks.batch().put(key, encodeClearing(clearing)), { sync: true });
+    });
+  }
+}
+
+function planeKeys({ partition }: Shard): ShardKeys {
+  return new ShardKeys(PLANE, partition);
+}
+
+/** Runs a work while no shard is being written to. */
+function exclusivelyAll<T>(shards: readonly Shard[], work: () => Promise<T>): Promise<T> {
+  const [first, ...rest] = shards;
+  if (first === undefined) return work();
+  return first.exclusively(() => exclusivelyAll(rest, work));
+}

@@ -1,0 +1,80 @@
+import { type ClearedStore, type ClearingRequest, partitionKey } from '@memplane/contracts';
+import { decodeClearing } from '../domain/clearing.ts';
+import { PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { erasedRows } from '../drivers/erased-rows.ts';
+import { waitHere } from './cuts.ts';
+import { keysOf, type Plane, type Waiting } from './plane.ts';
+
+/** What was published of a shard. */
+export interface Published {
+  /** Snapshots of before an offset, or with rows of before. */
+  snapshotsBefore(partition: number, offset: number): Promise<number>;
+  /** Plain events of an entity before an offset in the archive, with their payload. */
+  plainArchived(partition: number, key: string, offset: number): Promise<number>;
+}
+
+export interface ClearingContext {
+  readonly plane: Plane;
+  readonly published: Published | undefined;
+  readonly logRetentionMs: number;
+}
+
+/** How far the views, and what was published of them, are with an erasure. */
+export async function clearingOf(
+  { plane, published, logRetentionMs }: ClearingContext,
+  { tenant, entity, offset, isThorough }: ClearingRequest,
+  wait: Waiting,
+): Promise<ClearedStore[]> {
+  const keys = keysOf(plane.log.info, tenant, entity);
+  const { partition } = keys;
+  await waitHere(plane, new Map([[partition, offset]]), wait);
+  const row = await plane.store.rocks.get(
+    toKey(new ShardKeys(PLANE, partition).clearing(tenant, entity)),
+  );
+  const clearing = row === null ? undefined : decodeClearing(row);
+  const clearedAtMs =
+    clearing !== undefined && clearing.offset >= offset ? clearing.clearedAtMs : undefined;
+  const isDone = clearedAtMs !== undefined;
+  const since = isDone ? { at: new Date(clearedAtMs).toISOString() } : {};
+  const left = isThorough ? await rowsLeft(plane, keys, entity, offset) : 0;
+  const counted = isThorough ? { left } : {};
+  const stores: ClearedStore[] = [
+    { store: 'views', isClear: isDone && left === 0, ...counted, ...since },
+  ];
+  if (published !== undefined) {
+    const snapshots = await published.snapshotsBefore(partition, offset);
+    stores.push({
+      store: 'snapshots',
+      isClear: isDone && snapshots === 0,
+      left: snapshots,
+      ...since,
+    });
+    if (isThorough) {
+      const key = partitionKey(tenant, entity);
+      const plain = await published.plainArchived(partition, key, offset);
+      stores.push({ store: 'archive', isClear: plain === 0, left: plain });
+    } else stores.push({ store: 'archive', isClear: isDone, ...since });
+  }
+  const { plainUpToMs } = clearing ?? {};
+  if (plainUpToMs === undefined) stores.push({ store: 'log', isClear: isDone });
+  else {
+    const until = new Date(plainUpToMs + logRetentionMs).toISOString();
+    const note =
+      'Plain events stay in the log, and are shown by nothing, until its retention ends.';
+    stores.push({ store: 'log', isClear: isDone, until, note });
+  }
+  return stores;
+}
+
+async function rowsLeft(
+  { store }: Plane,
+  keys: ShardKeys,
+  entity: string,
+  offset: number,
+): Promise<number> {
+  let left = 0;
+  for await (const rows of erasedRows(store.rocks, keys, new Map([[entity, offset]]))) {
+    left += rows.length;
+  }
+  return left;
+}
