@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import {
-  type AppendAnswer,
   call,
   type EntityView,
   entityPath,
@@ -16,82 +12,18 @@ import {
   removeDerivedStores,
   ScratchFolder,
   type SearchAnswer,
-  type SentEvent,
 } from '@memplane/testkit';
-import { bytesLeft, formsOfText, formsOfVector } from './bytes-left.ts';
+import { bytesLeft } from './bytes-left.ts';
+import { append, cleared, erase, Secrets, sealingEnv, verify, WAIT_MS } from './erasure-plane.ts';
 
-const WAIT_MS = 60_000;
 const NEIGHBOURS = 12;
 const SEALED = 'patient/7';
 const PLAIN = 'user/7';
 
-/** Of one entity: what is said of it, none of which may be found anywhere once it is erased. */
-class Secrets {
-  readonly data = secret();
-  readonly attribute = secret();
-  readonly text = `the ${secret()} violin`;
-  readonly metadata = secret();
-  readonly vector = new Float32Array(768).map(() => Math.random() - 0.5);
-
-  get forms() {
-    return new Map([
-      ['data', formsOfText(this.data)],
-      ['attribute', formsOfText(this.attribute)],
-      ['text', formsOfText(this.text.slice(4, 20))],
-      ['metadata', formsOfText(this.metadata)],
-      ['vector', formsOfVector(this.vector)],
-    ]);
-  }
-
-  events(entity: string): SentEvent[] {
-    const values = Buffer.from(this.vector.buffer).toString('base64');
-    return [
-      { id: `${entity}-1`, type: 'Said', entity, data: { text: `a turn ${this.data}` } },
-      { id: `${entity}-2`, type: 'Noted', entity, attributes: { name: this.attribute, kind: 'a' } },
-      {
-        id: `${entity}-3`,
-        type: 'Remembered',
-        entity,
-        memory: {
-          id: 'm',
-          text: this.text,
-          metadata: { about: this.metadata },
-          embedding: { model: 'waves', values },
-        },
-      },
-      { id: `${entity}-4`, type: 'Noted', entity, attributes: { kind: 'b' }, data: this.data },
-    ];
-  }
-}
-
-function secret(): string {
-  return `s${randomBytes(12).toString('hex')}`;
-}
-
-function settings(folder: string): Record<string, string> {
-  const zones = join(folder, 'zones.yaml');
-  const keys = join(folder, 'master-keys');
-  writeFileSync(zones, 'zones: [{match: "patient/*", consistency: eventual, sealed: true}]\n');
-  writeFileSync(keys, `k1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
-  return {
-    MEMPLANE_ZONES: zones,
-    MEMPLANE_SEALING_KEYS: keys,
-    MEMPLANE_LOG_LEVEL: 'warn',
-    MEMPLANE_ARCHIVE_TICK_MS: '50',
-    MEMPLANE_ARCHIVE_INTERVAL_MS: '200',
-    MEMPLANE_SHARD_SNAPSHOT_EVENTS_MIN: '1',
-    MEMPLANE_SHARD_SNAPSHOT_INTERVAL_MS: '300',
-    MEMPLANE_ERASURE_TICK_MS: '50',
-    MEMPLANE_ERASURE_POLL_MS: '100',
-    MEMPLANE_INDEX_RETIRE_MS: '200',
-    MEMPLANE_KEY_CACHE_MS: '200',
-  };
-}
-
 test('what is erased is nowhere any more, and its neighbours are as they were', async () => {
   using folder = new ScratchFolder('erasure');
   using config = new ScratchFolder('erasure-config');
-  const env = settings(config.path);
+  const env = sealingEnv(config.path);
   const sealed = new Secrets();
   const plain = new Secrets();
   await using plane = await Plane.start({ dataDir: folder.path, env });
@@ -114,18 +46,15 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
 
   const receipts = [await erase(plane, SEALED), await erase(plane, PLAIN)];
   await gone(plane, before);
-  for (const { id, entity } of receipts) {
-    const receipt = await eventually(`${entity} is cleared`, WAIT_MS, async () => {
-      const now = await expectStatus<Receipt>(200, 'GET', `${plane.ingest}/v1/erasures/${id}`);
-      return now.isDone ? now : undefined;
-    });
+  for (const started of receipts) {
+    const { entity } = started;
+    const receipt = await cleared(plane, started);
     assert.equal(
       receipt.stores.every(({ isClear }) => isClear),
       true,
     );
-    const url = `${plane.ingest}/v1/erasures/${id}/verifications`;
-    const verified = await expectStatus<Receipt>(200, 'POST', url, { body: {} });
-    assert.deepEqual([verified.isClear, entity], [true, entity]);
+    const verified = await verify(plane, started);
+    assert.equal(verified.isClear, true, JSON.stringify(verified));
     const log = receipt.stores.find(({ store }) => store === 'log');
     assert.equal(log?.until !== undefined, entity === PLAIN, 'the log keeps what is plain');
   }
@@ -149,35 +78,13 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
 
   // Later events are of a new key, and ids of before are new again.
   const [again] = sealed.events(SEALED);
-  const after = await append(rebuilt, [{ ...(again as SentEvent), attributes: { is: 'new' } }]);
+  const after = await append(rebuilt, [{ ...again, attributes: { is: 'new' } }]);
   const url = rebuilt.materializer + entityPath(SEALED, { after });
   const view = await expectStatus<EntityView>(200, 'GET', url);
   assert.deepEqual([view.attributes, view.sequence], [{ is: 'new' }, 6]);
   const past = await call('GET', rebuilt.materializer + entityPath(SEALED, { asOf: before }));
   assert.equal((past.body as ProblemBody).code, 'erased');
 });
-
-interface Receipt {
-  readonly id: string;
-  readonly entity: string;
-  readonly isDone: boolean;
-  readonly isClear?: boolean;
-  readonly stores: readonly {
-    readonly store: string;
-    readonly isClear: boolean;
-    readonly until?: string;
-  }[];
-}
-
-async function erase(plane: Plane, entity: string): Promise<Receipt> {
-  const body = { entity, reason: 'asked for' };
-  return await expectStatus(202, 'POST', `${plane.ingest}/v1/erasures`, { body });
-}
-
-async function append(plane: Plane, body: readonly SentEvent[]): Promise<string> {
-  const url = `${plane.ingest}/v1/events`;
-  return (await expectStatus<AppendAnswer>(201, 'POST', url, { body })).token;
-}
 
 async function appendNeighbours(plane: Plane): Promise<string> {
   const events = Array.from({ length: NEIGHBOURS }, (_, n) => [

@@ -1,4 +1,4 @@
-import type { RocksStore } from '@memplane/rocks';
+import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { offsetAtEnd, prefixRange, type ShardKeys, type Table } from '../domain/keys.ts';
 import { splitEntry } from '../domain/query-plan.ts';
 import { decodeId, decodeMemory, decodeOffset } from '../domain/rows.ts';
@@ -32,12 +32,13 @@ export async function* erasedRows(
   rocks: RocksStore,
   keys: ShardKeys,
   erasures: Erasures,
+  snapshot?: RocksSnapshot,
 ): AsyncGenerator<{ readonly table: Table; readonly key: Buffer; readonly value: Buffer }[]> {
   for (const [entity, before] of erasures) {
     for (const table of ['v', 'u', 'm'] as const) {
       const range = prefixRange(`${keys.table(table) + entity}\x00`);
       const chunkRows = table === 'v' ? EVENT_ROWS : CHUNK_ROWS;
-      for await (const rows of rocks.scan({ ...range, chunkRows })) {
+      for await (const rows of rocks.scan({ ...range, snapshot, chunkRows })) {
         const isOld = ({ key, value }: { key: Buffer; value: Buffer }) => {
           if (table === 'm') return decodeMemory(value).offset < before;
           return offsetAtEnd(key, table === 'v' ? 1 : 0) < before;
@@ -48,7 +49,11 @@ export async function* erasedRows(
   }
   for (const [table, ownerOf] of OWNERS) {
     const prefix = keys.table(table);
-    for await (const rows of rocks.scan({ ...prefixRange(prefix), chunkRows: CHUNK_ROWS })) {
+    for await (const rows of rocks.scan({
+      ...prefixRange(prefix),
+      snapshot,
+      chunkRows: CHUNK_ROWS,
+    })) {
       const old = rows.filter(({ key, value }) => {
         const { entity, offset } = ownerOf(key.toString('latin1', prefix.length), value);
         return offset < (erasures.get(entity) ?? -1);

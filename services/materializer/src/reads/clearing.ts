@@ -1,9 +1,9 @@
 import { type ClearedStore, type ClearingRequest, partitionKey } from '@memplane/contracts';
 import { decodeClearing } from '../domain/clearing.ts';
-import { PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { PLANE, ShardKeys } from '../domain/keys.ts';
 import { erasedRows } from '../drivers/erased-rows.ts';
 import { waitHere } from './cuts.ts';
-import { keysOf, type Plane, type Waiting } from './plane.ts';
+import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 /** What was published of a shard. */
 export interface Published {
@@ -28,9 +28,8 @@ export async function clearingOf(
   const keys = keysOf(plane.log.info, tenant, entity);
   const { partition } = keys;
   await waitHere(plane, new Map([[partition, offset]]), wait);
-  const row = await plane.store.rocks.get(
-    toKey(new ShardKeys(PLANE, partition).clearing(tenant, entity)),
-  );
+  const name = new ShardKeys(PLANE, partition).clearing(tenant, entity);
+  const row = await inSnapshot(plane, (reader) => reader.get(name));
   const clearing = row === null ? undefined : decodeClearing(row);
   const clearedAtMs =
     clearing !== undefined && clearing.offset >= offset ? clearing.clearedAtMs : undefined;
@@ -66,15 +65,11 @@ export async function clearingOf(
   return stores;
 }
 
-async function rowsLeft(
-  { store }: Plane,
-  keys: ShardKeys,
-  entity: string,
-  offset: number,
-): Promise<number> {
-  let left = 0;
-  for await (const rows of erasedRows(store.rocks, keys, new Map([[entity, offset]]))) {
-    left += rows.length;
-  }
-  return left;
+function rowsLeft(plane: Plane, keys: ShardKeys, entity: string, offset: number): Promise<number> {
+  const erasures = new Map([[entity, offset]]);
+  return inSnapshot(plane, async ({ rocks, snapshot }) => {
+    let left = 0;
+    for await (const rows of erasedRows(rocks, keys, erasures, snapshot)) left += rows.length;
+    return left;
+  });
 }
