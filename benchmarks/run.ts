@@ -23,6 +23,7 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const all = [
   'event-log',
   'ingest',
+  'admission',
   'apply',
   'as-of',
   'restart',
