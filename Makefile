@@ -121,7 +121,9 @@ bench-crdt: build ## Replicated types, Redis and membership against their peers 
 BENCH_ZONES := \
 	strong-standalone \
 	strong-etcd \
-	leases
+	leases \
+	sealing \
+	admission
 
 .PHONY: bench-zones
 bench-zones: build ## Strong appends and leases against eventual ones, etcd and its mutex (needs Go, Java, Maven)

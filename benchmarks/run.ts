@@ -23,7 +23,6 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const all = [
   'event-log',
   'ingest',
-  'admission',
   'apply',
   'as-of',
   'restart',

@@ -17,7 +17,7 @@ const [ROUNDS = SHORT ? 1 : 5, RUN_MS = SHORT ? 500 : 3_000] = process.argv.slic
 const CLIENTS = 64;
 const WARM_UP_CLIENTS = 8;
 const WARM_UP_TIMEOUT_MS = 60_000;
-const bytes = new EventBatch(1, 1, 0, true, 'session').bytes.length;
+const bytes = new EventBatch(1, 1, 0, { single: true, kind: 'session' }).bytes.length;
 
 await using stack = await StrongStack.start({ etcdMembers: 1, ingests: 1 });
 const agent = new URL(await stack.agent());

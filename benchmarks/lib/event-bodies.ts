@@ -65,14 +65,23 @@ function scattered(n: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Events of about 400 bytes each. */
+/** Events of about 400 bytes each, or more by a longer text. */
 export class EventBatch extends NumberedBody {
   /**
    * @param single one event by itself, without an array around it
    * @param kind of its entities
    */
-  constructor(count: number, entities: number, seed: number, single = false, kind = 'user') {
-    const events = Array.from({ length: count }, (_, i) => eventOf(seed * 7919 + i, kind));
+  constructor(
+    count: number,
+    entities: number,
+    seed: number,
+    { single = false, kind = 'user', textChars = 0 } = {},
+  ) {
+    const more = textChars === 0 ? {} : { more: words(textChars / 6).slice(0, textChars) };
+    const events = Array.from({ length: count }, (_, i) => {
+      const event = eventOf(seed * 7919 + i, kind);
+      return { ...event, data: { ...event.data, ...more } };
+    });
     super(single ? events[0] : events, count, entities);
   }
 }

@@ -34,9 +34,11 @@ export interface LoadData {
   readonly kind?: string;
   /** Each connection appends to one entity by itself: the first to the first, and so on, in turn. */
   readonly ownEntity?: boolean;
+  /** Characters of text that each event has beyond its 400 bytes. */
+  readonly text_chars?: number;
 }
 
-const { events_per_request, entities, mixed, kind, ownEntity } = workerData as LoadData;
+const { events_per_request, entities, mixed, kind, ownEntity, text_chars } = workerData as LoadData;
 const HEAD_BYTES_MAX = 256;
 /** Bodies of a connection that are sent in turn, each with vectors of its own. */
 const MIXED_BODIES = 32;
@@ -49,7 +51,13 @@ function batchesOf(seed: number): readonly (EventBatch | MixedBatch)[] {
   if (known) return known;
   const batches = mixed
     ? mixedBatches(seed)
-    : [new EventBatch(events_per_request, entities, seed, events_per_request === 1, kind)];
+    : [
+        new EventBatch(events_per_request, entities, seed, {
+          single: events_per_request === 1,
+          ...(kind === undefined ? {} : { kind }),
+          ...(text_chars === undefined ? {} : { textChars: text_chars }),
+        }),
+      ];
   made[seed] = batches;
   return batches;
 }

@@ -54,6 +54,8 @@ export const replaySchema = z
     result: z
       .strictObject({
         entitiesTotal: z.number().int(),
+        /** Entities that are left out since they were erased; absent: none. */
+        erased: z.number().int().min(1).optional(),
         /** The first of them, in a fixed order. */
         entities: z.array(entityResultSchema),
         truncated: z.boolean(),

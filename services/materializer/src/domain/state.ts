@@ -22,6 +22,8 @@ export interface LogEvent {
   readonly offset: number;
   readonly hlc: bigint;
   readonly event: CloudEvent;
+  /** The entity's sequence with it, where the store tells. */
+  readonly sequence?: number;
 }
 
 /** The state of one entity: a pure function of its applied events, in order. */
@@ -39,7 +41,7 @@ export function emptyState(): EntityState {
 }
 
 /** Applies one event in place. Only accepted events may be given: no duplicates, no reused ids. */
-export function evolve(state: EntityState, { offset, hlc, event }: LogEvent): void {
+export function evolve(state: EntityState, { offset, hlc, event, sequence }: LogEvent): void {
   state.sequence++;
   state.offset = offset;
   state.hlc = hlc;
@@ -47,6 +49,8 @@ export function evolve(state: EntityState, { offset, hlc, event }: LogEvent): vo
   if (erased !== undefined) {
     state.attributes = {};
     state.memories.clear();
+    // What came before it was counted, and is not there to be counted again.
+    if (sequence !== undefined) state.sequence = sequence;
   }
   if (attributes !== undefined) {
     state.attributes = mergePatch(state.attributes, attributes as Attributes) as Attributes;

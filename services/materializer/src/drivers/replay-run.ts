@@ -10,9 +10,11 @@ import {
   viewResult,
 } from '../domain/replay.ts';
 import { decodeHead, decodeHistory } from '../domain/rows.ts';
+import { decodeShard } from '../domain/shard-record.ts';
 import type { Attributes, MemoryView } from '../domain/state.ts';
 import { liveViews } from '../reads/entity.ts';
 import type { ViewReader } from './view-reader.ts';
+import { shardKey } from './view-store.ts';
 
 export interface ReplaySettings {
   /** Events that one replay may read. */
@@ -55,6 +57,8 @@ export interface RangeOutcome {
   readonly read: number;
   readonly folded: number;
   readonly entities: number;
+  /** Entities that are left out since they were erased. */
+  readonly erased: number;
   readonly equal: number;
   readonly different: number;
   readonly totals: readonly (readonly [name: string, total: number])[];
@@ -86,6 +90,7 @@ export class ReplayRun {
   readonly #result: Excerpt<ResultItem>;
   readonly #difference: Excerpt<DifferenceItem>;
   #entities = 0;
+  #erased = 0;
   #equal = 0;
   #different = 0;
   #read = 0;
@@ -121,6 +126,7 @@ export class ReplayRun {
       read: this.#read,
       folded: this.#folded,
       entities: this.#entities,
+      erased: this.#erased,
       equal: this.#equal,
       different: this.#different,
       totals: [...this.#totals],
@@ -136,8 +142,9 @@ export class ReplayRun {
   ): Promise<void> {
     const start = keys.table('v').length;
     let current:
-      | { entity: string; fold: EntityFold; whole: EntityFold; folded: number }
+      | (FoldedEntity & { fold: EntityFold; whole: EntityFold; folded: number; last: number })
       | undefined;
+    const hasErasures = await this.#hasErasures(keys.partition);
     for await (const rows of this.#reader.rocks.scan({
       ...bounds,
       snapshot: this.#reader.snapshot,
@@ -151,13 +158,17 @@ export class ReplayRun {
         if (current?.entity !== entity) {
           if (current) await this.#finish(keys, current);
           const { projection } = this.#plan;
-          current = { entity, fold: projection.begin(), whole: projection.begin(), folded: 0 };
+          const erasures = hasErasures ? await this.#reader.erasedAt(keys, [entity]) : [];
+          const [fold, whole] = [projection.begin(), projection.begin()];
+          current = { entity, erasedAt: erasures[0] ?? -1, fold, whole, folded: 0, last: -1 };
         }
+        current.last = offset;
+        if (offset < current.erasedAt) continue;
         this.#count();
-        const { rejected, event: json } = decodeHistory(value);
+        const { rejected, sequence, event: json } = decodeHistory(value);
         if (rejected) continue;
         const event = JSON.parse(json.toString()) as CloudEvent;
-        const logEvent = { offset, hlc: parseHlc(event.hlc), event };
+        const logEvent = { offset, hlc: parseHlc(event.hlc), event, sequence };
         if (this.#plan.projection.name !== 'view') current.whole.apply(logEvent);
         if (offset < first || offset > last) continue;
         if (this.#plan.types !== undefined && !this.#plan.types.has(event.type)) continue;
@@ -183,10 +194,14 @@ export class ReplayRun {
   /** One entity is folded: into the digest, the result and the difference. */
   async #finish(
     keys: ShardKeys,
-    current: { entity: string; fold: EntityFold; whole: EntityFold; folded: number },
+    current: FoldedEntity & { fold: EntityFold; whole: EntityFold },
   ): Promise<void> {
-    const { entity, fold, folded } = current;
+    const { entity, erasedAt, last, fold, folded } = current;
     const { projection, timeMs } = this.#plan;
+    if (erasedAt >= 0 && last <= erasedAt) {
+      this.#erased++;
+      return;
+    }
     if (folded === 0) return;
     this.#entities++;
     this.#hash.update(`${keys.tenant} ${entity}\n${canonicalJson(fold.result())}\n`);
@@ -205,6 +220,11 @@ export class ReplayRun {
     }
   }
 
+  async #hasErasures(partition: number): Promise<boolean> {
+    const row = await this.#reader.rocks.get(shardKey(partition), this.#reader.snapshot);
+    return row !== null && decodeShard(row).erasures !== undefined;
+  }
+
   async #liveView(keys: ShardKeys, entity: string): Promise<Json> {
     const row = await this.#reader.get(keys.head(entity));
     if (row === null) return null;
@@ -215,6 +235,15 @@ export class ReplayRun {
     const attributes = JSON.parse(head.attributes.toString()) as Attributes;
     return viewResult(attributes, liveViews(memories, this.#plan.timeMs), head.sequence);
   }
+}
+
+interface FoldedEntity {
+  readonly entity: string;
+  /** The offset of its newest erasure; -1: there was none. */
+  readonly erasedAt: number;
+  /** The offset of its newest event that is there. */
+  readonly last: number;
+  readonly folded: number;
 }
 
 /**
@@ -237,11 +266,13 @@ export function joinOutcomes(
     result.append(range.result);
     difference.append(range.difference);
   }
+  const erased = sum((range) => range.erased);
   const sorted = [...totals].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     digest: hash.digest('base64url'),
     result: {
       entitiesTotal: sum((range) => range.entities),
+      ...(erased === 0 ? {} : { erased }),
       entities: result.taken().items,
       truncated: result.taken().truncated,
       ...(projection.sum === undefined ? {} : { totals: Object.fromEntries(sorted) }),
