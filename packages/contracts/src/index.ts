@@ -12,6 +12,7 @@ export * from './api/keys.ts';
 export * from './api/liveness.ts';
 export * from './api/materializer.ts';
 export * from './api/materializer-peers.ts';
+export * from './api/quotas.ts';
 export * from './api/replays.ts';
 export * from './api/strong.ts';
 export * from './api/topics.ts';

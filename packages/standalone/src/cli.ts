@@ -9,6 +9,7 @@ import { addDemoCommand } from './commands/demo-command.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addErasureCommands } from './commands/erasure-commands.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
+import { addQuotasCommand } from './commands/quotas-command.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { addReplicaCommands } from './commands/replica-commands.ts';
 import { addVerifyCommand } from './commands/verify-command.ts';
@@ -53,6 +54,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addZoneCommands(program);
   addAuditCommand(program);
   addErasureCommands(program);
+  addQuotasCommand(program);
   allowCommonOptionsAnywhere(program);
   try {
     await program.parseAsync([...argv]);

@@ -6,6 +6,7 @@ import type { ArchiveGauge } from './archive-gauge.ts';
 import type { Admission } from './domain/admission.ts';
 import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
+import type { TenantRates } from './domain/quotas/tenant-rates.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { ErasureGate } from './erasures/erasure-gate.ts';
 import type { FollowerLags } from './follower-lags.ts';
@@ -19,6 +20,7 @@ export interface IngestParts {
   readonly info: LogInfo;
   readonly appender: Appender;
   readonly admission: Admission;
+  readonly rates: TenantRates;
   readonly stamps: Stamps;
   readonly metrics: IngestMetrics;
   readonly archive: ArchiveGauge | undefined;
@@ -51,18 +53,19 @@ export class Ingest {
   /**
    * Appends the events of one request and answers once they are durable.
    * @throws MemplaneError `archive_behind`, `views_behind`, `index_behind`, `hlc_too_far_ahead`,
-   * `overloaded`, `id_reused`, `erasing`, or what sealing, strong appends and the log throw; nothing
-   * is acknowledged then
+   * `quota_exceeded`, `overloaded`, `id_reused`, `erasing`, or what sealing, strong appends and the
+   * log throw; nothing is acknowledged then
    */
   async append(body: PreparedBody, tenant = DEFAULT_TENANT): Promise<AnswerText> {
     const { events, carried } = body;
-    const { admission, archive, followers, stall } = this.#parts;
+    const { admission, archive, followers, rates, stall } = this.#parts;
     archive?.check();
     followers?.check();
     stall?.check();
     this.#takeInStamps(carried);
     let bytes = 0;
     for (const event of events) bytes += event.value.length;
+    rates.take(tenant, { events_per_second_max: events.length, bytes_per_second_max: bytes });
     admission.enter(events.length, bytes);
     return this.#admitted(body, tenant, bytes);
   }

@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { QuotaState } from './domain/quotas/tenant-rates.ts';
 
 /** What the gauges look at. */
 export interface IngestGauges {
@@ -9,6 +10,7 @@ export interface IngestGauges {
   readonly viewLagEvents: () => number;
   readonly indexLagEvents: () => number;
   readonly clockAheadMs: () => number;
+  readonly quotas: () => readonly (QuotaState & { readonly tenant: string })[];
 }
 
 /** The metrics of event-ingest, named as OpenTelemetry's conventions have it. */
@@ -47,6 +49,7 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
   observe('memplane.ingest.view.lag', '{event}', 'Views behind the log.', viewLagEvents);
   observe('memplane.ingest.index.lag', '{event}', 'Index behind the log.', indexLagEvents);
   observe('memplane.clock.ahead', 'ms', 'Stamps ahead of the physical clock.', clockAheadMs);
+  observeQuotas(meter, gauges.quotas);
   return {
     events: meter.createCounter('memplane.ingest.events', { unit: '{event}' }),
     bytes: meter.createCounter('memplane.ingest.bytes', { unit: 'By' }),
@@ -54,4 +57,23 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
     strongDuration: meter.createHistogram('memplane.ingest.strong.duration', SECONDS),
     failures: meter.createCounter('memplane.ingest.append.failures', { unit: '{request}' }),
   };
+}
+
+/** Of the tenants that have a limit and have used it. */
+function observeQuotas(meter: Meter, quotas: IngestGauges['quotas']): void {
+  const used = meter.createObservableGauge('memplane.ingest.quota.used', {
+    description: 'Of a second, and not given back by time yet.',
+  });
+  const limit = meter.createObservableGauge('memplane.ingest.quota.limit');
+  meter.addBatchObservableCallback(
+    (result) => {
+      for (const state of quotas()) {
+        if (state.value === undefined) continue;
+        const attributes = { tenant: state.tenant, limit: state.limit };
+        result.observe(used, state.used, attributes);
+        result.observe(limit, state.value, attributes);
+      }
+    },
+    [used, limit],
+  );
 }

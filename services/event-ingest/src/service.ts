@@ -20,6 +20,7 @@ import type { IngestConfig } from './config.ts';
 import { Admission } from './domain/admission.ts';
 import type { DeadLetterLog } from './domain/dead-letter.ts';
 import type { DuplicateRecord } from './domain/duplicate-record.ts';
+import { TenantRates } from './domain/quotas/tenant-rates.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
 import { ErasureGate } from './erasures/erasure-gate.ts';
@@ -34,6 +35,7 @@ import { createIngestMetrics } from './metrics.ts';
 import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendAuditRoute } from './routes/append-audit.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
+import { getQuotasRoute } from './routes/get-quotas.ts';
 import { createSealing, type Sealing } from './sealing/sealing.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
@@ -95,6 +97,7 @@ class EventIngestService implements EventIngest {
   readonly #shared: SharedDuplicates | undefined;
   readonly #inbox: IngestContext['inbox'];
   readonly #admission: Admission;
+  readonly #rates: TenantRates;
   readonly #stamps: Stamps;
   readonly #archive: ArchiveGauge | undefined;
   readonly #followers: FollowerLags | undefined;
@@ -125,6 +128,10 @@ class EventIngestService implements EventIngest {
       ? async () => {}
       : () => embedded.load(this.#log, config.recent_ids_max);
     this.#admission = new Admission(config);
+    this.#rates = new TenantRates(
+      (tenant) => this.#server.access.quotasOf(tenant),
+      () => performance.now(),
+    );
     this.#storage = new StorageState(config.storageRetryMs);
     this.#stall = this.#createStallWatch(context.stallMs);
     const driftMaxMs = config.clockDriftMs;
@@ -247,6 +254,10 @@ class EventIngestService implements EventIngest {
       viewLagEvents: () => this.#followers?.viewLagEvents ?? 0,
       indexLagEvents: () => this.#followers?.indexLagEvents ?? 0,
       clockAheadMs: () => clock.aheadMs,
+      quotas: () =>
+        this.#rates.tenants.flatMap((tenant) =>
+          this.#rates.stateOf(tenant).map((state) => ({ tenant, ...state })),
+        ),
     });
     return new Ingest({
       info: this.#log.info,
@@ -255,6 +266,7 @@ class EventIngestService implements EventIngest {
       sealer: this.#sealing?.sealer,
       erasures,
       admission,
+      rates: this.#rates,
       stamps: this.#stamps,
       metrics,
       archive: this.#archive,
@@ -280,6 +292,7 @@ class EventIngestService implements EventIngest {
       auditSink: (records) => audit.append(records),
       routes: [
         appendAuditRoute(audit),
+        getQuotasRoute(this.#rates),
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
         ...(this.#strong?.routes ?? []),
         ...(this.#sealing?.routes ?? []),

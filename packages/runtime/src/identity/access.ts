@@ -5,7 +5,7 @@ import type { Logger } from '../logger.ts';
 import { FileChanges } from './file-changes.ts';
 import { ANYONE, expectRole, type Identity, PLANE, TOKEN_HOLDER } from './identity.ts';
 import { Tenants } from './tenants.ts';
-import { readTenantsFile } from './tenants-file.ts';
+import { type QuotaSettings, readTenantsFile } from './tenants-file.ts';
 
 export interface AccessOptions {
   /** The plane's one token: tenant `default`, all roles. */
@@ -142,6 +142,13 @@ export class Access {
   tenantShareOf(inflight_requests_max: number): number {
     const share = this.#tenants?.settings.tenant_inflight_requests_max;
     return share ?? Math.max(1, Math.floor(inflight_requests_max / 2));
+  }
+
+  /** What a tenant may append in a second, as the file has it now. */
+  quotasOf(tenant: string): QuotaSettings {
+    const { quotas = {}, tenant_quotas = {} } = this.#tenants?.settings ?? {};
+    const own = Object.hasOwn(tenant_quotas, tenant) ? tenant_quotas[tenant] : undefined;
+    return own === undefined ? quotas : { ...quotas, ...own };
   }
 
   async #open(): Promise<void> {

@@ -17,7 +17,7 @@ export class TenantShares {
     if (count >= max) {
       throw new MemplaneError('quota_exceeded', `${max} requests of the tenant are under way.`, {
         retryAfterMs: 100,
-        extra: { limit: 'tenant_inflight_requests_max', max },
+        extra: { limit: 'tenant_inflight_requests_max', value: max, used: count, max },
       });
     }
     this.#inflight.set(tenant, count + 1);

@@ -71,6 +71,12 @@ const appSchema = z.strictObject({
   roles: rolesSchema,
 });
 
+/** Of one instance of event-ingest; absent: no limit. */
+const quotasSchema = z.strictObject({
+  events_per_second_max: z.number().int().min(1).optional(),
+  bytes_per_second_max: z.number().int().min(1).optional(),
+});
+
 const fileSchema = z.strictObject({
   version: z.literal(1),
   tokens: z.array(staticTokenSchema).max(10_000).default([]),
@@ -78,10 +84,15 @@ const fileSchema = z.strictObject({
   apps: z.array(appSchema).max(10_000).default([]),
   /** Requests of one tenant that a service has under way at once; absent: half of its limit. */
   tenant_inflight_requests_max: z.number().int().min(1).optional(),
+  /** Of each tenant. */
+  quotas: quotasSchema.default({}),
+  /** Of one tenant: what is named here counts in place of the above. */
+  tenant_quotas: z.record(tenantSchema, quotasSchema).default({}),
 });
 
 export type StaticTokenSettings = z.output<typeof staticTokenSchema>;
 export type IssuerSettings = Omit<z.output<typeof issuerSchema>, 'publicKeyFile'>;
+export type QuotaSettings = z.output<typeof quotasSchema>;
 export type AppSettings = z.output<typeof appSchema>;
 export type TenantsSettings = Omit<z.output<typeof fileSchema>, 'issuers'> & {
   readonly issuers: readonly IssuerSettings[];
