@@ -1,4 +1,11 @@
-import { type Answer, call, LostAnswer, type Seeded } from '@memplane/testkit';
+import {
+  type Answer,
+  call,
+  eventually,
+  expectStatus,
+  LostAnswer,
+  type Seeded,
+} from '@memplane/testkit';
 
 /** One operation as the judge reads it; times are nanoseconds of one monotonic clock. */
 export interface Operation {
@@ -39,6 +46,7 @@ const OPEN_ENTITIES = 3;
 const GUARDED_ENTITIES = 2;
 const NANOS_PER_MS = 1e6;
 const CALL_TIMEOUT_MS = 8_000;
+const SETTLE_TIMEOUT_MS = 60_000;
 /** A client that was refused lets others go on. */
 const REFUSED_PAUSE_MS = 20;
 
@@ -54,6 +62,14 @@ interface AppendedBody {
   readonly accepted: readonly { readonly sequence: number; readonly duplicate: boolean }[];
 }
 
+interface HistoryPage {
+  readonly events: readonly {
+    readonly event: { readonly id: string };
+    readonly sequence: number;
+  }[];
+  readonly next?: number;
+}
+
 type Fields = Omit<Operation, 'client' | 'op' | 'call' | 'return' | 'result'>;
 
 /**
@@ -61,7 +77,7 @@ type Fields = Omit<Operation, 'client' | 'op' | 'call' | 'return' | 'result'>;
  * so that they meet. All that they were answered becomes one history.
  */
 export class StrongLoad {
-  readonly history: Operation[] = [];
+  history: Operation[] = [];
   readonly #target: StrongTarget;
   readonly #options: StrongLoadOptions;
   readonly #startedAt = process.hrtime.bigint();
@@ -79,6 +95,50 @@ export class StrongLoad {
   async run(random: Seeded): Promise<void> {
     const { clients } = this.#options;
     await Promise.all(Array.from({ length: clients }, (_, i) => this.#client(i, random.fork(i))));
+  }
+
+  /**
+   * Looks up, when all is over and well, which of the appends that nobody knows the end of are there,
+   * and where. The others are left out: they took effect after everything that is judged, or never.
+   * Without this the judge has to try all subsets of them.
+   */
+  async settle(random: Seeded): Promise<void> {
+    const places = new Map<string, ReadonlyMap<string, number>>();
+    const isOpen = ({ op, result }: Operation) => op === 'append' && result === 'unknown';
+    for (const { entity = '' } of this.history.filter(isOpen)) {
+      if (places.has(entity)) continue;
+      places.set(entity, await this.#places(random, entity));
+    }
+    this.history = this.history.flatMap((operation) => {
+      if (!isOpen(operation)) return [operation];
+      const { entity = '', id = '' } = operation;
+      const sequence = places.get(entity)?.get(id);
+      return sequence === undefined ? [] : [{ ...operation, sequence }];
+    });
+  }
+
+  /** Of all events of an entity, as a linearizable read shows them: id → sequence. */
+  async #places(random: Seeded, entity: string): Promise<ReadonlyMap<string, number>> {
+    const { headers = {} } = this.#target;
+    const url = `${this.#target.materializer(random)}/v1/entities/${entity}`;
+    const isThere = await eventually(`${entity} is read`, SETTLE_TIMEOUT_MS, async () => {
+      const reading = call('GET', `${url}?consistency=linearizable`, { headers });
+      const { status } = await reading.catch(() => ({ status: 0 }));
+      return status === 200 || status === 404 ? { status } : undefined;
+    });
+    const found = new Map<string, number>();
+    let from: number | undefined = isThere.status === 200 ? 0 : undefined;
+    while (from !== undefined) {
+      const page: HistoryPage = await expectStatus<HistoryPage>(
+        200,
+        'GET',
+        `${url}/history?from=${from}&limit=1000`,
+        { headers },
+      );
+      for (const { event, sequence } of page.events) found.set(event.id, sequence);
+      from = page.next;
+    }
+    return found;
   }
 
   async #client(client: number, random: Seeded): Promise<void> {

@@ -95,6 +95,14 @@ func stepAppend(s entityState, o *op) []interface{} {
 	case "required":
 		return when(o.Token == 0 && s.isGuarded, s)
 	case "unknown":
+		// Found in the history afterwards: where it stands is known, when it was done is not.
+		if o.Sequence > 0 {
+			isThere := fits && admitted && o.Sequence == next.events.sequence
+			if known > 0 {
+				return []interface{}{s}
+			}
+			return when(isThere, next)
+		}
 		if known == 0 && fits && admitted {
 			return []interface{}{s, next}
 		}

@@ -43,6 +43,12 @@ func TestJudge(t *testing.T) {
 			`{"op":"append","entity":"session/1","id":"c","call":20,"return":null,"result":"unknown"}`,
 			`{"op":"read","entity":"session/1","call":40,"return":50,"result":"ok","sequence":2,"last":"c"}`,
 			`{"op":"read","entity":"session/1","call":60,"return":70,"result":"ok","sequence":1,"last":"a"}`}},
+		{"an append whose place was looked up", true, []string{
+			`{"op":"append","entity":"session/1","id":"c","call":0,"return":null,"result":"unknown","sequence":2}`, firstAppend,
+			`{"op":"read","entity":"session/1","call":40,"return":50,"result":"ok","sequence":1,"last":"a"}`}},
+		{"an append that stands where it was not", false, []string{
+			`{"op":"append","entity":"session/1","id":"c","call":0,"return":null,"result":"unknown","sequence":3}`, firstAppend, secondAppend,
+			`{"op":"append","entity":"session/1","id":"d","call":40,"return":50,"result":"ok","sequence":3}`}},
 		{"a condition that held for two", false, []string{firstAppend,
 			`{"op":"append","entity":"session/1","id":"b","expected":1,"call":20,"return":30,"result":"ok","sequence":2}`,
 			`{"op":"append","entity":"session/1","id":"c","expected":1,"call":20,"return":30,"result":"ok","sequence":3}`}},
