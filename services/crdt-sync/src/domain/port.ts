@@ -164,8 +164,7 @@ export interface VerifiedValue {
  * A replica has one service at a time as its writer. All reads show whole commits only.
  */
 export interface CrdtStore {
-  /** Absent where a driver keeps none: its sets are compared and given as a whole. */
-  readonly pieces?: SetPieces;
+  readonly pieces: SetPieces;
   load(refs: readonly Ref[]): Promise<LoadedName[]>;
   loadElements(
     wants: readonly { readonly ref: Ref; readonly element: string }[],

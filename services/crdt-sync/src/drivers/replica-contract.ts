@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { castVote, type FlagState, flagLattice, join } from '@memplane/crdt';
+import { castVote, elementHash, emptySet, type FlagState, flagLattice, join } from '@memplane/crdt';
 import type { CommandType } from '../domain/command.ts';
 import { dispatch } from '../domain/dispatch.ts';
 import { joinAll, joinNamed } from '../domain/join-all.ts';
 import type { LocalCommit } from '../domain/local-commit.ts';
 import type { KeptType, Ref } from '../domain/port.ts';
+import { WholePieces } from '../domain/set-pieces.ts';
 import { type ReplicaOptions, rangesOf, sent, TestReplica } from '../domain/test-replica.ts';
 import { MemoryStore } from './test-memory-store.ts';
 
@@ -35,6 +36,7 @@ export function replicaContract(newHarness: () => Promise<ReplicaHarness>): void
   vectorCases(check);
   flagCases(check);
   discardCases(check);
+  pieceCases(check);
 }
 
 type Check = (what: string, work: (harness: ReplicaHarness) => Promise<void>) => void;
@@ -141,4 +143,56 @@ function discardCases(check: Check): void {
     await replica.ask({ type: 'increment', name: 'counter', by: 1 });
     assert.equal((await replica.ask({ type: 'counter-get', name: 'counter' })).outcome.number, 6);
   });
+}
+
+function pieceCases(check: Check): void {
+  const some = (from: number, count: number) =>
+    Array.from({ length: count }, (_, index) => `element ${(from + index) % 900}`);
+
+  check('gives the pieces of a set, large or small, whatever was done to it', async (harness) => {
+    const replica = await harness.start(options());
+    const steps: [CommandType, string[]][] = [
+      ['set-add', some(0, 3)],
+      ['set-add', some(0, 400)],
+      ['set-add', some(390, 200)],
+      ['set-remove', some(300, 100)],
+      ['set-reset', []],
+      ['set-add', some(700, 500)],
+    ];
+    await expectPieces(replica);
+    for (const [type, elements] of steps) {
+      const done = await replica.ask({ type, name: 's', elements });
+      assert.equal(done.error, undefined);
+      await expectPieces(replica);
+    }
+    await expectPieces(await harness.start(options()));
+  });
+
+  check('gives no pieces of a set that is damaged', async (harness) => {
+    const first = await harness.start(options());
+    await first.ask({ type: 'set-add', name: 's', elements: some(0, 400) });
+    await first.options.store.pieces.digests(ref('s'), ['']);
+    await harness.damage('set', ref('s'));
+    const { pieces } = first.options.store;
+    await assert.rejects(pieces.digests(ref('s'), ['']), { code: 'storage_damaged' });
+    await assert.rejects(pieces.below(ref('s'), [''], 10), { code: 'storage_damaged' });
+    await first.options.store.discard('set', ref('s'));
+    const { summaries = [] } = (await pieces.digests(ref('s'), [''])) ?? {};
+    assert.equal(summaries[0]?.children.size, 0);
+  });
+}
+
+/** By prefixes of some lengths, against those of the whole set. */
+async function expectPieces({ options: { store } }: TestReplica): Promise<void> {
+  const { set = emptySet() } = await store.state(ref('s'));
+  const whole = new WholePieces(set);
+  const [element = 'none'] = set.elements.keys();
+  const hash = elementHash(element);
+  const prefixes = ['', hash.slice(0, 1), hash.slice(0, 3), hash.slice(0, 5), hash];
+  const asked = prefixes.slice(0, -1);
+  assert.deepEqual(await store.pieces.digests(ref('s'), asked), whole.digests(asked));
+  for (const max of [1, 50, 10_000]) {
+    const found = await store.pieces.below(ref('s'), prefixes.slice(1), max);
+    assert.deepEqual(found, whole.below(prefixes.slice(1), max));
+  }
 }

@@ -33,17 +33,18 @@ interface Held {
 
 /** A store that outlasts its users in memory only: as quick as property tests need it. */
 export class MemoryStore implements port.CrdtStore {
-  readonly pieces?: SetPieces;
+  readonly pieces: SetPieces;
   readonly #names = new Map<string, Held>();
   readonly #incarnations = new Map<Incarnation, port.IncarnationRecord>();
   #lastStamp = 0n;
   readonly #damaged = new Set<string>();
 
+  /** @param keepsPieces else it has digests of no set, as of one that was written long ago */
   constructor(keepsPieces = true) {
-    if (!keepsPieces) return;
+    const cut = async (ref: port.Ref) => (keepsPieces ? await this.#pieces(ref) : undefined);
     this.pieces = {
-      digests: async (ref, prefixes) => (await this.#pieces(ref)).digests(prefixes),
-      below: async (ref, prefixes, max) => (await this.#pieces(ref)).below(prefixes, max),
+      digests: async (ref, prefixes) => (await cut(ref))?.digests(prefixes),
+      below: async (ref, prefixes, max) => (await cut(ref))?.below(prefixes, max),
     };
   }
 

@@ -63,14 +63,13 @@ export class ComparingPieces {
     calls.onCall(METHODS.large, async (_, bytes) => encodeNames(await this.#largeOf(bytes)));
     calls.onCall(METHODS.pieces, async (_, bytes) => {
       const { key, prefixes } = messages.decodeQuestion(bytes);
-      const { pieces } = store;
-      const digests = await unlessDamaged(pieces?.digests(refOfDeltaKey(key), prefixes));
+      const digests = await unlessDamaged(store.pieces.digests(refOfDeltaKey(key), prefixes));
       return messages.encodeDigests(digests);
     });
     calls.onCall(METHODS.elements, async (_, bytes) => {
       const { key, prefixes } = messages.decodeQuestion(bytes);
       const max = messages.GIVEN_ELEMENTS_MAX;
-      const found = await unlessDamaged(store.pieces?.below(refOfDeltaKey(key), prefixes, max));
+      const found = await unlessDamaged(store.pieces.below(refOfDeltaKey(key), prefixes, max));
       // What is given is ahead of the vector of before: it must not be lost here.
       await store.settle();
       return encodeShown({ shown: shown(), states: messages.encodeElements(found) });
@@ -82,9 +81,9 @@ export class ComparingPieces {
    * @throws MemplaneError where the peer does not answer
    */
   async largeAt(peer: string, life: number, keys: readonly string[], signal: AbortSignal) {
-    const { calls, answerTimeoutMs, store } = this.#options;
+    const { calls, answerTimeoutMs } = this.#options;
     signal.throwIfAborted();
-    if (store.pieces === undefined || keys.length === 0) return [];
+    if (keys.length === 0) return [];
     const answer = await calls.call(peer, METHODS.large, encodeNames(keys), answerTimeoutMs);
     if (answer.life !== life) throw startedAnew(peer);
     const asked = new Set(keys);
@@ -103,7 +102,7 @@ export class ComparingPieces {
     let level = begin.summaries;
     while (level.length > 0) {
       const prefixes = level.map(({ prefix }) => prefix);
-      const mine = await store.pieces?.digests(ref, prefixes);
+      const mine = await store.pieces.digests(ref, prefixes);
       if (mine === undefined) return false;
       const { ask, fetch } = differingPieces(mine.summaries, level);
       if (!(await this.#fetch(other, fetch))) return false;
@@ -121,7 +120,6 @@ export class ComparingPieces {
 
   async #largeOf(question: Uint8Array): Promise<string[]> {
     const { pieced_from_elements, store } = this.#options;
-    if (store.pieces === undefined) return [];
     const keys = decodeNames(question);
     const loaded = await store.load(keys.map(refOfDeltaKey));
     return keys.filter((_, i) => (loaded[i]?.set?.elements ?? 0) >= pieced_from_elements);
@@ -165,7 +163,7 @@ export class ComparingPieces {
     const held = group.filter((one) => one.held > 0).map(({ prefix }) => prefix);
     if (held.length === 0) return { pieces: new Map(), context: new Map() };
     const { pieces } = this.#options.store;
-    return pieces?.below(refOfDeltaKey(key), held, Number.POSITIVE_INFINITY);
+    return pieces.below(refOfDeltaKey(key), held, Number.POSITIVE_INFINITY);
   }
 
   async #join(key: string, patch: SetPatch, cleared: CausalContext): Promise<void> {
@@ -203,7 +201,7 @@ function startedAnew(peer: string): MemplaneError {
 }
 
 /** Of what is damaged nothing is told here: that is, where the set is asked for as a whole. */
-async function unlessDamaged<T>(answer: Promise<T> | undefined): Promise<T | undefined> {
+async function unlessDamaged<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (cause) {

@@ -36,6 +36,7 @@ import {
 import type { CallHeader } from './call-codec.ts';
 import type { RedisConnection, Reply } from './connection.ts';
 import { joinWords, pieceOfChange } from './join-codec.ts';
+import { RedisPieces } from './redis-pieces.ts';
 import * as records from './redis-records.ts';
 import { bytes, list, pairs } from './replies.ts';
 import { INCARNATIONS } from './session-setup.ts';
@@ -53,12 +54,25 @@ type ValueName = Pick<VerifiedValue, 'tenant' | 'type' | 'name'>;
  * needs nothing that was loaded before.
  */
 export class RedisStore implements CrdtStore {
+  readonly pieces: RedisPieces;
   readonly #redis: RedisConnection;
   readonly #settling: Settling;
 
   constructor(redis: RedisConnection) {
     this.#redis = redis;
     this.#settling = new Settling(redis);
+    this.pieces = new RedisPieces({
+      header: async (ref) => {
+        const record = redis.command(['GET', keyOf('set', ref)]);
+        // What is gone is not given as all that there is.
+        const [found] = await Promise.all([record, redis.confirm()]);
+        return found === null ? undefined : bytes(found);
+      },
+      read: async (ref) => {
+        const [set] = await Promise.all([this.#wholeSet(ref), redis.confirm()]);
+        return { header: set?.record, state: setOf(set) };
+      },
+    });
   }
 
   /** A set's digest is computed from its elements, all of which are read. */
@@ -323,6 +337,7 @@ function digestOf(elements: readonly (readonly [Buffer, Buffer])[]): bigint {
 
 /** A set as it was at one moment, not yet looked at. */
 interface WholeSet {
+  readonly record: Buffer;
   readonly opened: records.OpenedRecord;
   readonly header: ReturnType<typeof records.readHeader>;
   readonly elements: readonly (readonly [Buffer, Buffer])[];
@@ -331,11 +346,12 @@ interface WholeSet {
 }
 
 function wholeSetOf(reply: Reply | undefined): WholeSet | undefined {
-  const [record, flat, members] = list(reply);
-  if (!isThere(record)) return undefined;
-  const opened = records.openRecord(bytes(record));
+  const [found, flat, members] = list(reply);
+  if (!isThere(found)) return undefined;
+  const record = bytes(found);
+  const opened = records.openRecord(record);
   const header = records.readHeader(opened.body);
-  return { opened, header, elements: pairs(list(flat)), members: Number(members) };
+  return { record, opened, header, elements: pairs(list(flat)), members: Number(members) };
 }
 
 function setDigests(set: WholeSet | undefined): { stored: string; computed: string } {
