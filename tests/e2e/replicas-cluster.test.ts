@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { eventually, figure } from '@memplane/testkit';
 import {
@@ -156,24 +154,23 @@ describe('three replicas in processes of their own', () => {
     assert.equal((await forget('a', 'a', OPERATOR)).body['code'], 'invalid_request');
     assert.deepEqual((await forget('a', 'c', OPERATOR)).body, { forgotten: ['c'] });
     assert.deepEqual((await forget('a', 'c', OPERATOR)).body, { forgotten: ['c'] });
-    await until('c', ({ code, subject }) => code === 'replica_forgotten' && subject === 'c', 5_000);
+    await until(
+      'c',
+      ({ code, subject }) => code === 'replica_forgotten' && subject === 'c',
+      10_000,
+    );
     await eventually('b knows', 5_000, async () => {
       return !(await membersAt('b')).some(({ replica }) => replica === 'c') || undefined;
     });
-    assert.equal((await at('c').readyz()).body['forgotten'], true);
-    // Who forgot it is started anew, and so is the forgotten one, with nothing of its own left.
-    await end('c', 'SIGKILL');
+    // Who forgot it is started anew, and the forgotten one has another id by then.
     await end('a', 'SIGTERM');
-    await rm(path.join(replicas.dir, 'c'), { recursive: true });
     await start('a');
-    await start('c');
-    await until('c', ({ code }) => code === 'replica_forgotten', 10_000);
-    await eventually('a and b hear each other', 10_000, async () => {
+    await eventually('a and b hear each other, and it', 20_000, async () => {
       const heard = await Promise.all([heardBy('a'), heardBy('b')]);
-      return heard.join() === 'b,a' || undefined;
+      return heard.every((ids) => /^[ab],c-[0-9a-f]{6}$/.test(ids.join())) || undefined;
     });
     for (const id of ['a', 'b'] as const) {
-      assert.ok((await alertsAt(id)).every(({ subject }) => subject === 'c' || subject === 'a'));
+      assert.ok((await alertsAt(id)).every(({ subject }) => /^[ac]/.test(subject)));
       assert.ok(!(await membersAt(id)).some(({ replica }) => replica === 'c'));
       assert.ok((await alertsAt(id)).every(({ clearedAt }) => clearedAt !== undefined));
     }

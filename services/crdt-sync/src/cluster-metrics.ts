@@ -1,10 +1,15 @@
 import type { Meter } from '@opentelemetry/api';
 import type { ClusterParts } from './cluster-parts.ts';
+import type { ReplicationParts } from './replication-parts.ts';
 
 const PREFIX = 'memplane.crdt';
 
 /** Registers what the cluster counts. A replica that is alone is its only member. */
-export function createClusterMetrics(meter: Meter, parts: ClusterParts | undefined): void {
+export function createClusterMetrics(
+  meter: Meter,
+  parts: ClusterParts | undefined,
+  replication: ReplicationParts | undefined,
+): void {
   meter
     .createObservableGauge(`${PREFIX}.partitions`, {
       description: 'cuts between this replica and others that an alert stands for: 0 or 1',
@@ -16,6 +21,11 @@ export function createClusterMetrics(meter: Meter, parts: ClusterParts | undefin
       const states = parts?.members.states() ?? { alive: 1, suspect: 0, dead: 0, left: 0 };
       for (const [state, count] of Object.entries(states)) result.observe(count, { state });
     });
+  meter
+    .createObservableGauge(`${PREFIX}.replicas.away`, {
+      description: 'expected replicas that keep counters from forgetting operation ids',
+    })
+    .addCallback((result) => result.observe(replication?.away.ids.length ?? 0));
   if (parts === undefined) return;
   const { metrics, stats } = parts.cluster;
   const count = (name: string, description: string, read: () => number) =>

@@ -18,6 +18,7 @@ import { Heartbeats } from './domain/heartbeats/heartbeats.ts';
 import { PARTITION } from './domain/heartbeats/partition-alert.ts';
 import { Membership } from './domain/membership.ts';
 import type { MembershipRecord, MembershipStore } from './domain/membership-store.ts';
+import type { Left } from './leaving.ts';
 
 export interface ClusterPartsContext {
   readonly store: MembershipStore;
@@ -26,6 +27,8 @@ export interface ClusterPartsContext {
   readonly now: () => number;
   /** Under which this replica gives out dots now. */
   readonly incarnation: () => string;
+  readonly left?: Left | undefined;
+  readonly onForgotten?: (() => void) | undefined;
 }
 
 const FORGOTTEN = 'replica_forgotten';
@@ -102,7 +105,7 @@ export class ClusterParts {
       // Those to replicas that are cut off hang so long, and would leave none for the others.
       settings: { streamTimeoutMs: config.replicaCallTimeoutMs },
       onEvent: (event) => this.#tell(event),
-      onSelfForgotten: () => this.#isForgotten(),
+      onSelfForgotten: () => this.#tellForgotten(),
     });
     const { cluster } = this;
     this.#heartbeats = new Heartbeats({
@@ -134,6 +137,10 @@ export class ClusterParts {
     return [...ids].filter((id) => id !== cluster.self && !this.#membership.isForgotten(id));
   }
 
+  get isForgotten(): boolean {
+    return this.#membership.isForgotten(this.cluster.self);
+  }
+
   /** Those that are cut off from here, while an alert says so. */
   get cutOff(): readonly string[] {
     return this.#heartbeats.cutOff;
@@ -144,8 +151,9 @@ export class ClusterParts {
     this.#isStarted = true;
     cluster.start();
     clearStanding(this.#context.alerts, FORGOTTEN, cluster.self);
-    if (this.#membership.isForgotten(cluster.self)) this.#isForgotten();
+    if (this.isForgotten) this.#tellForgotten();
     else this.#heartbeats.start();
+    if (this.#context.left) this.#tellLeft(this.#context.left);
     cluster.join(this.#config.gossip?.join ?? []);
     this.#saving = setInterval(() => void this.#save(), this.#config.storageProbeIntervalMs);
     const { logger } = this.#context;
@@ -173,7 +181,7 @@ export class ClusterParts {
     return {
       members: Object.fromEntries(members),
       partition: this.cutOff.length === 0 ? null : this.cutOff,
-      forgotten: this.#membership.isForgotten(this.cluster.self),
+      forgotten: this.isForgotten,
     };
   }
 
@@ -196,7 +204,16 @@ export class ClusterParts {
     if (event.type === 'joined' || event.type === 'alive-again') this.onReached(id);
   }
 
-  #isForgotten(): void {
+  #tellLeft({ file, replica }: Left): void {
+    this.#context.alerts.raise(
+      FORGOTTEN,
+      `Replica ${replica} was forgotten by an operator. All that it held is in ${file}, and in no ` +
+        `replica unless the others had it too; it takes part again as ${this.cluster.self}.`,
+      replica,
+    );
+  }
+
+  #tellForgotten(): void {
     const { self } = this.cluster;
     this.#heartbeats.end();
     this.#context.alerts.raise(
@@ -206,6 +223,7 @@ export class ClusterParts {
         'another MEMPLANE_REPLICA_ID.',
       self,
     );
+    this.#context.onForgotten?.();
   }
 }
 

@@ -1,2 +1,3 @@
 export * from './config.ts';
-export { type CrdtSync, type CrdtSyncContext, createCrdtSync } from './service.ts';
+export { createCrdtSync } from './folder-replica.ts';
+export type { CrdtSync, CrdtSyncContext } from './service.ts';

@@ -4,15 +4,14 @@ import { ConfigError, createLogger, stopOnSignals } from '@memplane/runtime';
 import { createDaprInvoker, DaprPublisher, readSidecarConfig } from '@memplane/runtime/dapr';
 import { type CrdtSyncConfig, readCrdtSyncConfig } from './config.ts';
 import type { AlertSink } from './domain/alert-publishing.ts';
-import type { CrdtStorage } from './domain/storage.ts';
-import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
 import { openRedisStorage } from './drivers/redis/redis-storage.ts';
-import { createCrdtSyncOn } from './service.ts';
+import { createCrdtSync } from './folder-replica.ts';
+import { type CrdtSync, type CrdtSyncContext, createCrdtSyncOn } from './service.ts';
 
 const config = readCrdtSyncConfig(process.env);
 const sidecar = readSidecarConfig(process.env);
 const logger = createLogger('crdt-sync', config.logLevel);
-const service = await createCrdtSyncOn(config, await openStorage(config), {
+const service = await create(config, {
   logger,
   ...(sidecar
     ? { alertSink: topicOf(new DaprPublisher(sidecar)), invoker: createDaprInvoker(sidecar) }
@@ -21,10 +20,13 @@ const service = await createCrdtSyncOn(config, await openStorage(config), {
 await service.start();
 stopOnSignals(service, { drainTimeoutMs: config.drainTimeoutMs + 5_000 });
 
-function openStorage({ redisUrl, dataDir }: CrdtSyncConfig): Promise<CrdtStorage> {
-  const now = Date.now;
-  if (redisUrl) return openRedisStorage({ ...config, redisUrl }, { now, logger });
-  if (dataDir) return openEmbeddedStorage(config, { dir: path.join(dataDir, 'crdt'), now });
+async function create(config: CrdtSyncConfig, context: CrdtSyncContext): Promise<CrdtSync> {
+  const { redisUrl, dataDir } = config;
+  if (redisUrl) {
+    const storage = await openRedisStorage({ ...config, redisUrl }, { now: Date.now, logger });
+    return createCrdtSyncOn(config, storage, context);
+  }
+  if (dataDir) return createCrdtSync(config, { ...context, dir: path.join(dataDir, 'crdt') });
   throw new ConfigError('MEMPLANE_REDIS_URL or MEMPLANE_DATA_DIR must say where the data is');
 }
 

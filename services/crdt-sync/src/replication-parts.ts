@@ -8,6 +8,7 @@ import type { Engine } from './domain/engine.ts';
 import type { ReplicatedExecutor } from './domain/executor.ts';
 import { joinAll } from './domain/join-all.ts';
 import type { CrdtStore } from './domain/port.ts';
+import { Away } from './domain/replication/away.ts';
 import { Comparing } from './domain/replication/comparing.ts';
 import { LargeCalls } from './domain/replication/large-calls.ts';
 import { Quorum } from './domain/replication/quorum.ts';
@@ -36,6 +37,8 @@ const ANSWER_KEPT_MS = 30_000;
 const COMPARED_ANSWER_MS_MAX = 60_000;
 const VALUES_NAMES_MAX = 1_024;
 const VALUES_BYTES_MAX = MIB;
+/** What is told settles only a while later, see `Stability`. */
+const AWAY_SLACK_MS = 60_000;
 /** Failures of one kind are told once in this time. */
 const TOLD_AGAIN_MS = 60_000;
 
@@ -46,6 +49,7 @@ export class ReplicationParts {
   readonly quorum: Quorum;
   readonly writes: QuorumWrites;
   readonly reconciliation: Reconciliation;
+  readonly away: Away;
   /** Told, now and then, that a damaged value keeps commits of others from being joined. */
   onDamage: () => void = () => {};
   readonly #config: CrdtSyncConfig;
@@ -82,6 +86,9 @@ export class ReplicationParts {
       values_bytes_max: VALUES_BYTES_MAX,
       pieced_from_elements: PIECED_FROM_ELEMENTS,
     });
+    const { opid_memory_ms, op_ids_per_counter_max } = config;
+    const afterMs = opid_memory_ms + AWAY_SLACK_MS;
+    this.away = new Away({ alerts, now, afterMs, op_ids_per_counter_max });
     this.replicator = new Replicator({
       executor,
       comparing: this.comparing,
@@ -92,6 +99,7 @@ export class ReplicationParts {
       settings: replicationSettings(config.syncIntervalMs),
       joinAll: join,
       onFailure: (what, cause) => this.#warn(what, cause),
+      onSample: (expected, toldMs) => this.away.update(expected, toldMs),
       peers: {
         live: () => cluster.live(),
         expected: () => parts.expected(),

@@ -9,7 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import { prefixEnd, RocksStore } from '@memplane/rocks';
 import { Redis } from 'ioredis';
 import { readCrdtSyncConfig } from './config.ts';
-import { type CrdtSync, createCrdtSync } from './service.ts';
+import { createCrdtSync } from './folder-replica.ts';
+import type { CrdtSync } from './service.ts';
 
 const QUIET = {
   MEMPLANE_LOG_LEVEL: 'silent',

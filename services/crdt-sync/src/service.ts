@@ -21,7 +21,7 @@ import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
 import { Reconciling } from './domain/reconciling.ts';
 import type { CrdtStorage } from './domain/storage.ts';
-import { openEmbeddedStorage } from './drivers/embedded-storage.ts';
+import type { Left } from './leaving.ts';
 import { createCrdtMetrics } from './metrics.ts';
 import { ReplicationParts } from './replication-parts.ts';
 import { RespServer } from './resp/server.ts';
@@ -36,24 +36,16 @@ export interface CrdtSyncContext {
   readonly invoker?: Invoker | undefined;
   /** Where alerts are told; nowhere by default. */
   readonly alertSink?: AlertSink;
+  /** Told when the others are found to have forgotten this replica. Must not throw. */
+  readonly onForgotten?: () => void;
+  /** Who this replica was, where it was forgotten and begins anew. */
+  readonly left?: Left | undefined;
 }
 
 export interface CrdtSync extends Service {
   /** The ports that it listens on, once started. */
   readonly port: number;
   readonly respPort: number;
-}
-
-/**
- * A replica in a folder of its own, which the service opens and closes.
- * @throws MemplaneError what opening the store throws
- */
-export async function createCrdtSync(
-  config: CrdtSyncConfig,
-  context: CrdtSyncContext & { readonly dir: string },
-): Promise<CrdtSync> {
-  const { dir, now = Date.now } = context;
-  return createCrdtSyncOn(config, await openEmbeddedStorage(config, { dir, now }), context);
 }
 
 /** A replica on a storage that is open already; the service closes it. */
@@ -85,6 +77,8 @@ export async function createCrdtSyncOn(
     logger,
     now,
     incarnation: () => engine.incarnation,
+    left: context.left,
+    onForgotten: context.onForgotten,
   }).catch(async (error: unknown) => {
     await Promise.allSettled([storage.store.close(), telemetry.stop()]);
     throw error;
@@ -196,7 +190,7 @@ class CrdtSyncService implements CrdtSync {
       membersView: () => membersView({ ...config, engine, members }),
     });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
-    createClusterMetrics(telemetry.meter, cluster);
+    createClusterMetrics(telemetry.meter, cluster, replication);
   }
 
   get port(): number {
@@ -283,7 +277,8 @@ class CrdtSyncService implements CrdtSync {
     clearInterval(this.#publishTimer);
     await Promise.all([this.#server.drain(), this.#resp.drain()]);
     await this.#parts.engine.drain();
-    await this.#parts.replication?.drain();
+    // The others take nothing from one that they have forgotten.
+    if (this.#parts.cluster?.isForgotten !== true) await this.#parts.replication?.drain();
     await this.#parts.cluster?.drain();
   }
 

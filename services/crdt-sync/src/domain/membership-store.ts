@@ -6,6 +6,8 @@ export const membershipRecordSchema = z.object({
   startEpoch: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
   /** Ids that are refused for good. */
   forgotten: z.array(z.string()),
+  /** The id in place of that of the settings, which is forgotten. */
+  renamed: z.object({ from: z.string(), to: z.string() }).optional(),
 });
 export type MembershipRecord = z.infer<typeof membershipRecordSchema>;
 

@@ -18,6 +18,7 @@ export class Membership {
   readonly #store: MembershipStore;
   readonly #forgottenMax: number;
   readonly #forgotten: Set<string>;
+  readonly #renamed: MembershipRecord['renamed'];
   #unsaved = false;
   #saving: Promise<void> = Promise.resolve();
 
@@ -25,6 +26,7 @@ export class Membership {
     this.#store = store;
     this.#forgottenMax = forgottenMax;
     this.#forgotten = new Set(before?.forgotten);
+    this.#renamed = before?.renamed;
     // Others take a lower epoch for a replay: the clock may have been set back.
     this.startEpoch = Math.max(now(), (before?.startEpoch ?? 0) + 1);
   }
@@ -96,6 +98,7 @@ export class Membership {
       this.#store.saveMembership({
         startEpoch: this.startEpoch,
         forgotten: [...new Set([...this.#forgotten, ...more])],
+        ...(this.#renamed ? { renamed: this.#renamed } : {}),
       }),
     );
     this.#saving = written.catch(() => {});

@@ -28,12 +28,11 @@ export function membershipContract(newHarness: () => Promise<MembershipHarness>)
     assert.equal(await first.loadMembership(), undefined);
     await first.saveMembership({ startEpoch: 5, forgotten: [] });
     const forgotten = ['a', 'ü', 'x'.repeat(128)];
-    await first.saveMembership({ startEpoch: Number.MAX_SAFE_INTEGER, forgotten });
+    const renamed = { from: 'a', to: 'a-1' };
+    const last = { startEpoch: Number.MAX_SAFE_INTEGER, forgotten, renamed };
+    await first.saveMembership(last);
     const again = await harness.open();
-    assert.deepEqual(await again.loadMembership(), {
-      startEpoch: Number.MAX_SAFE_INTEGER,
-      forgotten,
-    });
+    assert.deepEqual(await again.loadMembership(), last);
   });
 
   check('says when the record is damaged, and takes another one', async (harness) => {

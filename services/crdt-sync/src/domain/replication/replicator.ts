@@ -39,6 +39,11 @@ export interface ReplicatorOptions {
   /** Durable when it resolves. */
   readonly joinAll: (delta: ReplicaDelta, ranges: readonly CommitRange[]) => Promise<void>;
   readonly onFailure: (what: string, cause: unknown) => void;
+  /** Told now and then who is expected, and when each told what it has durably. */
+  readonly onSample?: (
+    expected: readonly string[],
+    toldMs: (id: string) => number | undefined,
+  ) => void;
 }
 
 interface Waiting {
@@ -128,10 +133,12 @@ export class Replicator {
   #sample(): void {
     const { now, peers, timers } = this.#options;
     const aheadMs = now() - timers.now();
-    for (const id of peers.expected()) {
+    const expected = peers.expected();
+    for (const id of expected) {
       const heard = this.#replication.heardOf(id);
       if (heard !== undefined) this.#stability.sample(id, { ...heard, atMs: heard.atMs + aheadMs });
     }
+    this.#options.onSample?.(expected, (id) => this.#stability.toldMs(id));
   }
 
   /** A peer is reached again. */

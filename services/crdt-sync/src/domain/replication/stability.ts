@@ -28,6 +28,11 @@ export class Stability {
     this.#latest.set(id, { ...heard, vector: new Map<Incarnation, number>(heard.vector) });
   }
 
+  /** When a replica told what it is known to have durably; undefined where it has not yet. */
+  toldMs(id: string): number | undefined {
+    return this.#settled.get(id)?.atMs;
+  }
+
   /** Whether each of these replicas had a claim's commit when it last told, at `sinceMs` or later. */
   isStable({ incarnation, commit }: Claim, sinceMs: number, replicas: readonly string[]): boolean {
     return replicas.every((id) => {
