@@ -7,6 +7,7 @@ import { PLANE, shardRange } from '../domain/keys.ts';
 import { decodeShard } from '../domain/shard-record.ts';
 import { decodeEntries, encodeEntries, type SnapshotEntry } from '../domain/snapshot-format.ts';
 import { listManifests, type ManifestBase, readManifest, writeManifest } from './manifests.ts';
+import { RestoreWriter } from './restore-writer.ts';
 import { compressed, decompressed } from './snapshot-codec.ts';
 import { shardKey } from './view-store.ts';
 
@@ -20,12 +21,13 @@ export interface SnapshotManifest extends ManifestBase {
 }
 
 const SNAPSHOTS_KEPT = 2;
-const RESTORE_BATCH_BYTES = 1024 * 1024;
 
 /** Publishes and restores logical snapshots of shards: all rows of one, at one applied offset. */
 export class ShardSnapshots {
   readonly #blobs: BlobStore;
   readonly #log: LogInfo;
+  /** The last restoring: the next one begins when it has ended. */
+  #restoring: Promise<unknown> = Promise.resolve();
 
   constructor(blobs: BlobStore, log: LogInfo) {
     this.#blobs = blobs;
@@ -84,12 +86,23 @@ export class ShardSnapshots {
 
   /**
    * Fills a shard from the newest snapshot that can be read. The shard's own record comes last:
-   * until then, after a crash too, the shard counts as empty, whatever it was before.
+   * until then, after a crash too, the shard counts as empty, whatever it was before. One shard
+   * after the other, so that no file of the store reaches across several: see {@link RestoreWriter}.
    * @param applied what the shard has; snapshots that are not further are no help, unless one that
    * was had to be given up half-way
    * @returns the offset restored; undefined when there is no readable snapshot
    */
-  async restore(partition: number, rocks: RocksStore, applied = -1): Promise<number | undefined> {
+  restore(partition: number, rocks: RocksStore, applied = -1): Promise<number | undefined> {
+    const restored = this.#restoring.then(() => this.#restore(partition, rocks, applied));
+    this.#restoring = restored.catch(() => {});
+    return restored;
+  }
+
+  async #restore(
+    partition: number,
+    rocks: RocksStore,
+    applied: number,
+  ): Promise<number | undefined> {
     const names = await listManifests(this.#blobs, 'snapshots', this.#log.logId, partition);
     let beyond = applied;
     for (const { name, offset } of names) {
@@ -114,30 +127,29 @@ export class ShardSnapshots {
   async #load(manifest: SnapshotManifest, rocks: RocksStore): Promise<void> {
     await clear(rocks, manifest);
     const last = shardKey(manifest.partition);
+    const own = shardRange(PLANE, manifest.partition).gte;
+    const writer = new RestoreWriter(rocks);
     let record: Buffer | undefined;
-    let batch = rocks.batch();
-    let writing: Promise<void> = Promise.resolve();
     try {
       for await (const entries of this.#entries(manifest.blob)) {
         for (const { key, value } of entries) {
           if (key.equals(last)) record = value;
-          else batch.put(key, value);
+          else if (startsWith(key, own)) writer.keep(key, value);
+          else writer.put(key, value);
         }
-        if (batch.byteLength < RESTORE_BATCH_BYTES) continue;
-        // Written while the next rows are read.
-        await writing;
-        writing = rocks.write(batch);
-        writing.catch(() => {});
-        batch = rocks.batch();
+        const room = writer.room();
+        if (room !== undefined) await room;
       }
-    } finally {
-      // Also of a snapshot that is given up nothing may be written any more from here on.
-      await writing;
+    } catch (error) {
+      // Of a snapshot that is given up nothing may be written any more from here on.
+      await writer.abandon();
+      throw error;
     }
     if (record === undefined || decodeShard(record).applied !== manifest.offset) {
+      await writer.abandon();
       throw new MemplaneError('storage_damaged', `The snapshot ${manifest.blob} lacks its record.`);
     }
-    await rocks.write(batch.put(last, record), { sync: true });
+    await writer.end(last, record);
   }
 
   async *#entries(blob: string): AsyncGenerator<SnapshotEntry[]> {
@@ -176,11 +188,21 @@ export async function* rowsOf(
   }
 }
 
+/**
+ * Removes what the store has of a shard. Where that is nothing, nothing is written: the mark of a
+ * removed range would keep the files that come after it from being moved as they are.
+ */
 async function clear(rocks: RocksStore, { partition, tenants }: SnapshotManifest): Promise<void> {
   const batch = rocks.batch();
   for (const tenant of [PLANE, ...tenants]) {
-    const { gte, lt } = shardRange(tenant, partition);
-    batch.deleteRange(gte, lt);
+    const range = shardRange(tenant, partition);
+    const [first] = await rocks.scanAll({ ...range, limit: 1, values: false });
+    if (first !== undefined) batch.deleteRange(range.gte, range.lt);
   }
   await rocks.write(batch);
+}
+
+function startsWith(key: Buffer, prefix: Buffer): boolean {
+  for (let i = 0; i < prefix.length; i++) if (key[i] !== prefix[i]) return false;
+  return true;
 }
