@@ -16,7 +16,7 @@ COMPATIBILITY_TESTS := $(sort $(wildcard tests/compatibility/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # What needs root or a while.
-ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts \
+ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts tests/soak/timing-isolation.test.ts \
 	$(sort $(wildcard tests/replicas/*.test.ts))
 # The pages' own commands: curl, bash and redis-cli are on the machine.
 DOCS_TESTS := $(sort $(wildcard tests/docs/*.test.ts))
