@@ -43,7 +43,7 @@ test('kill -9 in the middle of erasing: the next start finishes it, and loses no
       const receipt = (await erasuresOf(plane, entity))[0] ?? (await erase(plane, entity));
       const later = await appendSoon(plane, entity, `later ${round}`);
       await cleared(plane, receipt);
-      const url = plane.materializer + entityPath(entity, { after: later });
+      const url = plane.materializer + entityPath(entity, { after: later, waitMs: '20000' });
       const view = await expectStatus<EntityView>(200, 'GET', url);
       assert.deepEqual(view.attributes, { later: `later ${round}` });
       const left = bytesLeft(folder.path, secrets.forms).filter((place) => {

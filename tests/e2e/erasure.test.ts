@@ -79,7 +79,7 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
   // Later events are of a new key, and ids of before are new again.
   const [again] = sealed.events(SEALED);
   const after = await append(rebuilt, [{ ...again, attributes: { is: 'new' } }]);
-  const url = rebuilt.materializer + entityPath(SEALED, { after });
+  const url = rebuilt.materializer + entityPath(SEALED, { after, waitMs: '20000' });
   const view = await expectStatus<EntityView>(200, 'GET', url);
   assert.deepEqual([view.attributes, view.sequence], [{ is: 'new' }, 6]);
   const past = await call('GET', rebuilt.materializer + entityPath(SEALED, { asOf: before }));
@@ -109,7 +109,8 @@ async function untouched(plane: Plane, before: string): Promise<void> {
 }
 
 async function viewOf(plane: Plane, entity: string, after?: string): Promise<unknown> {
-  const url = plane.materializer + entityPath(entity, after === undefined ? {} : { after });
+  const query = after === undefined ? {} : { after, waitMs: '20000' };
+  const url = plane.materializer + entityPath(entity, query);
   const { attributes, memories, sequence } = await expectStatus<EntityView>(200, 'GET', url);
   return { attributes, memories, sequence };
 }

@@ -1,5 +1,5 @@
 import { hlcToMs } from '@memplane/clock';
-import { partitionKey } from '@memplane/contracts';
+import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { type Logger, pause } from '@memplane/runtime';
 import { sealedKeyId } from '@memplane/runtime/sealing';
 import { type Clearing, decodeClearing, encodeClearing } from '../domain/clearing.ts';
@@ -34,6 +34,7 @@ interface Due {
 
 const ROWS_MAX = 10_000;
 const RETRY_MS_MAX = 30_000;
+const READS_TIMEOUT_MS = 60_000;
 
 /**
  * Removes what erased entities have left in the views: first their rows, then, for all that are due
@@ -161,6 +162,10 @@ export class ErasureClearer {
    */
   async #purge(): Promise<void> {
     const { store, shards } = this.#ports;
+    // A read keeps what it may yet show, whatever is removed and rewritten meanwhile.
+    if (!(await store.readsEnded(READS_TIMEOUT_MS))) {
+      throw new MemplaneError('not_yet_visible', 'Reads under way are of before the erasure.');
+    }
     await store.rocks.purge();
     await exclusivelyAll([...shards], () => store.reopen());
   }

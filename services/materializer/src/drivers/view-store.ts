@@ -69,6 +69,21 @@ export class ViewStore {
   }
 
   /**
+   * Resolves when all reads have ended that began before: what was removed by then is needed by none.
+   * @returns whether they have, within a time in milliseconds
+   */
+  async readsEnded(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    const ended = Promise.allSettled([...this.#reads]).then(() => true);
+    const inTime = await Promise.race([ended, late]);
+    clearTimeout(timer);
+    return inTime;
+  }
+
+  /**
    * What the store has of a partition: all of it, or a beginning, if others have owned the partition
    * since. Empty when there is nothing.
    * @throws MemplaneError `token_of_another_log` when the views are of another log.
