@@ -108,6 +108,10 @@ export class Archiver {
     for (const partition of this.#progress.keys()) {
       if (!partitions.includes(partition)) this.#progress.delete(partition);
     }
+    // Before anything that may fail: what lags is told whether or not it can be archived.
+    for (const partition of partitions) {
+      this.#progressOf(partition).end = (await this.#ports.log.bounds(partition)).end;
+    }
     for (const partition of partitions) {
       if (this.#stopping.signal.aborted) return;
       let startedAt = performance.now();
@@ -177,10 +181,10 @@ export class Archiver {
     const records = await this.#read(partition, from, end);
     const [first, ...rest] = await this.#ports.withoutErased(partition, records);
     if (first === undefined) return false;
-    await archive.append([first, ...rest]);
-    progress.archivedAtMs = now();
     const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
     progress.eventBytes = Math.max(1, bytes / records.length);
+    await archive.append([first, ...rest]);
+    progress.archivedAtMs = now();
     return true;
   }
 
