@@ -15,7 +15,7 @@
 event-ingest: [agents, crdt-sync, materializer, vector-index]
 materializer: [agents, event-ingest, materializer, vector-index]
 crdt-sync: [agents, materializer]
-vector-index: [agents]
+vector-index: [agents, event-ingest]
 {{- end -}}
 
 {{- define "memplane.podPeer" -}}

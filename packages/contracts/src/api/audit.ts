@@ -64,7 +64,13 @@ export const appendAudit = operation({
     records: z.array(auditRecordSchema).min(1).max(AUDIT_BATCH_RECORDS_MAX),
   }),
   responses: { 204: { description: 'They are durable.' } },
-  errors: ['archive_behind', 'storage_full', 'storage_unavailable', 'dependency_unavailable'],
+  errors: [
+    'archive_behind',
+    'id_reused',
+    'storage_full',
+    'storage_unavailable',
+    'dependency_unavailable',
+  ],
 });
 
 export const auditPageSchema = z

@@ -1,4 +1,4 @@
-import { type ClearedStore, type ClearingRequest, partitionKey } from '@memplane/contracts';
+import { type ClearedStore, type ClearingRequest, MemplaneError, partitionKey } from '@memplane/contracts';
 import { decodeClearing } from '../domain/clearing.ts';
 import { PLANE, ShardKeys } from '../domain/keys.ts';
 import { erasedRows } from '../drivers/erased-rows.ts';
@@ -19,7 +19,10 @@ export interface ClearingContext {
   readonly logRetentionMs: number;
 }
 
-/** How far the views, and what was published of them, are with an erasure. */
+/**
+ * How far the views, and what was published of them, are with an erasure.
+ * @throws MemplaneError `invalid_request` for an offset that the log does not have, and what waiting throws
+ */
 export async function clearingOf(
   { plane, published, logRetentionMs }: ClearingContext,
   { tenant, entity, offset, isThorough }: ClearingRequest,
@@ -27,6 +30,11 @@ export async function clearingOf(
 ): Promise<ClearedStore[]> {
   const keys = keysOf(plane.log.info, tenant, entity);
   const { partition } = keys;
+  if (offset >= (await plane.log.bounds(partition)).end) {
+    throw new MemplaneError('invalid_request', `The log ends before offset ${offset}.`, {
+      field: 'body.offset',
+    });
+  }
   await waitHere(plane, new Map([[partition, offset]]), wait);
   const name = new ShardKeys(PLANE, partition).clearing(tenant, entity);
   const row = await inSnapshot(plane, (reader) => reader.get(name));
