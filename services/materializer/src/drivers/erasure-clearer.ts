@@ -166,8 +166,11 @@ export class ErasureClearer {
     if (!(await store.readsEnded(READS_TIMEOUT_MS))) {
       throw new MemplaneError('not_yet_visible', 'Reads under way are of before the erasure.');
     }
+    const reopen = () => exclusivelyAll([...shards], () => store.reopen());
+    // So does an export of a shard, which breaks off, and is asked for again.
+    if ((await store.rocks.property('rocksdb.num-snapshots')) !== '0') await reopen();
     await store.rocks.purge();
-    await exclusivelyAll([...shards], () => store.reopen());
+    await reopen();
   }
 
   async #save({ shard, tenant, entity }: Due, clearing: Clearing): Promise<void> {
