@@ -4,8 +4,10 @@ export interface Act {
   readonly startMs: number;
   /** When it was answered, or its replica was known to be gone: it happened before, or never. */
   readonly endMs: number;
-  /** Answered; else it may be there or not. */
-  readonly isDone: boolean;
+  /** Answered, and not lost with a tail since; else it may be there or not. */
+  isDone: boolean;
+  /** How often its replica had lost a tail before. */
+  readonly life: number;
   /** How often all replicas had been found equal before it began. */
   readonly epoch: number;
   /** Its replica had lost all since then, and may not have it again yet. */
@@ -22,8 +24,9 @@ export interface Side {
 
 /** Whether the replica of `later` certainly had `earlier` when it did it. */
 export function surelySaw(later: Act, earlier: Act): boolean {
-  const isAtSameReplica = later.replica === earlier.replica && later.startMs > earlier.endMs;
-  return isAtSameReplica || (later.epoch > earlier.epoch && !later.isBehind);
+  const isOfSameLife = later.replica === earlier.replica && later.life === earlier.life;
+  const isAfter = isOfSameLife && later.startMs > earlier.endMs;
+  return isAfter || (later.epoch > earlier.epoch && !later.isBehind);
 }
 
 /** Whether the replica of `later` may have had `earlier` when it did it. */

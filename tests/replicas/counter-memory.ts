@@ -19,6 +19,13 @@ export class CounterMemory {
     this.#done += by;
   }
 
+  /** One that was answered may be lost. */
+  doubt(by: number): void {
+    if (by > 0) this.#maybeUp += by;
+    else this.#maybeDown += by;
+    this.#done -= by;
+  }
+
   /** What is wrong with what all replicas have; nothing where it is as it may be. */
   check(value: number): string | undefined {
     const [low, high] = [this.#done + this.#maybeDown, this.#done + this.#maybeUp];

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually, ScratchFolder } from '@memplane/testkit';
 import type { HostAndPort } from './add-many.ts';
+import { OwnRedis } from './own-redis.ts';
 import { Replica } from './replica.ts';
 import { ReplicaNet } from './replica-net.ts';
 
@@ -17,8 +18,17 @@ export const ALERT_MS = HEARTBEATS_MISSED_MAX * HEARTBEAT_MS + 1_000;
 const GOSSIP_PORT = 7946;
 const HTTP_PORT = 7103;
 const ALL_SEE_ALL_MS = 30_000;
+const STORAGE_READY_MS = 20_000;
 const RESP_PORT = 6390;
 const ALL_ADDRESSES = '0.0.0.0';
+
+export interface FleetOptions {
+  /** Each has a Redis of its own, in place of a folder. */
+  readonly onRedis: boolean;
+}
+
+/** For so long after its Redis is back a replica may say that it is away. */
+const STORAGE_BACK_MS = 3_000;
 
 /** Replicas of crdt-sync, each a process in a network namespace of its own. */
 export class Fleet implements AsyncDisposable {
@@ -27,15 +37,18 @@ export class Fleet implements AsyncDisposable {
   readonly #key = randomBytes(32).toString('base64');
   readonly #ids: readonly string[];
   readonly #running = new Map<string, Replica>();
+  readonly #redis = new Map<string, OwnRedis>();
+  readonly onRedis: boolean;
 
-  private constructor(net: ReplicaNet, ids: readonly string[]) {
+  private constructor(net: ReplicaNet, ids: readonly string[], { onRedis }: FleetOptions) {
     this.net = net;
     this.#ids = ids;
+    this.onRedis = onRedis;
   }
 
   /** All of them run and see each other when it resolves. @param ids they are the replica set */
-  static async start(ids: readonly string[]): Promise<Fleet> {
-    const fleet = new Fleet(await ReplicaNet.create(ids), ids);
+  static async start(ids: readonly string[], options = { onRedis: false }): Promise<Fleet> {
+    const fleet = new Fleet(await ReplicaNet.create(ids), ids, options);
     try {
       await Promise.all(ids.map((id) => fleet.start(id)));
       await fleet.allSeeAll();
@@ -65,13 +78,16 @@ export class Fleet implements AsyncDisposable {
 
   async start(id: string): Promise<Replica> {
     const { net } = this;
+    const storage = this.onRedis
+      ? await this.#redisEnv(id)
+      : { MEMPLANE_DATA_DIR: this.#dirOf(id) };
     const replica = await Replica.start({
       id,
       enter: net.enter(id),
       url: `http://${net.managementAddress(id)}:${HTTP_PORT}`,
       env: {
         MEMPLANE_HOST: ALL_ADDRESSES,
-        MEMPLANE_DATA_DIR: this.#dirOf(id),
+        ...storage,
         MEMPLANE_REPLICA_ID: id,
         MEMPLANE_REPLICA_SET: [...new Set([...this.#ids, id])].join(),
         MEMPLANE_GOSSIP_JOIN: this.#ids.map((each) => this.#gossipAt(each)).join(),
@@ -96,6 +112,27 @@ export class Fleet implements AsyncDisposable {
     await replica.end(signal);
   }
 
+  /** @throws RangeError where it has none */
+  redisOf(id: string): OwnRedis {
+    const redis = this.#redis.get(id);
+    if (redis === undefined) throw new RangeError(`${id} has no Redis`);
+    return redis;
+  }
+
+  /** Whether its Redis was away then, or may seem so still. */
+  wasStorageDownSince(id: string, atMs: number): boolean {
+    return this.#redis.get(id)?.wasDownSince(atMs - STORAGE_BACK_MS) ?? false;
+  }
+
+  /** Waits until it has found its Redis again, if it runs. */
+  async storageBack(id: string): Promise<void> {
+    const replica = this.#running.get(id);
+    if (replica === undefined) return;
+    await eventually(`${id} is ready`, STORAGE_READY_MS, async () => {
+      return (await replica.ask('GET', '/readyz')).status === 200 || undefined;
+    });
+  }
+
   /** Where its RESP port is reached. */
   respOf(id: string): HostAndPort {
     return { host: this.net.managementAddress(id), port: RESP_PORT };
@@ -110,7 +147,9 @@ export class Fleet implements AsyncDisposable {
   async allSeeAll(): Promise<void> {
     const count = this.#running.size - 1;
     await eventually('all see all', ALL_SEE_ALL_MS, async () => {
-      const heard = await Promise.all(this.all.map((one) => one.heard(2 * HEARTBEAT_MS)));
+      const heard = await Promise.all(
+        this.all.map((one) => one.heard(2 * HEARTBEAT_MS).catch(() => [])),
+      );
       return heard.every((ids) => ids.length === count) || undefined;
     });
   }
@@ -142,8 +181,20 @@ export class Fleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.all.map((replica) => replica.end('SIGKILL')));
+    await Promise.all([...this.#redis.values()].map((redis) => redis.end()));
     await this.net[Symbol.asyncDispose]();
     this.#folder[Symbol.dispose]();
+  }
+
+  /** It runs when this resolves. */
+  async #redisEnv(id: string): Promise<Record<string, string>> {
+    const { net } = this;
+    const address = net.managementAddress(id);
+    if (!this.#redis.has(id)) {
+      const place = { dir: this.#dirOf(id), enter: net.enter(id), address };
+      this.#redis.set(id, await OwnRedis.start(place));
+    }
+    return OwnRedis.env(address);
   }
 
   #dirOf(id: string): string {

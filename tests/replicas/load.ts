@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LostAnswer, type Seeded } from '@memplane/testkit';
 import type { Act, Side } from './act.ts';
+import type { CounterMemory } from './counter-memory.ts';
 import type { Fleet } from './fleet.ts';
 import { COUNTERS, type Memory, REGISTERS, SETS } from './memory.ts';
 import type { Replica } from './replica.ts';
@@ -11,6 +12,7 @@ const DOWN_PAUSE_MS = 20;
 /** Elements that all rounds share, and so add and remove again and again. */
 const SHARED_ELEMENTS = 40;
 const OP_IDS_KEPT = 200;
+const ACKNOWLEDGED_KEPT = 2_000;
 
 /** An increment with an operation id. */
 interface Increment {
@@ -20,12 +22,21 @@ interface Increment {
   readonly replica: string;
   /** When all replicas were last found equal before it. */
   readonly epoch: number;
+  readonly endMs: number;
+}
+
+/** What a replica has acknowledged. */
+interface Acknowledged {
+  readonly act: Act;
+  /** Of an increment. */
+  readonly counter?: CounterMemory | undefined;
+  readonly by: number;
 }
 
 /** Counters, sets and registers are changed on all sides, and what was answered is remembered. */
 export class Load {
   readonly wrong: string[] = [];
-  readonly counts = { done: 0, unknown: 0, duplicates: 0 };
+  readonly counts = { done: 0, unknown: 0, duplicates: 0, doubted: 0 };
   /** On which side of a cut a replica is at the moment. */
   sideOf: (id: string) => Side | undefined = () => undefined;
   readonly #fleet: Fleet;
@@ -36,6 +47,10 @@ export class Load {
   #unanswered: Increment[] = [];
   /** Which replicas have lost all, and when: until all are equal again nothing is known there. */
   readonly #emptied = new Map<string, number>();
+  /** How often a replica lost a tail. */
+  readonly #lives = new Map<string, number>();
+  /** Of the present epoch, and what was acknowledged in the last seconds before it. */
+  #acknowledged: Acknowledged[] = [];
   #number = 0;
   #isStopped = true;
   #running: Promise<unknown> = Promise.resolve();
@@ -47,6 +62,7 @@ export class Load {
 
   start(random: Seeded, ids: readonly string[]): void {
     this.#isStopped = false;
+    this.#acknowledged = this.#acknowledged.slice(-ACKNOWLEDGED_KEPT);
     const workers = ids.flatMap((id, i) =>
       Array.from({ length: WORKERS_PER_REPLICA }, (_, worker) =>
         this.#work(id, random.fork(i * WORKERS_PER_REPLICA + worker)),
@@ -58,6 +74,28 @@ export class Load {
   /** A replica has lost all that it had. */
   emptied(id: string): void {
     this.#emptied.set(id, this.#memory.epoch);
+  }
+
+  /**
+   * What a replica has acknowledged since then may be lost, and what it had from others too: until
+   * all are equal again nothing is known there.
+   */
+  lostTail(id: string, sinceMs: number): void {
+    this.emptied(id);
+    this.#lives.set(id, (this.#lives.get(id) ?? 0) + 1);
+    const isLost = (replica: string, endMs: number) => replica === id && endMs >= sinceMs;
+    for (const { act, by, counter } of this.#acknowledged) {
+      if (!act.isDone || !isLost(act.replica, act.endMs)) continue;
+      act.isDone = false;
+      // What all were found equal with is at the others.
+      if (act.epoch === this.#memory.epoch) counter?.doubt(by);
+      this.counts.doubted++;
+    }
+    const lost = this.#counted.filter(({ replica, endMs, epoch }) => {
+      return epoch === this.#memory.epoch && isLost(replica, endMs);
+    });
+    this.#counted = this.#counted.filter((one) => !lost.includes(one));
+    this.#unanswered.push(...lost);
   }
 
   /** Nothing is under way any more when it resolves. */
@@ -94,9 +132,12 @@ export class Load {
     if (found === undefined) return;
     const { act, answer } = found;
     if (answer?.['duplicate'] === true) this.wrong.push(`${opId} at ${replica.id} was never used`);
-    this.#memory.counters.get(counter)?.record(act, by);
+    const memory = this.#memory.counters.get(counter);
+    memory?.record(act, by);
+    this.#acknowledged.push({ act, by, counter: memory });
     if (opId === undefined) return;
-    const increment = { counter, opId, by, replica: replica.id, epoch: act.epoch };
+    const { endMs, epoch } = act;
+    const increment = { counter, opId, by, replica: replica.id, epoch, endMs };
     if (act.isDone) this.#counted = [...this.#counted.slice(-OP_IDS_KEPT), increment];
     else this.#unanswered.push(increment);
   }
@@ -125,11 +166,14 @@ export class Load {
     }
     if (found === undefined) this.#unanswered.push(again);
     else if (again.epoch === epoch) {
-      if (found.act.isDone) memory?.confirm(by);
-      else this.#unanswered.push(again);
+      if (found.act.isDone) {
+        memory?.confirm(by);
+        this.#acknowledged.push({ act: found.act, by, counter: memory });
+      } else this.#unanswered.push(again);
     } else if (!isDuplicate) {
       // What all were found equal with has it already, if the first was done.
       memory?.record(found.act, by);
+      this.#acknowledged.push({ act: found.act, by, counter: memory });
       if (!found.act.isDone) this.#unanswered.push({ ...again, replica: replica.id, epoch });
     }
   }
@@ -144,6 +188,7 @@ export class Load {
     const found = await this.#act(replica, 'POST', `/v1/sets/${name}/${what}`, { element });
     if (found === undefined) return;
     const memory = this.#memory.sets.get(name);
+    this.#acknowledged.push({ act: found.act, by: 0 });
     if (what === 'adds') memory?.added(element, found.act);
     else memory?.removed(element, found.act);
   }
@@ -151,7 +196,9 @@ export class Load {
   async #reset(replica: Replica, random: Seeded): Promise<void> {
     const name = random.pick(SETS);
     const found = await this.#act(replica, 'DELETE', `/v1/sets/${name}`);
-    if (found !== undefined) this.#memory.sets.get(name)?.reset(found.act);
+    if (found === undefined) return;
+    this.#acknowledged.push({ act: found.act, by: 0 });
+    this.#memory.sets.get(name)?.reset(found.act);
   }
 
   async #write(replica: Replica, random: Seeded): Promise<void> {
@@ -159,6 +206,7 @@ export class Load {
     const value = `${this.#number++} by ${replica.id}`;
     const found = await this.#act(replica, 'PUT', `/v1/registers/${name}`, { value });
     if (found === undefined) return;
+    this.#acknowledged.push({ act: found.act, by: 0 });
     this.#memory.registers.get(name)?.wrote(JSON.stringify(value), found.act);
   }
 
@@ -173,14 +221,29 @@ export class Load {
     const side = this.sideOf(id);
     const [startMs, { epoch }] = [performance.now(), this.#memory];
     const isBehind = this.#emptied.get(id) === epoch;
+    const life = this.#lives.get(id) ?? 0;
     const actOf = (isDone: boolean): Act => {
       const isSame = this.sideOf(id) === side;
       const endMs = performance.now();
       const sideThen = isSame ? side : undefined;
-      return { replica: id, startMs, endMs, isDone, epoch, isBehind, side: sideThen };
+      const isSameLife = (this.#lives.get(id) ?? 0) === life;
+      return {
+        replica: id,
+        startMs,
+        endMs,
+        isDone: isDone && isSameLife,
+        life,
+        epoch,
+        isBehind,
+        side: sideThen,
+      };
     };
     try {
       const answer = await replica.ask<Record<string, unknown>>(method, path, { body });
+      if (answer.status === 503 && this.#fleet.wasStorageDownSince(id, startMs)) {
+        this.counts.unknown++;
+        return { act: actOf(false), answer: undefined };
+      }
       if (answer.status !== 200) {
         this.wrong.push(`${id} ${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
         return undefined;

@@ -7,7 +7,7 @@ import { SetMemory } from './set-memory.ts';
 
 /** From one time to another at a replica. */
 function act(replica: string, startMs: number, endMs: number, more: Partial<Act> = {}): Act {
-  const usual = { isDone: true, epoch: 0, isBehind: false, side: undefined };
+  const usual = { isDone: true, life: 0, epoch: 0, isBehind: false, side: undefined };
   return { replica, startMs, endMs, ...usual, ...more };
 }
 
@@ -25,6 +25,8 @@ describe('what replicas may have', () => {
     for (const value of [1, 8]) assert.notEqual(memory.check(value), undefined);
     memory.confirm(2);
     assert.notEqual(memory.check(3), undefined);
+    memory.doubt(5);
+    for (const value of [-1, 2, 7]) assert.equal(memory.check(value), undefined);
     memory.settle(4);
     assert.notEqual(memory.check(5), undefined);
   });

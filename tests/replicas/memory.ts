@@ -41,6 +41,7 @@ export class Memory {
       startMs: atMs,
       endMs: atMs,
       isDone: true,
+      life: 0,
       epoch: this.epoch,
       isBehind: false,
       side: undefined,

@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { type Answer, type CallOptions, call, eventually } from '@memplane/testkit';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/services/crdt-sync.js', import.meta.url));
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const ASK_TIMEOUT_MS = 20_000;
 const OUTPUT_LENGTH_MAX = 1_000_000;
+const OUTPUT_TOLD = 2_000;
 
 export interface Alert {
   readonly time: string;
@@ -74,6 +75,8 @@ export class Replica {
         .ask('GET', '/readyz', { timeoutMs: 1_000 })
         .catch(() => undefined);
       return state?.status === 200 || undefined;
+    }).catch((error) => {
+      throw new Error(`${error}; it printed:\n${replica.output.slice(-OUTPUT_TOLD)}`);
     });
     return replica;
   }

@@ -12,6 +12,8 @@ import { readValues, textOf } from './values.ts';
 const FLAP_MS = 300;
 const POLL_MS = 40;
 const EQUAL_MS_MAX = 2_000;
+/** What replicas take from each other by comparing is on disk first: `everysec` takes that long. */
+const EQUAL_ON_REDIS_MS_MAX = 6_000;
 /** A replica that stands still for a moment, as on a busy machine, accuses nobody for that time. */
 const ALERT_MS_MAX = 2 * ALERT_MS;
 const CLEARED_MS_MAX = 3_000;
@@ -30,10 +32,12 @@ export interface RoundFigures {
   readonly seen: number[];
   readonly equal: number[];
   readonly cleared: number[];
+  /** Bytes of the AOFs that were cut. */
+  readonly lostBytes: number[];
 }
 
 export function newFigures(): RoundFigures {
-  return { alerted: [], seen: [], equal: [], cleared: [] };
+  return { alerted: [], seen: [], equal: [], cleared: [], lostBytes: [] };
 }
 
 /** One cut of the network under load, with all that happens in it, and what all have after it. */
@@ -42,12 +46,15 @@ export async function cutRound(number: number, context: RoundContext): Promise<v
   const cut = anyCut(random, fleet.ids);
   const isFlapping = random.chance(0.2);
   const killed = random.chance(0.5) ? random.shuffle(fleet.ids).slice(0, random.int(1, 2)) : [];
+  const emptied = fleet.onRedis && random.chance(0.6) ? random.shuffle(fleet.ids) : [];
+  const redisKilled = emptied.slice(0, random.int(1, 2));
   const isRestartedInCut = random.chance(0.5);
   const isLoadedAfter = random.chance(0.5);
   const fate = `${killed.join('')} killed${isRestartedInCut ? ', back in the cut' : ''}`;
   const words = [
     `round ${number}: ${isFlapping ? 'flapping ' : ''}${cut.name}`,
     ...(killed.length === 0 ? [] : [fate]),
+    ...(redisKilled.length === 0 ? [] : [`Redis of ${redisKilled.join('')} killed`]),
     ...(isLoadedAfter ? ['load goes on'] : []),
   ].join(', ');
   console.log(`# ${words}`);
@@ -56,6 +63,7 @@ export async function cutRound(number: number, context: RoundContext): Promise<v
   if (isFlapping) await flap(cut, context);
   else await cutAndWaitForAlerts(number, cut, context);
   for (const id of killed) await fleet.end(id, 'SIGKILL');
+  for (const id of redisKilled) await loseTail(id, context);
   await sleep(random.int(0, 800));
   if (isRestartedInCut) await Promise.all(killed.map((id) => fleet.start(id)));
   await sleep(random.int(0, 500));
@@ -75,6 +83,20 @@ export async function cutRound(number: number, context: RoundContext): Promise<v
   assert.equal(memory.epoch, number);
 }
 
+/** A Redis is killed and comes back, as a rule without what it was written last. */
+async function loseTail(id: string, { figures, fleet, load, random }: RoundContext): Promise<void> {
+  const redis = fleet.redisOf(id);
+  await redis.kill();
+  await sleep(random.int(0, 300));
+  if (random.chance(0.75)) {
+    const { bytes, sinceMs } = redis.cutTail(random);
+    figures.lostBytes.push(bytes);
+    if (bytes > 0) load.lostTail(id, sinceMs);
+  }
+  await redis.start();
+  await fleet.storageBack(id);
+}
+
 /** All replicas come to be equal in time, and what they have follows from what was done. */
 export async function checkEqual({
   fleet,
@@ -84,7 +106,8 @@ export async function checkEqual({
 }: Omit<RoundContext, 'random'>): Promise<void> {
   const names = { counters: COUNTERS, sets: SETS, registers: REGISTERS };
   const read = async (replica: Replica) => textOf(await readValues(replica, names));
-  figures.equal.push(await fleet.allEqual(EQUAL_MS_MAX, read));
+  const limitMs = fleet.onRedis ? EQUAL_ON_REDIS_MS_MAX : EQUAL_MS_MAX;
+  figures.equal.push(await fleet.allEqual(limitMs, read));
   await fleet.checkDigests();
   const [first] = fleet.all;
   if (first === undefined) throw new Error('nobody runs');
@@ -105,7 +128,7 @@ async function cutAndWaitForAlerts(number: number, cut: Cut, context: RoundConte
     await eventually(
       `an alert at ${replica.id} about ${subject}`,
       ALERT_MS_MAX - (performance.now() - cutMs),
-      async () => (await standingAt(replica)).includes(subject) || undefined,
+      async () => (await standingAt(replica, fleet)).includes(subject) || undefined,
       POLL_MS,
     );
     const tookMs = performance.now() - cutMs;
@@ -127,15 +150,16 @@ async function flap(cut: Cut, { fleet, random }: RoundContext): Promise<void> {
 
 async function allCleared(fleet: Fleet): Promise<void> {
   await eventually('all alerts are cleared', CLEARED_MS_MAX, async () => {
-    const standing = await Promise.all(fleet.all.map(standingAt));
+    const standing = await Promise.all(fleet.all.map((one) => standingAt(one, fleet)));
     return standing.every((subjects) => subjects.length === 0) || undefined;
   });
 }
 
-/** The subjects of partitions that stand. @throws Error for an alert of any other kind */
-async function standingAt(replica: Replica): Promise<string[]> {
+/** The subjects of alerts that stand. @throws Error for one that has nothing to do with the faults */
+async function standingAt(replica: Replica, { onRedis }: Fleet): Promise<string[]> {
   const alerts = await replica.alerts();
-  const others = alerts.filter(({ code }) => code !== 'partition');
+  const expected = onRedis ? ['partition', 'storage_unavailable'] : ['partition'];
+  const others = alerts.filter(({ code }) => !expected.includes(code));
   assert.deepEqual(others, [], `alerts of ${replica.id}`);
   return alerts
     .filter(({ clearedAt }) => clearedAt === undefined)
