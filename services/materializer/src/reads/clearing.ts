@@ -1,4 +1,9 @@
-import { type ClearedStore, type ClearingRequest, MemplaneError, partitionKey } from '@memplane/contracts';
+import {
+  type ClearedStore,
+  type ClearingRequest,
+  MemplaneError,
+  partitionKey,
+} from '@memplane/contracts';
 import { decodeClearing } from '../domain/clearing.ts';
 import { PLANE, ShardKeys } from '../domain/keys.ts';
 import { erasedRows } from '../drivers/erased-rows.ts';
