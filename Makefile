@@ -15,6 +15,8 @@ E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 COMPATIBILITY_TESTS := $(sort $(wildcard tests/compatibility/*.test.ts))
 FAULT_TESTS := tests/faults/crash-rounds.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
+# Each alert by its cause, beside Prometheus's own rules (Go) and as root.
+ALERT_TESTS := $(sort $(wildcard tests/alerts/*.test.ts))
 # What needs root or a while.
 ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts tests/soak/timing-isolation.test.ts \
 	$(sort $(wildcard tests/replicas/*.test.ts))
@@ -51,7 +53,7 @@ test-docs: build ## Every command block of the documentation, as a reader would 
 
 .PHONY: test-extra
 test-extra: lint test-dialogues ## What test-all adds: dialogues, the pages' commands, judges of others (needs Go, Java, Maven, Python)
-	@exec $(TEST) $(DOCS_TESTS) $(ROOT_TESTS) $(JUDGE_TESTS)
+	@exec $(TEST) $(DOCS_TESTS) $(ALERT_TESTS) $(ROOT_TESTS) $(JUDGE_TESTS)
 
 .PHONY: test-stack
 test-stack: build ## Drivers on real servers, then the whole plane (needs Java, Maven, Go, Python)

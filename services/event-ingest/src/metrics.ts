@@ -9,6 +9,7 @@ export interface IngestGauges {
   readonly archiveLagBytes: () => number;
   readonly viewLagEvents: () => number;
   readonly indexLagEvents: () => number;
+  readonly archive_lag_bytes_max: () => number;
   readonly clockAheadMs: () => number;
   readonly quotas: () => readonly (QuotaState & { readonly tenant: string })[];
 }
@@ -42,12 +43,14 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
   };
   const { inflightEvents, inflightBytes, recentIds, archiveLagBytes, clockAheadMs } = gauges;
   const { viewLagEvents, indexLagEvents } = gauges;
+  const { archive_lag_bytes_max: lagMax } = gauges;
   observe('memplane.ingest.inflight.events', '{event}', 'Waiting for the log.', inflightEvents);
   observe('memplane.ingest.inflight.bytes', 'By', 'Waiting for the log.', inflightBytes);
   observe('memplane.ingest.recent_ids', '{id}', 'Kept to recognise repetitions.', recentIds);
   observe('memplane.ingest.archive.lag', 'By', 'Archive behind the log.', archiveLagBytes);
   observe('memplane.ingest.view.lag', '{event}', 'Views behind the log.', viewLagEvents);
   observe('memplane.ingest.index.lag', '{event}', 'Index behind the log.', indexLagEvents);
+  observe('memplane.ingest.archive.lag.max', 'By', 'Beyond it, appends are refused.', lagMax);
   observe('memplane.clock.ahead', 'ms', 'Stamps ahead of the physical clock.', clockAheadMs);
   observeQuotas(meter, gauges.quotas);
   return {

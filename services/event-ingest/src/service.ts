@@ -253,6 +253,7 @@ class EventIngestService implements EventIngest {
       archiveLagBytes: () => this.#archive?.lagBytes ?? 0,
       viewLagEvents: () => this.#followers?.viewLagEvents ?? 0,
       indexLagEvents: () => this.#followers?.indexLagEvents ?? 0,
+      archive_lag_bytes_max: () => this.#config.archive_lag_bytes_max,
       clockAheadMs: () => clock.aheadMs,
       quotas: () =>
         this.#rates.tenants.flatMap((tenant) =>
