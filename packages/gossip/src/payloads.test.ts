@@ -38,7 +38,7 @@ test('what is offered rides along, and no packet is larger than it may be', () =
     for (const member of members.slice(1)) cluster.join(member, members[0]);
     cluster.time.run(10_000);
     for (const known of heard.values()) assert.equal(known.size, 8);
-    assert.ok(largest <= packetBytesMax && largest > 1_200, `${largest}`);
+    assert.ok(largest <= packetBytesMax && largest > 1_000, `${largest}`);
   }
 });
 
