@@ -1,6 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 import { InstanceFigures } from './domain/instance-figures.ts';
+import { ReadinessPoll, type Told } from './readiness-poll.ts';
 
 export interface ArchiveGaugeOptions {
   readonly invoker: Invoker;
@@ -17,12 +18,16 @@ export interface ArchiveGaugeOptions {
  */
 export class ArchiveGauge {
   readonly #options: ArchiveGaugeOptions;
-  readonly #ending = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
   readonly #figures = new InstanceFigures();
+  readonly #poll: ReadinessPoll;
 
   constructor(options: ArchiveGaugeOptions) {
     this.#options = options;
+    this.#poll = new ReadinessPoll({
+      ...options,
+      service: 'materializer',
+      take: (told) => this.#take(told),
+    });
   }
 
   get lagBytes(): number {
@@ -35,13 +40,11 @@ export class ArchiveGauge {
   }
 
   start(): void {
-    if (this.#options.archive_lag_bytes_max === 0) return;
-    this.#timer = setTimeout(() => void this.#poll(), this.#options.pollMs).unref();
+    if (this.#options.archive_lag_bytes_max > 0) this.#poll.start();
   }
 
   stop(): void {
-    this.#ending.abort(new MemplaneError('shutting_down', 'The service is ending.'));
-    clearTimeout(this.#timer);
+    this.#poll.stop();
   }
 
   /** @throws MemplaneError `archive_behind` */
@@ -55,27 +58,8 @@ export class ArchiveGauge {
     );
   }
 
-  async #poll(): Promise<void> {
-    const { invoker, logger, pollMs } = this.#options;
-    try {
-      const answer = await invoker.invoke('materializer', 'GET', '/readyz', {
-        timeoutMs: Math.min(pollMs, 2_000),
-        signal: this.#ending.signal,
-      });
-      this.#take((answer ?? {}) as Told);
-    } catch (error) {
-      logger.debug({ err: error }, 'the materializer does not tell how far its archive is');
-    }
-    if (!this.#ending.signal.aborted) this.start();
-  }
-
   #take({ archiveLagBytes: lagBytes, instance }: Told): void {
     if (typeof lagBytes !== 'number' || !Number.isFinite(lagBytes)) return;
     this.#figures.take(instance, lagBytes);
   }
-}
-
-interface Told {
-  readonly archiveLagBytes?: unknown;
-  readonly instance?: unknown;
 }

@@ -1,8 +1,8 @@
-import { MemplaneError, type ServiceName } from '@memplane/contracts';
 import type { LogBounds } from '@memplane/event-log';
 import type { Invoker, Logger } from '@memplane/runtime';
 import { InstanceFigures } from './domain/instance-figures.ts';
 import { INDEX, LagThrottle, VIEWS } from './domain/lag-throttle.ts';
+import { ReadinessPoll, type Told } from './readiness-poll.ts';
 
 export interface FollowerLagsOptions {
   readonly invoker: Invoker;
@@ -23,17 +23,26 @@ export interface FollowerLagsOptions {
  */
 export class FollowerLags {
   readonly #options: FollowerLagsOptions;
-  readonly #ending = new AbortController();
   readonly #views: LagThrottle;
   readonly #index: LagThrottle;
   readonly #viewFigures = new InstanceFigures();
   readonly #indexFigures = new InstanceFigures();
-  #timer: NodeJS.Timeout | undefined;
+  /** Of those that have a bound. */
+  readonly #polls: readonly ReadinessPoll[];
 
   constructor(options: FollowerLagsOptions) {
     this.#options = options;
     this.#views = new LagThrottle(VIEWS, options.view_lag_events_max);
     this.#index = new LagThrottle(INDEX, options.index_lag_events_max);
+    const { lagPollMs: pollMs, view_lag_events_max, index_lag_events_max } = options;
+    const views = (told: Told) => this.#takeViews(told);
+    const index = (told: Told) => this.#takeIndex(told);
+    this.#polls = [
+      { max: view_lag_events_max, service: 'materializer' as const, take: views },
+      { max: index_lag_events_max, service: 'vector-index' as const, take: index },
+    ]
+      .filter(({ max }) => max > 0)
+      .map(({ service, take }) => new ReadinessPoll({ ...options, pollMs, service, take }));
   }
 
   get viewLagEvents(): number {
@@ -50,40 +59,17 @@ export class FollowerLags {
   }
 
   start(): void {
-    this.#timer = setTimeout(() => void this.#poll(), this.#options.lagPollMs).unref();
+    for (const poll of this.#polls) poll.start();
   }
 
   stop(): void {
-    this.#ending.abort(new MemplaneError('shutting_down', 'The service is ending.'));
-    clearTimeout(this.#timer);
+    for (const poll of this.#polls) poll.stop();
   }
 
   /** To be asked once for each append. @throws MemplaneError `views_behind`, `index_behind` */
   check(): void {
     this.#views.check(this.#options.lagPollMs);
     this.#index.check(this.#options.lagPollMs);
-  }
-
-  async #poll(): Promise<void> {
-    const { view_lag_events_max, index_lag_events_max } = this.#options;
-    await Promise.all([
-      view_lag_events_max > 0 && this.#ask('materializer', (told) => this.#takeViews(told)),
-      index_lag_events_max > 0 && this.#ask('vector-index', (told) => this.#takeIndex(told)),
-    ]);
-    if (!this.#ending.signal.aborted) this.start();
-  }
-
-  async #ask(service: ServiceName, take: (told: Told) => Promise<void> | void): Promise<void> {
-    const { invoker, logger, lagPollMs } = this.#options;
-    try {
-      const answer = await invoker.invoke(service, 'GET', '/readyz', {
-        timeoutMs: Math.min(lagPollMs, 2_000),
-        signal: this.#ending.signal,
-      });
-      await take((answer ?? {}) as Told);
-    } catch (error) {
-      logger.debug({ err: error }, `${service} does not tell how far it is`);
-    }
   }
 
   #takeViews({ lag, instance }: Told): void {
@@ -105,12 +91,6 @@ export class FollowerLags {
     this.#indexFigures.take(instance, lag);
     this.#index.record(this.#indexFigures.max);
   }
-}
-
-interface Told {
-  readonly lag?: unknown;
-  readonly appliedOffsets?: unknown;
-  readonly instance?: unknown;
 }
 
 function isCount(value: unknown): value is number {

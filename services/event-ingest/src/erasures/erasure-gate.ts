@@ -1,10 +1,5 @@
 import { MemplaneError, partitionKey } from '@memplane/contracts';
-
-/** Appends that began before a look, or after it. */
-interface Generation {
-  count: number;
-  onEmpty: (() => void) | undefined;
-}
+import { UnderWay } from '../domain/under-way.ts';
 
 const RETRY_MS = 200;
 
@@ -15,7 +10,7 @@ const RETRY_MS = 200;
 export class ErasureGate {
   /** By partition key: entities whose erasure is on its way into the log. */
   readonly #blocked = new Set<string>();
-  #generation: Generation = { count: 0, onEmpty: undefined };
+  readonly #appends = new UnderWay();
 
   /**
    * An append begins, and ends with what is returned.
@@ -31,11 +26,7 @@ export class ErasureGate {
         });
       }
     }
-    const generation = this.#generation;
-    generation.count++;
-    return () => {
-      if (--generation.count === 0) generation.onEmpty?.();
-    };
+    return this.#appends.begin();
   }
 
   /** No append to the entity begins any more. */
@@ -48,12 +39,7 @@ export class ErasureGate {
   }
 
   /** Resolves when all that began before this has ended. */
-  async drained(): Promise<void> {
-    const before = this.#generation;
-    this.#generation = { count: 0, onEmpty: undefined };
-    if (before.count === 0) return;
-    await new Promise<void>((resolve) => {
-      before.onEmpty = resolve;
-    });
+  drained(): Promise<void> {
+    return this.#appends.drained();
   }
 }

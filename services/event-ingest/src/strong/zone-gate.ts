@@ -1,12 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
+import { UnderWay } from '../domain/under-way.ts';
 import type { ZoneRecord } from '../domain/zones/zone-record.ts';
 import { type Zone, ZoneTable } from '../domain/zones/zone-table.ts';
-
-/** Appends that began under one view of the table. */
-interface Generation {
-  count: number;
-  onEmpty: (() => void) | undefined;
-}
 
 /** What passes through the gate, under the table of the moment in which it came. */
 export interface Passage {
@@ -33,7 +28,7 @@ export class ZoneGate {
   #validUntilMs = Number.NEGATIVE_INFINITY;
   /** How often the registration began anew: in between others may have gone on without this one. */
   #lapses = 0;
-  #generation: Generation = { count: 0, onEmpty: undefined };
+  readonly #passing = new UnderWay();
 
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
@@ -74,13 +69,8 @@ export class ZoneGate {
   }
 
   /** Resolves when all that began before this has ended. */
-  async drained(): Promise<void> {
-    const before = this.#generation;
-    this.#generation = { count: 0, onEmpty: undefined };
-    if (before.count === 0) return;
-    await new Promise<void>((resolve) => {
-      before.onEmpty = resolve;
-    });
+  drained(): Promise<void> {
+    return this.#passing.drained();
   }
 
   /**
@@ -90,15 +80,11 @@ export class ZoneGate {
   begin(): Passage {
     if (!this.isValid) throw notRegistered();
     const lapses = this.#lapses;
-    const generation = this.#generation;
-    generation.count++;
     return {
       check: () => {
         if (!this.isValid || this.#lapses !== lapses) throw notRegistered();
       },
-      end: () => {
-        if (--generation.count === 0) generation.onEmpty?.();
-      },
+      end: this.#passing.begin(),
     };
   }
 
