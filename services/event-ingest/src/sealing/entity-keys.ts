@@ -20,7 +20,7 @@ const ATTEMPTS_MAX = 5;
  */
 export class EntityKeys {
   readonly #options: EntityKeysOptions;
-  /** By partition key, the last used last. */
+  /** By partition key, the last loaded last. */
   readonly #cached = new Map<string, EntityKey>();
   readonly #loading = new Map<string, Promise<EntityKey>>();
 

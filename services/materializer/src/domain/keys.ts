@@ -50,6 +50,7 @@ export type Table =
 
 /** History rows: the event itself, and, after it in key order, the state that it led to. */
 export const EVENT_KIND = '\x00';
+const EVENT_KIND_BYTE = EVENT_KIND.charCodeAt(0);
 export const SNAPSHOT_KIND = '\x01';
 
 /** The row that says in which format the store is written. */
@@ -250,6 +251,11 @@ export class ShardKeys {
 /** Reads the entity of a key of table `h`. */
 export function entityOfHeadKey(key: Buffer): string {
   return key.toString('latin1', key.indexOf(0) + 4);
+}
+
+/** Whether a row of a history is an event's, and not a stored state's. */
+export function isEventRow(key: Uint8Array): boolean {
+  return key[key.length - 1] === EVENT_KIND_BYTE;
 }
 
 /** Reads the offset at the end of a key. */

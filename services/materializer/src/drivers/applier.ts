@@ -8,7 +8,7 @@ import {
   BatchFold,
   type LoadedRow,
 } from '../domain/apply-batch.ts';
-import { after, EVENT_KIND, toKey, toKeys } from '../domain/keys.ts';
+import { after, isEventRow, toKey, toKeys } from '../domain/keys.ts';
 import { type ParsedRecord, parseRecord } from '../domain/parse-record.ts';
 import { decodeHistory, decodeMemory } from '../domain/rows.ts';
 import type { ShardRecord } from '../domain/shard-record.ts';
@@ -129,7 +129,7 @@ async function storedIds(rocks: RocksStore, prefix: string): Promise<string[]> {
   const ids: string[] = [];
   for await (const rows of rocks.scan({ gte: toKey(prefix), lt: toKey(after(prefix)) })) {
     for (const { key, value } of rows) {
-      if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+      if (!isEventRow(key)) continue;
       ids.push((JSON.parse(decodeHistory(value).event.toString()) as CloudEvent).id);
     }
   }

@@ -3,7 +3,7 @@ import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { type Logger, pause } from '@memplane/runtime';
 import { sealedKeyId } from '@memplane/runtime/sealing';
 import { type Clearing, decodeClearing, encodeClearing } from '../domain/clearing.ts';
-import { EVENT_KIND, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { isEventRow, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeHistory } from '../domain/rows.ts';
 import type { Shard } from '../shard.ts';
 import { checkOpen, tableEnd } from './entity-pruner.ts';
@@ -126,7 +126,7 @@ export class ErasureClearer {
     };
     for await (const rows of this.#ports.store.rocks.scan(range)) {
       for (const { key, value } of rows) {
-        if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+        if (!isEventRow(key)) continue;
         const { event, maxHlc } = decodeHistory(value);
         if (sealedKeyId(event) === undefined) plainUpToMs = Math.max(plainUpToMs, hlcToMs(maxHlc));
       }

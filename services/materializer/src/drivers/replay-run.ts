@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseHlc } from '@memplane/clock';
 import { type CloudEvent, type Json, MemplaneError, type Replay } from '@memplane/contracts';
-import { EVENT_KIND, offsetAtEnd, prefixRange, ShardKeys } from '../domain/keys.ts';
+import { isEventRow, offsetAtEnd, prefixRange, ShardKeys } from '../domain/keys.ts';
 import {
   canonicalJson,
   differingPaths,
@@ -151,7 +151,7 @@ export class ReplayRun {
     })) {
       this.#signal.throwIfAborted();
       for (const { key, value } of rows) {
-        if (key[key.length - 1] !== EVENT_KIND.charCodeAt(0)) continue;
+        if (!isEventRow(key)) continue;
         const offset = offsetAtEnd(key, 1);
         if (offset < historyStart) continue;
         const entity = key.toString('latin1', start, key.length - 8);

@@ -1,7 +1,15 @@
 import { parseHlc } from '@memplane/clock';
 import { type CloudEvent, MemplaneError } from '@memplane/contracts';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
-import { after, offsetAtEnd, PLANE, ShardKeys, stampText, toKey } from '../domain/keys.ts';
+import {
+  after,
+  isEventRow,
+  offsetAtEnd,
+  PLANE,
+  ShardKeys,
+  stampText,
+  toKey,
+} from '../domain/keys.ts';
 import {
   decodeErased,
   decodeHead,
@@ -109,7 +117,7 @@ export class ViewReader {
       });
       for (const { key, value } of rows) {
         const at = key.readUIntBE(prefix.length, 6);
-        if (key[key.length - 1] === 0) {
+        if (isEventRow(key)) {
           events.push({ offset: at, row: decodeHistory(value) });
           if (base !== undefined) break;
         } else if (base === undefined) {
