@@ -14,6 +14,8 @@ interface Told {
   readonly what: 'raise' | 'clear';
   readonly subject: string;
   readonly detail: string;
+  /** How long the first of the subject that was heard was silent then. */
+  readonly silentMs: number;
 }
 
 /** Replicas with heartbeats, and all that their alerts were told. */
@@ -34,8 +36,11 @@ class Beating {
 
   #newHeartbeats(replica: SimulatedReplica, options: Partial<HeartbeatsOptions>): Heartbeats {
     const { cluster, host, id, membership } = replica;
-    const tell = (what: Told['what'], subject = '', detail = '') =>
-      this.told.push({ at: id, atMs: this.sim.time.nowMs, what, subject, detail });
+    const tell = (what: Told['what'], subject = '', detail = '') => {
+      const silences = subject.split(',').map((of) => this.heartbeats.get(id)?.of(of)?.heardMs);
+      const silentMs = Math.min(...silences.map((ms) => ms ?? Number.POSITIVE_INFINITY));
+      this.told.push({ at: id, atMs: this.sim.time.nowMs, what, subject, detail, silentMs });
+    };
     return new Heartbeats({
       cluster,
       timers: host,
@@ -95,11 +100,13 @@ class Beating {
   /** All is well again everywhere, and nothing but clearing was told since. */
   async healed(limitMs = 20_000): Promise<number> {
     this.sim.network.healAll();
-    const from = this.told.length;
+    const [from, healedAtMs] = [this.told.length, this.sim.time.nowMs];
     const tookMs = await this.sim.until(() => this.standing().length === 0, limitMs);
     await this.sim.run(LIMIT_MS);
+    // What is left of the cut, where some come back much later than others, is no new one.
+    const isNew = (told: Told) => told.silentMs < told.atMs - healedAtMs;
     assert.deepEqual(
-      this.told.slice(from).filter(({ what }) => what === 'raise'),
+      this.told.slice(from).filter((told) => told.what === 'raise' && isNew(told)),
       [],
     );
     assert.deepEqual(this.standing(), []);
@@ -324,37 +331,42 @@ test('an alert from before a restart stands until the other is heard, or forgott
   all.stop();
 });
 
+function isWithin(part: string, whole: string): boolean {
+  return part.split(',').every((id) => whole.split(',').includes(id));
+}
+
 test('with a bad network, any cut is told in time and nothing else is', async () => {
   const all = await Beating.of('a', 'b', 'c', 'd', 'e');
-  all.sim.network.conditions = {
-    lossRate: 0.01,
-    duplicateRate: 0.05,
-    delayMinMs: 1,
-    delayMaxMs: 60,
-    lateRate: 0.02,
-    lateMs: 150,
-  };
-  const { random } = all.sim;
+  const bad = { duplicateRate: 0.05, delayMinMs: 1, delayMaxMs: 60, lateRate: 0.02, lateMs: 150 };
+  const { network, random } = all.sim;
   let worstMs = 0;
   for (let round = 0; round < 12; round++) {
     const ids = random.shuffle(['a', 'b', 'c', 'd', 'e']);
     const at = random.int(1, 4);
     const sides = [ids.slice(0, at).sort(), ids.slice(at).sort()] as const;
+    network.conditions = { ...bad, lossRate: 0.01 };
+    await all.sim.run(10_000, 20);
     const from = all.told.length;
     const cutAtMs = all.sim.time.nowMs;
     all.sim.split(...sides);
     await all.sim.run(random.int(LIMIT_MS, 40_000), 20);
     const expected = sides.flatMap((side, i) => side.map((id) => `${id}: ${sides[1 - i]}`)).sort();
     assert.deepEqual(all.standing(), expected, `round ${round}`);
-    // One alert each, in time. Its words may be put right later, where a heartbeat got lost.
+    // One alert each, in time. Its words may be put right later, where a heartbeat got lost. Those
+    // whose last two got lost before the cut have missed three when the others have missed one.
     const first = new Map<string, number>();
-    for (const { at: by, atMs, subject } of all.told.slice(from)) {
+    for (const { at: by, atMs, subject, silentMs } of all.told.slice(from)) {
       const alert = `${by}: ${subject}`;
-      assert.ok(expected.includes(alert), alert);
+      const isLost = silentMs - (atMs - cutAtMs) > INTERVAL_MS;
+      const isPart = expected.some((of) => of[0] === by && isWithin(subject, of.slice(3)));
+      assert.ok(expected.includes(alert) || (isLost && isPart), alert);
       if (!first.has(alert)) first.set(alert, atMs - cutAtMs);
     }
+    for (const alert of first.keys()) if (!expected.includes(alert)) first.delete(alert);
     assert.equal(first.size, 5);
     worstMs = Math.max(worstMs, ...first.values());
+    // At 1 % three in a row are lost once in some hundred times ten minutes: truly missed.
+    network.conditions = { ...bad, lossRate: 0.002 };
     await all.healed(60_000);
   }
   assert.ok(worstMs <= LIMIT_MS, `${worstMs}`);

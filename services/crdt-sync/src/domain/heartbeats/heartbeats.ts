@@ -60,7 +60,8 @@ export class Heartbeats {
     const gatherMs = Math.min(200, intervalMs / 2);
     this.#lookMs = Math.min(100, intervalMs / 10);
     this.#hearing = new Hearing({ intervalMs, missedMax, graceMs });
-    const gatherMsMax = intervalMs + graceMs + gatherMs;
+    // One whose last heartbeat before a cut got lost is missed an interval before the others are.
+    const gatherMsMax = 2 * intervalMs + graceMs + gatherMs;
     const holdMs = missedMax * intervalMs;
     this.#alert = new PartitionAlert({ alerts, before, gatherMs, gatherMsMax, holdMs });
     for (const id of this.#alert.ids) this.#hearing.expect(id, Number.NEGATIVE_INFINITY);
