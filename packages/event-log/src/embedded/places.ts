@@ -20,7 +20,7 @@ export function indexDir(dir: string): string {
 const SEGMENT_NAME = /^(\d{10})\.segment$/;
 
 export function segmentFile(dir: string, segment: number): string {
-  return path.join(journalDir(dir), `${String(segment).padStart(10, '0')}.segment`);
+  return `${journalDir(dir)}${path.sep}${String(segment).padStart(10, '0')}.segment`;
 }
 
 /** The number in a segment's file name; undefined for other files. */
@@ -33,7 +33,7 @@ const CHUNK_NAME = /^p(\d{4})-(\d{8})\.index$/;
 
 export function chunkFile(dir: string, partition: number, chunk: number): string {
   const name = `p${String(partition).padStart(4, '0')}-${String(chunk).padStart(8, '0')}.index`;
-  return path.join(indexDir(dir), name);
+  return `${indexDir(dir)}${path.sep}${name}`;
 }
 
 export function chunkOfName(name: string): { partition: number; chunk: number } | undefined {

@@ -64,7 +64,7 @@ export class Bitmap {
 
   count(): number {
     let sum = 0;
-    for (const word of this.#words) sum += ones(word);
+    for (let i = 0; i < this.#words.length; i++) sum += ones(this.#words[i] ?? 0);
     return sum;
   }
 

@@ -1,4 +1,7 @@
+import { endianness } from 'node:os';
 import { normalized } from './quantize.ts';
+
+const IS_BIG_ENDIAN = endianness() === 'BE';
 
 /** Why a vector can't be used. */
 export type VectorFault = 'wrong_dimensions' | 'not_finite' | 'zero_length';
@@ -13,14 +16,14 @@ export function readVector(
 ): Float32Array | VectorFault {
   const vector = typeof values === 'string' ? fromBase64(values) : Float32Array.from(values);
   if (vector === undefined || vector.length !== dimensions) return 'wrong_dimensions';
-  if (!vector.every(Number.isFinite)) return 'not_finite';
-  return normalized(vector) ?? 'zero_length';
+  return normalized(vector) ?? (vector.every(Number.isFinite) ? 'zero_length' : 'not_finite');
 }
 
 function fromBase64(text: string): Float32Array | undefined {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.length % 4 !== 0) return undefined;
-  const vector = new Float32Array(bytes.length / 4);
-  for (let i = 0; i < vector.length; i++) vector[i] = bytes.readFloatLE(i * 4);
-  return vector;
+  if (IS_BIG_ENDIAN) bytes.swap32();
+  const { buffer, byteOffset, length } = bytes;
+  if (byteOffset % 4 === 0) return new Float32Array(buffer, byteOffset, length / 4);
+  return new Float32Array(buffer.slice(byteOffset, byteOffset + length));
 }

@@ -82,8 +82,10 @@ function hadamard(values: Float64Array): void {
 /** A copy of length 1; undefined for a vector of length 0 or with values that are no numbers. */
 export function normalized(vector: Float32Array): Float32Array | undefined {
   let sum = 0;
-  for (const value of vector) sum += value * value;
+  for (let i = 0; i < vector.length; i++) sum += (vector[i] ?? 0) ** 2;
   if (!(sum > 0) || !Number.isFinite(sum)) return undefined;
   const factor = 1 / Math.sqrt(sum);
-  return vector.map((value) => value * factor);
+  const unit = new Float32Array(vector.length);
+  for (let i = 0; i < vector.length; i++) unit[i] = (vector[i] ?? 0) * factor;
+  return unit;
 }
