@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { MemplaneError } from '@memplane/contracts';
-import { yieldToOthers } from './background-priority.ts';
+import { compactionYields } from './compaction-priority.ts';
 import { ScanCursor } from './cursor.ts';
 import { storageError } from './errors.ts';
 import { NativeIterator, type RocksEntry, type ScanBounds } from './iterator.ts';
@@ -65,7 +65,7 @@ export class RocksStore {
       if (options.readOnly !== true) await mkdir(dir, { recursive: true });
       const db = new RocksDb(dir, nativeOptions(options));
       await db.ready();
-      yieldToOthers();
+      compactionYields();
       return new RocksStore(dir, db, options);
     } catch (error) {
       throw storageError(error, dir);

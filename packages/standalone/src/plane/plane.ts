@@ -13,6 +13,7 @@ import { createHttpInvoker, type Env, type Service, serviceHeaders } from '@memp
 import { auditDirOf, crdtDirOf, logDirOf, strongDirOf } from './places.ts';
 import { refuseHalfRestored } from './restore-mark.ts';
 import type { StandaloneConfig } from './settings.ts';
+import { setThreadPriorities } from './thread-priorities.ts';
 import type { WorkerSetup } from './worker-protocol.ts';
 import { WorkerService } from './worker-service.ts';
 
@@ -90,6 +91,7 @@ export class StandalonePlane {
       vectorIndex.attach(opened.shared, opened.admin);
       for (const service of [...made, vectorIndex]) start(service);
       await Promise.all(starts);
+      setThreadPriorities();
       return new StandalonePlane(lock, opened, [...made, materializer, vectorIndex]);
     } catch (error) {
       await within(config.drainTimeoutMs, async () => {

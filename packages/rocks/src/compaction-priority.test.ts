@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { COMPACTION_NICENESS, COMPACTION_THREAD, threadsNamed } from './background-priority.ts';
+import { threadsNamed } from '@memplane/runtime/thread-priority';
+import { COMPACTION_NICENESS, COMPACTION_THREAD } from './compaction-priority.ts';
 import { RocksStore } from './store.ts';
 
 test('compaction yields to the threads that answer, which keep their priority', {
