@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { LatestEntities } from './domain/apply-batch.ts';
 import type { ShardRecord } from './domain/shard-record.ts';
 
 export type ShardState = 'running' | 'paused' | 'damaged' | 'closed';
@@ -33,6 +34,8 @@ export class Shard {
   #endRest: () => void = nothing;
   #onAwaited: () => void = nothing;
   readonly #limit: WaitLimit;
+  /** Known to whoever applies the log to it. */
+  latest: LatestEntities | undefined;
 
   constructor(
     partition: number,

@@ -60,6 +60,11 @@ export interface KnownEntities {
   get(partitionKey: string): WorkingEntity | undefined;
 }
 
+/** Entities as they are in the store now, where that is known without asking it. */
+export interface LatestEntities {
+  latest(partitionKey: string): WorkingEntity | undefined;
+}
+
 const NOBODY: KnownEntities = { get: () => undefined };
 
 /** An entity of the batch, made from its head's row when it is first needed. */
@@ -175,7 +180,6 @@ export class BatchFold {
     const headKey = keys.head(name);
     const entity = this.#known.get(slotName);
     if (entity !== undefined) {
-      entity.begin();
       return { keys, name, headKey, head: undefined, entity, erasedAt: -1, storedIds: [] };
     }
     const head = this.#need({ key: headKey, value: null });
@@ -224,7 +228,8 @@ export class BatchFold {
     }
     const needed: { prefix: string; entity: WorkingEntity }[] = [];
     for (const [entity, sum] of bytes ?? []) {
-      if (erased.has(entity) || sum >= this.#snapshotThreshold(entity)) {
+      if (!erased.has(entity) && sum < this.#snapshotThreshold(entity)) continue;
+      if (entity.liveMemories === undefined) {
         needed.push({ prefix: entity.keys.memories(entity.entity), entity });
       }
     }
@@ -488,10 +493,9 @@ export class BatchFold {
    */
   #storeState(entity: WorkingEntity, offset: number, sink: RowSink): void {
     if (entity.bytesSinceSnapshot < this.#snapshotThreshold(entity)) return;
-    const live = [...entity.memories.values()].filter((memory) => memory !== null);
-    // Not all memories are here: the state grew within this batch only; the next batch stores it.
-    if (live.length !== entity.memoryCount) return;
-    live.sort((a, b) => a.offset - b.offset);
+    const live = entity.liveMemories;
+    // Not all memories are here: the next batch stores it.
+    if (live === undefined) return;
     const memories = live.map((memory) => memory.json).join(',');
     const state = `{"attributes":${entity.attributesJson},"memories":[${memories}]}`;
     sink.put(

@@ -20,12 +20,14 @@ export interface LiveMemory {
 
 /** What a cached entity takes in memory beside its attributes, roughly. */
 const ENTITY_BYTES = 512;
+/** What a cached memory takes beside its JSON, roughly. */
+const MEMORY_BYTES = 256;
 /** Memory of attributes: as JSON, as objects, and as entries of the index. */
 const ATTRIBUTES_FACTOR = 6;
 
 /**
  * One entity while batches are folded: its head, taken apart only as far as the events need it. It
- * may serve several batches, one after the other: each begins with {@link begin}.
+ * may serve several batches, one after the other: {@link settle} it between them.
  */
 export class WorkingEntity {
   readonly keys: ShardKeys;
@@ -40,7 +42,10 @@ export class WorkingEntity {
   bytesSinceSnapshot: number;
   memoryCount: number;
   memoryBytes: number;
-  /** All live memories, where a stored state may become due; else only those that were touched. */
+  /**
+   * Memories by their ids; null: it was removed within the batch. All live ones where they were loaded
+   * since a stored state may become due, or came while the entity was kept; else some.
+   */
   readonly memories = new Map<string, LiveMemory | null>();
   /** The attributes as JSON; stale while `#isDirty`. */
   #json: string;
@@ -68,11 +73,20 @@ export class WorkingEntity {
     this.#jsonBytes = head?.attributes.length ?? 2;
   }
 
-  /** Forgets what belonged to the batch before. */
-  begin(): void {
+  /** The batch is in the store: forgets what belonged to it alone. */
+  settle(): void {
     this.isChanged = false;
     this.memoriesErased = false;
-    if (this.memories.size > 0) this.memories.clear();
+    for (const [id, memory] of this.memories) if (memory === null) this.memories.delete(id);
+  }
+
+  /** The live memories, oldest first, or undefined where not all of them are here. */
+  get liveMemories(): LiveMemory[] | undefined {
+    if (this.memories.size < this.memoryCount) return undefined;
+    const live = [...this.memories.values()].filter((memory) => memory !== null);
+    // Of those that are not here, the state grew within this batch only.
+    if (live.length !== this.memoryCount) return undefined;
+    return live.sort((a, b) => a.offset - b.offset);
   }
 
   /** Bytes of the state as far as they are known without writing it out. */
@@ -80,9 +94,15 @@ export class WorkingEntity {
     return this.#jsonBytes + this.memoryBytes;
   }
 
-  /** What keeping this entity for later batches takes, in bytes, roughly. */
+  /** What keeping this entity for later batches takes, without its memories, in bytes, roughly. */
   get cacheBytes(): number {
     return ENTITY_BYTES + this.#jsonBytes * ATTRIBUTES_FACTOR;
+  }
+
+  /** The same of its memories. */
+  get memoriesCacheBytes(): number {
+    const { size } = this.memories;
+    return size === 0 ? 0 : this.memoryBytes + size * MEMORY_BYTES;
   }
 
   get attributesJson(): string {

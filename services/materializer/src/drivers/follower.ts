@@ -102,6 +102,7 @@ export class Follower {
       loop: Promise.resolve(),
     };
     this.#followed.set(shard, following);
+    shard.latest = known;
     shard.onAwaited(() => this.#slots.hurry());
     following.loop = this.#follow(following);
     this.#learner.add({ shard, known, signal: ending.signal });

@@ -1,9 +1,11 @@
 import { formatHlc, hlcToMs, parseHlc } from '@memplane/clock';
-import { MemplaneError } from '@memplane/contracts';
+import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
 import type { ShardKeys } from '../domain/keys.ts';
-import { decodeId, type MemoryRow } from '../domain/rows.ts';
+import { decodeId } from '../domain/rows.ts';
+import type { ShardRecord } from '../domain/shard-record.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
+import type { WorkingEntity } from '../domain/working-entity.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import {
   checkHistoryOf,
@@ -71,6 +73,13 @@ async function readHere(
     });
     return answer(plane, entity, parts, cut, partition);
   }
+  const known = knownLatest(plane, partition, request);
+  const memories = known?.liveMemories;
+  if (known !== undefined && memories !== undefined) {
+    const { attributesJson: attributes, sequence, hlc } = known;
+    const shard = plane.shards.at(partition);
+    return latestAnswer(plane, partition, entity, shard, { attributes, memories, sequence, hlc });
+  }
   return inSnapshot(plane, async (reader) => {
     const keys = keysOf(plane.log.info, tenant, entity);
     const { head, shard } = await reader.head(keys, entity);
@@ -78,20 +87,53 @@ async function readHere(
     if (shard.erasures !== undefined) {
       await refuseErased(reader, keys, entity, shard.applied, head.offset);
     }
-    const timeMs = plane.now();
-    const offsets = appliedEverywhere(plane);
-    offsets.set(partition, shard.applied);
     const memories =
       head.memoryCount === 0 ? [] : await reader.memories(keys, entity, head.memoryCount);
-    const parts: EntityParts = {
-      attributes: head.attributes.toString(),
-      memories: liveRows(memories, timeMs),
-      sequence: head.sequence,
-      offset: shard.applied,
-      hlc: head.hlc,
-    };
-    return answer(plane, entity, parts, { offsets, timeMs }, partition);
+    const attributes = head.attributes.toString();
+    return latestAnswer(plane, partition, entity, shard, { ...head, attributes, memories });
   });
+}
+
+/**
+ * What was changed last is still in memory, as it is in the store: no thread has to be woken up and
+ * waited for. Where something was erased the store is asked.
+ */
+function knownLatest(
+  { shards }: Plane,
+  partition: number,
+  { tenant, entity }: EntityRequest,
+): WorkingEntity | undefined {
+  const { latest, record } = shards.at(partition);
+  return record.erasures === undefined ? latest?.latest(partitionKey(tenant, entity)) : undefined;
+}
+
+/** An entity as it is, with all of its memories, oldest first, those that have expired too. */
+interface LatestState {
+  readonly attributes: string;
+  readonly memories: readonly { readonly expiresMs: number; readonly json: Buffer | string }[];
+  readonly sequence: number;
+  readonly hlc: bigint;
+}
+
+function latestAnswer(
+  plane: Plane,
+  partition: number,
+  entity: string,
+  { applied }: Pick<ShardRecord, 'applied'>,
+  { attributes, memories, sequence, hlc }: LatestState,
+): string {
+  const timeMs = plane.now();
+  const offsets = appliedEverywhere(plane);
+  offsets.set(partition, applied);
+  const live = memories.filter((memory) => !isExpired(memory.expiresMs, timeMs));
+  const parts: EntityParts = {
+    attributes,
+    memories: `[${live.map(({ json }) => json.toString()).join(',')}]`,
+    sequence,
+    offset: applied,
+    hlc,
+  };
+  return answer(plane, entity, parts, { offsets, timeMs }, partition);
 }
 
 /** What is applied in each partition; of those that are not here, what is known of it. */
@@ -186,11 +228,6 @@ export function liveViews(memories: Iterable<MemoryView>, timeMs: number): Memor
       ({ ttl, hlc }) => ttl === undefined || !isExpired(expiresMs(ttl, parseHlc(hlc)), timeMs),
     )
     .sort((a, b) => a.offset - b.offset);
-}
-
-function liveRows(rows: readonly MemoryRow[], timeMs: number): string {
-  const live = rows.filter((row) => !isExpired(row.expiresMs, timeMs));
-  return `[${live.map((row) => row.json.toString()).join(',')}]`;
 }
 
 function answer(
