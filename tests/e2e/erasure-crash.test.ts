@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type AppendAnswer,
+  bytesLeft,
   call,
   type EntityView,
   entityPath,
@@ -11,7 +12,6 @@ import {
   type ProblemBody,
   ScratchFolder,
 } from '@memplane/testkit';
-import { bytesLeft } from './bytes-left.ts';
 import {
   append,
   cleared,

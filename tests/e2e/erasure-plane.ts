@@ -5,10 +5,12 @@ import {
   type AppendAnswer,
   eventually,
   expectStatus,
+  type Forms,
+  formsOfText,
+  formsOfVector,
   type Plane,
   type SentEvent,
 } from '@memplane/testkit';
-import { type Forms, formsOfText, formsOfVector } from './bytes-left.ts';
 
 export const WAIT_MS = 120_000;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  bytesLeft,
   call,
   type EntityView,
   entityPath,
@@ -13,7 +14,6 @@ import {
   ScratchFolder,
   type SearchAnswer,
 } from '@memplane/testkit';
-import { bytesLeft } from './bytes-left.ts';
 import { append, cleared, erase, Secrets, sealingEnv, verify, WAIT_MS } from './erasure-plane.ts';
 
 const NEIGHBOURS = 12;

@@ -1,5 +1,6 @@
 export * from './altering-proxy.ts';
 export * from './as-views.ts';
+export * from './bytes-left.ts';
 export * from './check-index.ts';
 export * from './checker.ts';
 export * from './command.ts';
