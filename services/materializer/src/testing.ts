@@ -20,10 +20,12 @@ export interface TestEvent {
   readonly hlc: bigint;
   readonly data: EventPayload;
   readonly causationId?: string;
+  /** Of the key that it was sealed with. */
+  readonly keyId?: string;
 }
 
 export function cloudEvent(event: TestEvent): CloudEvent {
-  const { id, entity, type = 'Tested', tenant = 'default', hlc, data, causationId } = event;
+  const { id, entity, type = 'Tested', tenant = 'default', hlc, data, causationId, keyId } = event;
   const content = JSON.stringify([type, data, causationId]);
   return {
     specversion: '1.0',
@@ -36,6 +38,7 @@ export function cloudEvent(event: TestEvent): CloudEvent {
     tenant,
     partitionkey: entity,
     hlc: formatHlc(hlc),
+    ...(keyId === undefined ? {} : { keyid: keyId }),
     zone: 'eventual',
     digest: createHash('sha256').update(content).digest('base64url'),
     ...(causationId === undefined ? {} : { causationid: causationId }),

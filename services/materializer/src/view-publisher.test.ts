@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstHlcOf } from '@memplane/clock';
-import { MemplaneError, viewFeedLineSchema } from '@memplane/contracts';
+import { type EventPayload, MemplaneError, viewFeedLineSchema } from '@memplane/contracts';
 import { createLogger } from '@memplane/runtime';
 import { type Seeded, scaled, testSeed } from '@memplane/testkit';
 import { metrics } from '@opentelemetry/api';
@@ -235,6 +235,35 @@ test('a view that no message has room for is sent without its content, and stops
     assert.equal(view.tooLarge, true);
     assert.deepEqual(view.attributes, {});
     assert.ok(topic.last.size > 1);
+    await owner.close();
+  });
+});
+
+test('a view of a sealed entity is sent without its content, until what was sealed is erased', async () => {
+  await withFolder(async (dir) => {
+    const random = testSeed('sealed view');
+    const log = new MemoryLog(1);
+    const topic = new LossyTopic(random);
+    topic.failures = 0;
+    const owner = await Owner.open(join(dir, 'a'), log, 1, topic);
+    const entity = 'patient/1';
+    const seen = async (id: string, data: EventPayload, keyId?: string) => {
+      const hlc = firstHlcOf(START_MS + log.length(0));
+      log.append(0, { id, entity, hlc, data, ...(keyId === undefined ? {} : { keyId }) });
+      await owner.catchUp();
+      await until(async () => owner.publisher.lagOf(owner.shard) === 0, 'it is not published');
+      const { view } = viewFeedLineSchema.parse(JSON.parse(String(topic.last.get(entity)?.json)));
+      return { sealed: view.sealed, attributes: view.attributes, memories: view.memories.length };
+    };
+    const withheld = { sealed: true, attributes: {}, memories: 0 };
+    const memory = { id: 'm', text: 'said in confidence' };
+    assert.deepEqual(await seen('a', { attributes: { a: 1 }, memory }, 'k'.repeat(16)), withheld);
+    // Its zone is sealed no more; what was said before is.
+    assert.deepEqual(await seen('b', { attributes: { b: 2 } }), withheld);
+    const erased = { erased: { erasure: '1' } };
+    assert.deepEqual(await seen('c', erased), { sealed: undefined, attributes: {}, memories: 0 });
+    const open = { sealed: undefined, attributes: { d: 4 }, memories: 0 };
+    assert.deepEqual(await seen('d', { attributes: { d: 4 } }), open);
     await owner.close();
   });
 });

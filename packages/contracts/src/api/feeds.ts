@@ -42,6 +42,14 @@ export const viewFeedLineSchema = z
             'Of messages alone: attributes and memories are left out, since none has room for them. ' +
             'Read the view from the materializer.',
         }),
+      sealed: z
+        .literal(true)
+        .optional()
+        .meta({
+          description:
+            'Of messages alone: its events are sealed, so attributes and memories are left out. Read ' +
+            'the view from the materializer.',
+        }),
     }),
   })
   .meta({ id: 'ViewFeedLine' });

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { DaprState, type SidecarConfig, waitForSidecar } from '@memplane/runtime/dapr';
 import { DaprFixture } from '@memplane/stack/dapr-fixture';
 import type { StrongStore } from '../domain/strong/store.ts';
+import { describeEntityKeysContract } from '../sealing/entity-keys-contract.ts';
 import { DaprStrong } from './dapr-strong.ts';
 import { describeStrongContract } from './strong-contract.ts';
 
@@ -37,11 +38,9 @@ function open(index: number): DaprStrong {
   });
 }
 
-describeStrongContract('etcd by sidecars', async () => ({
-  store: open(0),
-  another: open(1),
-  async dispose() {},
-}));
+const both = async () => ({ store: open(0), another: open(1), async dispose() {} });
+describeStrongContract('etcd by sidecars', both);
+describeEntityKeysContract('etcd by sidecars', both);
 
 test('a maker that is gone is followed by another one', async () => {
   const state = new DaprState(sidecars[0] as SidecarConfig, 'strong');

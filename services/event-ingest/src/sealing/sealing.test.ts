@@ -8,6 +8,7 @@ import { MasterKeys, MasterKeysError } from '../domain/sealing/master-keys.ts';
 import { RocksStrong } from '../drivers/rocks-strong.ts';
 import { prepareEvent } from '../testing.ts';
 import { EntityKeys } from './entity-keys.ts';
+import { describeEntityKeysContract } from './entity-keys-contract.ts';
 import { ALL_SEALED, Sealer } from './sealer.ts';
 
 const line = (name: string) => `${name}:${randomBytes(32).toString('base64')}`;
@@ -36,27 +37,16 @@ test('a file of master keys is read, and what is wrong named by its line', () =>
   }
 });
 
-test('an entity has one key, until it is removed; a new master key still opens it', async (t) => {
+describeEntityKeysContract('RocksDB', async () => {
   const dir = await mkdtemp(path.join(tmpdir(), 'memplane-keys-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
   const store = await RocksStrong.open(dir);
-  t.after(() => store.close());
-  const [old, next] = [line('old'), line('new')];
-  const keysBy = (text: string) =>
-    new EntityKeys({ store, master: MasterKeys.parse(text), keys_cached_max: 2 });
-  const keys = keysBy(old);
-  const made = await Promise.all(Array.from({ length: 8 }, () => keys.keyOf('default', 'user/1')));
-  assert.equal(new Set(made.map(({ id }) => id)).size, 1);
-  const id = made[0]?.id ?? '';
-  const others = await Promise.all(['user/2', 'user/3', 'user/4'].map((e) => keys.keyOf('t', e)));
-  assert.equal(new Set([id, ...others.map((key) => key.id)]).size, 4);
-  const rotated = keysBy(`${next}\n${old}`);
-  assert.equal((await rotated.keyOf('default', 'user/1')).id, id);
-  assert.notEqual(await rotated.secretOf('default', 'user/1', id), undefined);
-  await assert.rejects(keysBy(next).secretOf('default', 'user/1', id), { code: 'storage_damaged' });
-  await keys.remove('default', 'user/1');
-  assert.equal(await keys.secretOf('default', 'user/1', id), undefined);
-  assert.notEqual((await keys.keyOf('default', 'user/1')).id, id);
+  return {
+    store,
+    async dispose() {
+      await store.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
 });
 
 test('sealed bodies repeat equal in identity and content, and differ under another key', async (t) => {

@@ -28,12 +28,6 @@ export function createSealing(
   if (sealingKeysFile === undefined) {
     return { sealer: new Sealer(undefined, zones), keys: undefined, routes: [] };
   }
-  if (config.kafkaBrokers !== undefined) {
-    throw new ConfigError(
-      'MEMPLANE_SEALING_KEYS: sealing is for the standalone plane so far: what leaves the services ' +
-        'by memory-views would be plain.',
-    );
-  }
   const keys = new EntityKeys({ store, master: readMasterKeys(sealingKeysFile), keys_cached_max });
   const sealer = new Sealer(keys, tenantsFile === undefined ? zones : ALL_SEALED);
   return { sealer, keys, routes: [unwrapKeysRoute(keys)] };

@@ -385,6 +385,7 @@ export class BatchFold {
     entity.hlc = record.hlc;
     const { attributes, memory, erased } = event.data;
     if (erased !== undefined) this.#erase(record, slot, sink);
+    if (event.keyid !== undefined) entity.isSealed = true;
     if (attributes !== undefined) entity.patch(attributes as Attributes, offset, sink);
     if (memory !== undefined) this.#changeMemory(record, memory, entity, sink);
     if (event.causationid !== undefined) this.#linkEffect(record, event.causationid, entity, sink);

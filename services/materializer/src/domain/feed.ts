@@ -37,7 +37,10 @@ function onOneLine(json: Buffer): Buffer {
 }
 
 /** The line of a view. */
-export type ViewLine = FeedLine;
+export interface ViewLine extends FeedLine {
+  /** Whether its content came sealed. */
+  readonly isSealed: boolean;
+}
 
 /** What the line of a view is made of; `attributes` and `memories` are JSON already. */
 export interface ViewChange {
@@ -53,6 +56,7 @@ export interface ViewChange {
   readonly memories: string;
   readonly sequence: number;
   readonly hlc: bigint;
+  readonly isSealed: boolean;
 }
 
 export function viewLine(change: ViewChange): ViewLine {
@@ -62,13 +66,17 @@ export function viewLine(change: ViewChange): ViewLine {
     `{"entity":${JSON.stringify(entity)},"tenant":${JSON.stringify(tenant)},` +
     `"attributes":${change.attributes},"memories":${change.memories},` +
     `"sequence":${change.sequence},"hlc":"${formatHlc(change.hlc)}"}`;
-  return { offset, key, json: Buffer.from(`${position.slice(0, -1)},"view":${view}}`) };
+  const json = Buffer.from(`${position.slice(0, -1)},"view":${view}}`);
+  return { offset, key, json, isSealed: change.isSealed };
 }
 
-/** In place of a view that no message has room for: that it has changed, and where to read it. */
-export function viewTooLarge(line: ViewLine): ViewLine {
+/**
+ * In place of a view that no message has room for, or whose content no topic may keep: that it has
+ * changed, and why it has to be read from the views.
+ */
+export function viewWithoutContent(line: ViewLine, why: 'tooLarge' | 'sealed'): ViewLine {
   const parsed = JSON.parse(line.json.toString()) as { view: Record<string, unknown> };
-  const view = { ...parsed.view, attributes: {}, memories: [], tooLarge: true };
+  const view = { ...parsed.view, attributes: {}, memories: [], [why]: true };
   return { ...line, json: Buffer.from(JSON.stringify({ ...parsed, view })) };
 }
 

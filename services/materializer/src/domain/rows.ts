@@ -63,11 +63,14 @@ export function writeStamp(row: Uint8Array, hlc: bigint, at: number): void {
 
 const HEAD_BYTES = 38;
 const SESSION_ACTIVE = 1;
+const SEALED = 2;
 const OFFSET_BYTES = 6;
 
 /** What is known of an entity at its newest event. */
 export interface Head {
   readonly sessionActive: boolean;
+  /** Whether anything of it came sealed since it was last erased. */
+  readonly isSealed: boolean;
   readonly sequence: number;
   readonly offset: number;
   readonly hlc: bigint;
@@ -91,7 +94,7 @@ export type NewHead = Omit<Head, 'attributes'> & {
 export function encodeHead(head: NewHead): Buffer {
   const { since, attributes, attributesBytes } = head;
   const row = begin(HEAD_BYTES + since.length * OFFSET_BYTES + attributesBytes);
-  row[2] = head.sessionActive ? SESSION_ACTIVE : 0;
+  row[2] = (head.sessionActive ? SESSION_ACTIVE : 0) | (head.isSealed ? SEALED : 0);
   row[3] = 0;
   writeOffset(row, head.sequence, 4);
   writeOffset(row, head.offset, 10);
@@ -115,6 +118,7 @@ export function decodeHead(row: Buffer): Head {
   }
   return {
     sessionActive: ((row[2] ?? 0) & SESSION_ACTIVE) !== 0,
+    isSealed: ((row[2] ?? 0) & SEALED) !== 0,
     sequence: row.readUIntBE(4, 6),
     offset: row.readUIntBE(10, 6),
     hlc: row.readBigUInt64BE(16),

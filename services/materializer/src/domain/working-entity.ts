@@ -36,6 +36,7 @@ export class WorkingEntity {
   /** Within the batch: what the store has of its memories counts no more. */
   memoriesErased = false;
   sessionActive: boolean;
+  isSealed: boolean;
   sequence: number;
   offset: number;
   hlc: bigint;
@@ -62,6 +63,7 @@ export class WorkingEntity {
     this.keys = keys;
     this.entity = entity;
     this.sessionActive = head?.sessionActive ?? false;
+    this.isSealed = head?.isSealed ?? false;
     this.sequence = head?.sequence ?? 0;
     this.offset = head?.offset ?? -1;
     this.hlc = head?.hlc ?? 0n;
@@ -149,6 +151,7 @@ export class WorkingEntity {
     this.#index = undefined;
     for (const id of this.memories.keys()) this.memories.set(id, null);
     this.memoriesErased = true;
+    this.isSealed = false;
     this.memoryCount = 0;
     this.memoryBytes = 0;
     this.bytesSinceSnapshot = 0;
@@ -166,6 +169,7 @@ export class WorkingEntity {
       headKey,
       encodeHead({
         sessionActive: this.sessionActive,
+        isSealed: this.isSealed,
         sequence: this.sequence,
         offset: this.offset,
         hlc: this.hlc,

@@ -289,5 +289,6 @@ async function lineOf(
     memories: `[${live.map((row) => row.json.toString()).join(',')}]`,
     sequence: head.sequence,
     hlc: head.hlc,
+    isSealed: head.isSealed,
   });
 }

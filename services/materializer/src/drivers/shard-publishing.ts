@@ -1,6 +1,6 @@
 import { MemplaneError } from '@memplane/contracts';
 import { pause } from '@memplane/runtime';
-import { type ViewLine, viewTooLarge } from '../domain/feed.ts';
+import { type ViewLine, viewWithoutContent } from '../domain/feed.ts';
 import { PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import {
   decodePublished,
@@ -135,7 +135,7 @@ export class ShardPublishing {
     if (lines.length === 0) return;
     const { topic, views } = this.#ports;
     const { view_message_bytes_max: bytesMax, viewsPublishTimeoutMs: timeoutMs } = this.#settings;
-    const messages = lines.map((line) => (line.json.length > bytesMax ? viewTooLarge(line) : line));
+    const messages = lines.map((line) => messageOf(line, bytesMax));
     try {
       await this.#slots.use(NOBODY_WAITS, async () => {
         // Asked when it is its turn, for that may have taken long.
@@ -185,6 +185,12 @@ export class ShardPublishing {
     const pauseMs = RETRY_MS_FIRST * 2 ** Math.min(this.#failures, 16);
     await pause(Math.min(viewsPublishRetryMsMax, pauseMs), this.#ending.signal);
   }
+}
+
+/** What is sealed leaves the services opened only to whoever asks them for it, never by a topic. */
+function messageOf(line: ViewLine, bytesMax: number): ViewLine {
+  if (line.isSealed) return viewWithoutContent(line, 'sealed');
+  return line.json.length > bytesMax ? viewWithoutContent(line, 'tooLarge') : line;
 }
 
 const NOBODY_WAITS = { isAwaited: false };
