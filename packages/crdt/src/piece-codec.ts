@@ -61,15 +61,23 @@ export function decodeExchange(bytes: Uint8Array, limits?: DecodeLimits): PieceE
 }
 
 export function encodePatch(patch: SetPatch): Uint8Array {
-  const forms = [...patch]
-    .filter(([, { context }]) => context.size > 0)
-    .sort((a, b) => compareText(a[0], b[0]))
-    .map(([element, { dots, context }]) => [
-      element,
-      form.dotsForm(dots),
-      form.contextForm(context),
-    ]);
+  const forms = entriesOf(patch).map(([element, { dots, context }]) => [
+    element,
+    form.dotsForm(dots),
+    form.contextForm(context),
+  ]);
   return encode([form.CRDT_FORMAT_VERSION, PATCH, forms]);
+}
+
+/** The elements of a patch in the order in which {@link encodePatch} writes them. */
+export function elementsOfPatch(patch: SetPatch): string[] {
+  return entriesOf(patch).map(([element]) => element);
+}
+
+function entriesOf(patch: SetPatch) {
+  return [...patch]
+    .filter(([, { context }]) => context.size > 0)
+    .sort((a, b) => compareText(a[0], b[0]));
 }
 
 /** @throws MemplaneError `storage_damaged`, `body_too_large`, `too_deep` */

@@ -6,6 +6,7 @@ import type { Ref } from '../../domain/port.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 import type { Reply } from './connection.ts';
 import { Increments } from './increments.ts';
+import { placesWord } from './place.ts';
 import { damaged } from './redis-records.ts';
 import { refusal } from './refusal.ts';
 
@@ -129,7 +130,7 @@ function wordsOf(command: Command): readonly Word[] {
     case 'set-add':
     case 'set-remove':
     case 'set-has':
-      return [String(command.elements.length), ...command.elements];
+      return [String(command.elements.length), ...command.elements, placesWord(command.elements)];
     case 'flag-vote':
       return [String(command.version)];
     case 'register-put':

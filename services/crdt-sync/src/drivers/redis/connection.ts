@@ -33,7 +33,14 @@ export interface Session extends Found {
 
 /** Functions that know of the values of before, and those of them that write. */
 const GUARDED: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'read', 'discard']);
-const WRITES: ReadonlySet<FunctionName> = new Set(['execute', 'join', 'discard', 'forget']);
+const WRITES: ReadonlySet<FunctionName> = new Set([
+  'execute',
+  'join',
+  'discard',
+  'forget',
+  'digested',
+  'cut',
+]);
 const RECONNECT_DELAY_MS_MIN = 20;
 
 /**

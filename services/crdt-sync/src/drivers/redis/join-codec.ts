@@ -1,6 +1,7 @@
 import { hlcToMs } from '@memplane/clock';
 import {
   contextOfDelta,
+  elementsOfPatch,
   encodeContext,
   encodeCounter,
   encodeFlag,
@@ -13,6 +14,7 @@ import type { Command, Join } from '../../domain/command.ts';
 import type { Change, Ref } from '../../domain/port.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 import { type CallHeader, CallNames, headerWords, vectorWords, type Word } from './call-codec.ts';
+import { placesWord } from './place.ts';
 import { stampText } from './redis-records.ts';
 
 /** A join of one name's delta, or of a part of it. */
@@ -114,12 +116,13 @@ function pieceOf(ref: Ref, { counter, set, register, flag }: Join): JoinPiece {
   return { ref, words, weight: Math.max(1, (set?.patch.size ?? 0) + claims.length) };
 }
 
-/** The patch, what a reset has seen, and all that either has. */
+/** The patch, where its elements are, what a reset has seen, and all that either has. */
 function setWords(set: SetDelta | undefined): Word[] {
-  if (set === undefined) return ['', '', ''];
+  if (set === undefined) return ['', '', '', ''];
   const { patch, cleared } = set;
   return [
     patch.size === 0 ? '' : Buffer.from(encodePatch(patch)),
+    placesWord(elementsOfPatch(patch)),
     cleared.size === 0 ? '' : Buffer.from(encodeContext(cleared)),
     Buffer.from(encodeContext(contextOfDelta(set))),
   ];

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
  * name, so that instances of both may run side by side; a correction gets a higher revision, which
  * takes the place of a lower one and is never replaced by it.
  */
-const LIBRARY = 'memplane_crdt_v4';
+const LIBRARY = 'memplane_crdt_v5';
 export const LIBRARY_REVISION = 1;
 
 export type FunctionName =
@@ -17,6 +17,10 @@ export type FunctionName =
   | 'fields'
   | 'list'
   | 'set'
+  | 'pieces'
+  | 'news'
+  | 'digested'
+  | 'cut'
   | 'state'
   | 'revision';
 
@@ -52,10 +56,14 @@ register('execute', {})
 register('join', {})
 register('discard', {})
 register('forget', {})
+register('digested', {})
+register('cut', {})
 register('read', { 'no-writes' })
 register('fields', { 'no-writes' })
 register('list', { 'no-writes' })
 register('set', { 'no-writes' })
+register('pieces', { 'no-writes' })
+register('news', { 'no-writes' })
 register('state', { 'no-writes' })
 redis.register_function({
   function_name = '${LIBRARY}_revision',

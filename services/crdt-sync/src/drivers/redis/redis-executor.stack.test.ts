@@ -8,6 +8,7 @@ import type { LocalCommit } from '../../domain/local-commit.ts';
 import { sent, TestReplica } from '../../domain/test-replica.ts';
 import { MemoryStore } from '../test-memory-store.ts';
 import type { RedisConnection } from './connection.ts';
+import { placeOf } from './place.ts';
 import { TestRedis } from './test-redis.ts';
 import { newIncarnations, redisReplica } from './test-redis-replica.ts';
 
@@ -135,7 +136,12 @@ describe('an executor on Redis', () => {
     assert.equal(await joinNamed(replica.engine, ref('s'), await whole()), true);
     figure(`${ELEMENTS / 2} elements in Redis cleared in`, performance.now() - startedMs, 'ms');
     assert.deepEqual(await store.digests(page), await from.options.store.digests(page));
-    assert.equal(await connection.command(['EXISTS', 'default:elements:s']), '0');
+    const keys = [
+      'default:elements:s',
+      'default:pieces:s',
+      `default:piece-${placeOf('element 0')}:s`,
+    ];
+    assert.equal(await connection.command(['EXISTS', ...keys]), '0');
   });
 
   it('follows the stamps that it joins, but for those too far ahead', async () => {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { MemplaneError } from '@memplane/contracts';
-import { type Claim, decodeContext, type Incarnation, UNPLACED } from '@memplane/crdt';
-import type { IncarnationRecord, SetHeader } from '../../domain/port.ts';
+import { type Claim, type Incarnation, UNPLACED } from '@memplane/crdt';
+import type { IncarnationRecord } from '../../domain/port.ts';
 import type { CommitVector } from '../../domain/session-token.ts';
 
 /**
@@ -20,16 +20,18 @@ export interface OpenedRecord {
   readonly checksum: string;
 }
 
-export function openRecord(record: Buffer): OpenedRecord {
-  const rest = openBare(record);
+/** @param highestVersion of its format that is understood */
+export function openRecord(record: Buffer, highestVersion = FORMAT_VERSION): OpenedRecord {
+  const rest = openBare(record, highestVersion);
   const body = rest.subarray(CHECKSUM_DIGITS);
   const checksum = rest.toString('latin1', 0, CHECKSUM_DIGITS);
   return { body, checksum, isIntact: checksumOf(body) === checksum };
 }
 
 /** One without a checksum of its own. */
-export function openBare(record: Buffer): Buffer {
-  if (record[0] !== FORMAT_VERSION) throw damaged(`format version ${record[0]}`);
+export function openBare(record: Buffer, highestVersion = FORMAT_VERSION): Buffer {
+  const [version = 0] = record;
+  if (version < 1 || version > highestVersion) throw damaged(`format version ${version}`);
   return record.subarray(2 + (record[1] ?? 0));
 }
 
@@ -39,17 +41,6 @@ export function sealBare(body: Buffer): Buffer {
 
 export function checksumOf(body: Uint8Array): string {
   return hash('sha1', body, 'hex').slice(0, CHECKSUM_DIGITS);
-}
-
-/** A set's header; its sum is that of the elements' checksums, not of their digests. */
-export function readHeader(body: Buffer): Omit<SetHeader, 'elementsDigest'> & { sum: string } {
-  if (body.length < 48) throw damaged('a set is cut short');
-  return {
-    elements: body.readDoubleBE(0),
-    elementBytes: body.readDoubleBE(8),
-    sum: body.toString('latin1', 16, 48),
-    context: decodeContext(body.subarray(48)),
-  };
 }
 
 /** As `lua/2-claims.lua` writes it. One of before does not say where it was counted. */

@@ -29,22 +29,26 @@ import {
   type NamedState,
   type Page,
   type Ref,
-  type SetHeader,
   type ValueDigest,
   type VerifiedValue,
 } from '../../domain/port.ts';
 import type { CallHeader } from './call-codec.ts';
 import type { RedisConnection, Reply } from './connection.ts';
 import { joinWords, pieceOfChange } from './join-codec.ts';
+import { digestOf } from './piece-checks.ts';
+import { placeOf } from './place.ts';
 import { RedisPieces } from './redis-pieces.ts';
 import * as records from './redis-records.ts';
+import { type Elements, type FoundSet, RedisSets } from './redis-sets.ts';
 import { bytes, list, pairs } from './replies.ts';
 import { INCARNATIONS } from './session-setup.ts';
+import { readSnapshot } from './set-snapshot.ts';
 import { Settling } from './settling.ts';
 
 const CLOCK = '_replica:clock';
 const TENANTS = '_replica:tenants';
 const VERIFY_PAGE_NAMES = 64;
+const DAMAGED_DIGEST = '0'.repeat(32);
 
 type ValueName = Pick<VerifiedValue, 'tenant' | 'type' | 'name'>;
 
@@ -57,25 +61,15 @@ export class RedisStore implements CrdtStore {
   readonly pieces: RedisPieces;
   readonly #redis: RedisConnection;
   readonly #settling: Settling;
+  readonly #sets: RedisSets;
 
   constructor(redis: RedisConnection) {
     this.#redis = redis;
     this.#settling = new Settling(redis);
-    this.pieces = new RedisPieces({
-      header: async (ref) => {
-        const record = redis.command(['GET', keyOf('set', ref)]);
-        // What is gone is not given as all that there is.
-        const [found] = await Promise.all([record, redis.confirm()]);
-        return found === null ? undefined : bytes(found);
-      },
-      read: async (ref) => {
-        const [set] = await Promise.all([this.#wholeSet(ref), redis.confirm()]);
-        return { header: set?.record, state: setOf(set) };
-      },
-    });
+    this.#sets = new RedisSets(redis);
+    this.pieces = new RedisPieces(redis, this.#sets);
   }
 
-  /** A set's digest is computed from its elements, all of which are read. */
   async load(refs: readonly Ref[]): Promise<LoadedName[]> {
     if (refs.length === 0) return [];
     const wanted = refs.flatMap((ref) => KEPT_TYPES.map((type) => keyOf(type, ref)));
@@ -91,7 +85,7 @@ export class RedisStore implements CrdtStore {
     try {
       return {
         counter: counter ? decodeCounter(body(counter)) : undefined,
-        set: set ? await this.#header(ref) : undefined,
+        set: set ? await this.pieces.header(ref) : undefined,
         register: register ? decodeRegister(body(register)) : undefined,
         flag: flag ? decodeFlag(body(flag)) : undefined,
       };
@@ -104,11 +98,15 @@ export class RedisStore implements CrdtStore {
   async loadElements(
     wants: readonly { readonly ref: Ref; readonly element: string }[],
   ): Promise<(readonly Dot[] | undefined)[]> {
-    const words = wants.flatMap(({ ref, element }) => [keyOf('elements', ref), element]);
+    const words = wants.flatMap(({ ref, element }) => {
+      const piece = keyOf(`piece-${placeOf(element)}`, ref);
+      return [piece, element, keyOf('elements', ref), element];
+    });
     const found = list(await this.#redis.call('fields', words));
-    return found.map((record) =>
-      record ? decodeElement(records.openBare(bytes(record))).dots : undefined,
-    );
+    return wants.map((_, index) => {
+      const record = found[index * 2] ?? found[index * 2 + 1];
+      return record ? decodeElement(records.openBare(bytes(record))).dots : undefined;
+    });
   }
 
   async loadOps(
@@ -201,7 +199,7 @@ export class RedisStore implements CrdtStore {
     const found: ValueDigest[] = [];
     for await (const { value, record } of this.#values(after, Math.min(limit, VERIFY_PAGE_NAMES))) {
       if (found.length >= limit) break;
-      found.push({ ...value, digest: (await this.#digests(value, record)).computed });
+      found.push({ ...value, digest: await this.#digest(value, record) });
     }
     // A vector that speaks of more would make another replica believe that it has all of that.
     await this.#redis.confirm();
@@ -218,7 +216,7 @@ export class RedisStore implements CrdtStore {
     );
     return {
       counter: counterOf(counter, new Map(claims)),
-      set: setOf(wholeSetOf(set)),
+      set: await this.#stateOf(ref, await this.#sets.read(set, ref)),
       register: isThere(register) ? decodeRegister(body(register)) : undefined,
       flag: isThere(flag) ? decodeFlag(body(flag)) : undefined,
     };
@@ -288,31 +286,58 @@ export class RedisStore implements CrdtStore {
     return rows;
   }
 
+  /** Of a set's pieces those are kept. What is damaged has the digest of nothing, which differs. */
+  async #digest(value: ValueName, record: Buffer | null): Promise<string> {
+    if (value.type !== 'set') return (await this.#digests(value, record)).computed;
+    try {
+      const header = await this.pieces.header(value);
+      if (header === undefined) return DAMAGED_DIGEST;
+      const { context, elementsDigest } = header;
+      return formatDigest(addDigests(recordDigest(encodeContext(context)), elementsDigest));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return DAMAGED_DIGEST;
+    }
+  }
+
   /** What is damaged beyond reading has the digests of nothing, which differ. */
   async #digests(
     { tenant, type, name }: ValueName,
     record: Buffer | null,
   ): Promise<{ stored: string; computed: string }> {
     try {
-      if (type === 'set') return setDigests(await this.#wholeSet({ tenant, name }));
+      if (type === 'set') return await this.#setDigests({ tenant, name });
       const opened = records.openRecord(bytes(record ?? undefined));
       const computed = formatDigest(recordDigest(opened.body));
       return { stored: opened.isIntact ? computed : opened.checksum, computed };
     } catch (error) {
       if (!isDamage(error)) throw error;
-      return { stored: 'f'.repeat(32), computed: '0'.repeat(32) };
+      return { stored: 'f'.repeat(32), computed: DAMAGED_DIGEST };
     }
   }
 
-  async #header(ref: Ref): Promise<SetHeader | undefined> {
-    const set = await this.#wholeSet(ref);
-    if (set === undefined) return undefined;
-    const { elements, elementBytes, context } = set.header;
-    return { context, elements, elementBytes, elementsDigest: digestOf(set.elements) };
+  /** @throws MemplaneError `storage_damaged`: what is damaged must not spread */
+  async #stateOf(ref: Ref, found: FoundSet | undefined): Promise<OrSetState | undefined> {
+    if (found === undefined) return undefined;
+    const decode = (elements: Elements) =>
+      elements.map(([, record]) => decodeElement(records.openBare(record)));
+    const snapshot = await readSnapshot(this.#sets, ref, found, decode);
+    if (snapshot === undefined) return undefined;
+    if (!snapshot.isIntact) throw records.damaged('a set does not have its digest');
+    const decoded = snapshot.parts.flat();
+    const { context } = snapshot.found.header;
+    return { elements: new Map(decoded.map(({ element, dots }) => [element, dots])), context };
   }
 
-  async #wholeSet({ tenant, name }: Ref): Promise<WholeSet | undefined> {
-    return wholeSetOf(await this.#redis.call('set', [tenant, name]));
+  /** Computed anew from all elements. */
+  async #setDigests(ref: Ref): Promise<{ stored: string; computed: string }> {
+    const found = await this.#sets.find(ref);
+    const snapshot = found && (await readSnapshot(this.#sets, ref, found, digestOf));
+    if (snapshot === undefined) throw records.damaged('a set is not there any more');
+    const { context, opened } = snapshot.found.header;
+    const elements = snapshot.parts.reduce(addDigests, 0n);
+    const computed = formatDigest(addDigests(recordDigest(encodeContext(context)), elements));
+    return { stored: snapshot.isIntact ? computed : opened.checksum, computed };
   }
 }
 
@@ -325,60 +350,6 @@ function keyOf(what: string, { tenant, name }: Ref): string {
 /** Where a range of texts in order begins. */
 function after(page: Page): string {
   return page.after === undefined ? '-' : `(${page.after}`;
-}
-
-function digestOf(elements: readonly (readonly [Buffer, Buffer])[]): bigint {
-  let digest = 0n;
-  for (const [, record] of elements) {
-    digest = addDigests(digest, recordDigest(records.openBare(record)));
-  }
-  return digest;
-}
-
-/** A set as it was at one moment, not yet looked at. */
-interface WholeSet {
-  readonly record: Buffer;
-  readonly opened: records.OpenedRecord;
-  readonly header: ReturnType<typeof records.readHeader>;
-  readonly elements: readonly (readonly [Buffer, Buffer])[];
-  /** How many stand in order. */
-  readonly members: number;
-}
-
-function wholeSetOf(reply: Reply | undefined): WholeSet | undefined {
-  const [found, flat, members] = list(reply);
-  if (!isThere(found)) return undefined;
-  const record = bytes(found);
-  const opened = records.openRecord(record);
-  const header = records.readHeader(opened.body);
-  return { record, opened, header, elements: pairs(list(flat)), members: Number(members) };
-}
-
-function setDigests(set: WholeSet | undefined): { stored: string; computed: string } {
-  if (set === undefined) throw records.damaged('a set is not there any more');
-  const { header, elements, opened } = set;
-  const computed = formatDigest(
-    addDigests(recordDigest(encodeContext(header.context)), digestOf(elements)),
-  );
-  return { stored: isIntact(set) ? computed : opened.checksum, computed };
-}
-
-function isIntact({ elements, header, members, opened }: WholeSet): boolean {
-  let sum = 0n;
-  for (const [, record] of elements) {
-    sum = addDigests(sum, BigInt(`0x${records.checksumOf(records.openBare(record))}`));
-  }
-  const isComplete = elements.length === header.elements && members === header.elements;
-  return opened.isIntact && isComplete && formatDigest(sum) === header.sum;
-}
-
-/** @throws MemplaneError `storage_damaged`: what is damaged must not spread */
-function setOf(set: WholeSet | undefined): OrSetState | undefined {
-  if (set === undefined) return undefined;
-  if (!isIntact(set)) throw records.damaged('a set does not have its digest');
-  const decoded = set.elements.map(([, record]) => decodeElement(records.openBare(record)));
-  const { context } = set.header;
-  return { elements: new Map(decoded.map(({ element, dots }) => [element, dots])), context };
 }
 
 function counterOf(

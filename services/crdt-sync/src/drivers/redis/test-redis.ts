@@ -36,8 +36,8 @@ export class TestRedis implements AsyncDisposable {
       {
         url: this.url,
         password: TestRedis.password,
-        connectTimeoutMs: 2_000,
-        commandTimeoutMs: 2_000,
+        connectTimeoutMs: 10_000,
+        commandTimeoutMs: 20_000,
         reconnect_delay_ms_max: 200,
         appendfsync: 'everysec',
         logger: createLogger('test', 'silent'),

@@ -83,7 +83,14 @@ function cbor.wide(h, l)
   return cbor.head(1, normal(-h, -l - 1))
 end
 
+-- Numbers of a context come by the thousand, so the usual ones go straight.
 function cbor.int(n)
+  if n >= 0 and n < TWO32 then
+    if n < 24 then return char(n) end
+    if n < 256 then return char(24, n) end
+    if n < 65536 then return char(25, floor(n / 256), n % 256) end
+    return struct.pack('>BI4', 26, n)
+  end
   return cbor.wide(normal(0, n))
 end
 
@@ -129,8 +136,10 @@ function cbor.read_wide(s, i)
 end
 
 function cbor.read_int(s, i)
-  local first = byte(s, i)
+  local first, a, b, c, d = byte(s, i, i + 4)
   if first ~= nil and first < 24 then return first, i + 1 end
+  if first == 25 and b ~= nil then return a * 256 + b, i + 3 end
+  if first == 26 and d ~= nil then return ((a * 256 + b) * 256 + c) * 256 + d, i + 5 end
   local h, l, at = cbor.read_wide(s, i)
   if not is_safe(h, l) then damaged('a whole number was expected') end
   return h * TWO32 + l, at
@@ -184,21 +193,23 @@ end
 -- digits of the SHA-1 of what follows, and that. It finds accidents; Redis computes it in C.
 local record = {}
 
-function record.seal(body)
-  return char(FORMAT_VERSION, 0) .. sub(redis.sha1hex(body), 1, 32) .. body
+function record.seal(body, version)
+  return char(version or FORMAT_VERSION, 0) .. sub(redis.sha1hex(body), 1, 32) .. body
 end
 
-function record.open(value)
-  if byte(value, 1) ~= FORMAT_VERSION then damaged('another format version') end
+-- Gives the body, and its format version, which is at most `highest` (1 where nothing is said).
+function record.open(value, highest)
+  local version = byte(value, 1) or 0
+  if version < 1 or version > (highest or FORMAT_VERSION) then damaged('another format version') end
   local at = 3 + (byte(value, 2) or 0)
   local body = sub(value, at + 32)
   if sub(redis.sha1hex(body), 1, 32) ~= sub(value, at, at + 31) then
     damaged('it does not have its digest')
   end
-  return body
+  return body, version
 end
 
--- An element's: it has no digest of its own, the set's header has the sum.
+-- An element's: it has no digest of its own, its piece has the sum.
 function record.seal_bare(body)
   return char(FORMAT_VERSION, 0) .. body
 end

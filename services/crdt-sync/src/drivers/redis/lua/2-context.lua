@@ -117,6 +117,20 @@ function contexts.join(target, source)
   return grew
 end
 
+-- Whether any dot is in both.
+function contexts.overlap(a, b)
+  for _, entry in ipairs(a) do
+    local mine, theirs = entry.intervals, contexts.of(b, entry.incarnation) or {}
+    local i, j = 1, 1
+    while i < #mine and j < #theirs do
+      if mine[i + 1] < theirs[j] then i = i + 2
+      elseif theirs[j + 1] < mine[i] then j = j + 2
+      else return true end
+    end
+  end
+  return false
+end
+
 function contexts.clone(context)
   local copy = {}
   contexts.join(copy, context)

@@ -1,28 +1,69 @@
--- Observed-remove sets, as packages/crdt/src/or-set.ts has them. A set is a header (how many
--- elements, their bytes, the sum of their records' digests, the context), a hash of element ->
--- record, and the elements in order.
+-- Observed-remove sets, as packages/crdt/src/or-set.ts has them. A set is a header, its elements and
+-- their records in pieces, and the elements in order. A piece is a hash of the elements whose own
+-- hashes begin with the same digits; it has a row that counts it. A small set is one hash, and so is
+-- what was written before there were pieces and was not cut yet. The header has the sums of all.
 local sets = {}
+local HEADER_VERSION = 2
+
+-- How many elements there are, and the sum of their records' digests.
+local function nothing()
+  return { elements = 0, sum = { 0, 0, 0, 0 } }
+end
 
 function sets.empty()
-  return { elements = 0, bytes = 0, sum = { 0, 0, 0, 0 }, context = {} }
+  return { elements = 0, bytes = 0, sum = { 0, 0, 0, 0 }, uncut = nothing(), context = {} }
 end
 
-function sets.encode_header(set)
-  local sum = set.sum
-  return struct.pack('>dd', set.elements, set.bytes)
-    .. string.format('%08x%08x%08x%08x', sum[1], sum[2], sum[3], sum[4])
-    .. contexts.encode(set.context)
+local function encode_sum(sum)
+  return string.format('%08x%08x%08x%08x', sum[1], sum[2], sum[3], sum[4])
 end
 
-function sets.read_header(s)
-  if #s < 48 then damaged('a set is cut short') end
-  local set = { sum = {} }
-  set.elements, set.bytes = struct.unpack('>dd', s)
+local function read_sum(s, at)
+  local sum = {}
   for i = 1, 4 do
-    set.sum[i] = tonumber(sub(s, 9 + i * 8, 16 + i * 8), 16) or damaged('a sum of digests')
+    sum[i] = tonumber(sub(s, at + i * 8 - 8, at + i * 8 - 1), 16) or damaged('a sum of digests')
   end
-  set.context = contexts.read(s, 49)
+  return sum
+end
+
+function sets.seal_header(set)
+  local body = struct.pack('>ddd', set.elements, set.bytes, set.uncut.elements)
+    .. encode_sum(set.sum)
+    .. encode_sum(set.uncut.sum)
+    .. contexts.encode(set.context)
+  return record.seal(body, HEADER_VERSION)
+end
+
+-- Of a set of before pieces, nothing is cut.
+local function read_former(s)
+  if #s < 48 then damaged('a set is cut short') end
+  local set = { sum = read_sum(s, 17), context = contexts.read(s, 49) }
+  set.elements, set.bytes = struct.unpack('>dd', s)
+  set.uncut = { elements = set.elements, sum = read_sum(s, 17) }
   return set
+end
+
+function sets.open_header(value)
+  local s, version = record.open(value, HEADER_VERSION)
+  if version < HEADER_VERSION then return read_former(s) end
+  if #s < 88 then damaged('a set is cut short') end
+  local set = { sum = read_sum(s, 25), uncut = { sum = read_sum(s, 57) } }
+  set.elements, set.bytes, set.uncut.elements = struct.unpack('>ddd', s)
+  set.context = contexts.read(s, 89)
+  return set
+end
+
+-- What a piece comes to. Behind it an instance puts its SHA-256 sum, until the piece changes.
+function sets.seal_row(row)
+  return record.seal(struct.pack('>d', row.elements) .. encode_sum(row.sum))
+end
+
+function sets.open_row(value)
+  if not value then return nothing() end
+  local s = record.open(value)
+  if #s ~= 40 and #s ~= 56 then damaged('the sum of a piece') end
+  local elements = struct.unpack('>d', s)
+  return { elements = elements, sum = read_sum(s, 9) }
 end
 
 function sets.encode_element(element, list)
@@ -52,12 +93,14 @@ function sets.read_patch(s)
   return patch
 end
 
--- Adds (sign 1) or takes away (sign -1) a record's digest, modulo 2^128.
-function sets.count_digest(sum, body, sign)
-  local hex, carry = redis.sha1hex(body), 0
+-- Counts a record (sign 1), or does so no more (sign -1), in these sums modulo 2^128.
+function sets.count(body, sign, total, part)
+  local hex, carry, part_carry = redis.sha1hex(body), 0, 0
   for i = 4, 1, -1 do
-    local limb = sum[i] + sign * tonumber(sub(hex, i * 8 - 7, i * 8), 16) + carry
-    carry = floor(limb / TWO32)
-    sum[i] = limb - carry * TWO32
+    local digit = sign * tonumber(sub(hex, i * 8 - 7, i * 8), 16)
+    local limb, part_limb = total[i] + digit + carry, part.sum[i] + digit + part_carry
+    carry, part_carry = floor(limb / TWO32), floor(part_limb / TWO32)
+    total[i], part.sum[i] = limb - carry * TWO32, part_limb - part_carry * TWO32
   end
+  part.elements = part.elements + sign
 end

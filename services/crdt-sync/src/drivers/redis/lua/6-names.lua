@@ -1,12 +1,5 @@
 -- What a name holds, read when it is first needed and written when the call ends: nothing is
 -- written before everything of the call has been decided.
-local REPLICA = '_replica:'
-local names = {}
-
-function names.key(tenant, type, name)
-  return tenant .. ':' .. type .. ':' .. name
-end
-
 local function is_listed(slot, type)
   return redis.call('ZSCORE', names.key(slot.tenant, 'names', type), slot.name)
 end
@@ -37,9 +30,10 @@ end
 function names.set(slot)
   if slot.set == nil then
     local stored = get(slot, 'set')
-    local set = stored and sets.read_header(record.open(stored)) or sets.empty()
+    local set = stored and sets.open_header(stored) or sets.empty()
     slot.new_set = not stored
     slot.found, slot.touched = {}, {}
+    slot.stood, slot.rows = {}, {}
     slot.set = set
   end
   return slot.set
@@ -72,60 +66,6 @@ function names.holds(slot)
   if names.set(slot).elements > 0 then return 'set' end
   if #names.register(slot).versions > 0 then return 'register' end
   return nil
-end
-
--- The dots of an element; nil: it does not stand.
-function names.dots(slot, element)
-  local known = slot.found[element]
-  if known == nil then
-    known = false
-    if slot.set.elements > 0 and not slot.cleared then
-      local key = names.key(slot.tenant, 'elements', slot.name)
-      local stored = redis.call('HGET', key, element)
-      if stored then known = sets.read_element(record.open_bare(stored)) end
-    end
-    slot.found[element] = known
-  end
-  return known or nil
-end
-
--- Reads all elements that stand.
-function names.all_dots(slot)
-  if slot.set.elements == 0 then return end
-  local stored = redis.call('HGETALL', names.key(slot.tenant, 'elements', slot.name))
-  for i = 1, #stored, 2 do
-    if slot.found[stored[i]] == nil then
-      slot.found[stored[i]] = sets.read_element(record.open_bare(stored[i + 1]))
-    end
-  end
-end
-
--- Replaces an element's dots, and keeps the header's counts in step.
-function names.set_dots(slot, element, list)
-  local set, before = slot.set, names.dots(slot, element)
-  -- Fails, before anything is written, where the key has another type.
-  if next(slot.touched) == nil then
-    redis.call('ZCARD', names.key(slot.tenant, 'members', slot.name))
-  end
-  if before ~= nil then
-    sets.count_digest(set.sum, sets.encode_element(element, before), -1)
-    set.elements, set.bytes = set.elements - 1, set.bytes - #element
-  end
-  if list ~= nil then
-    sets.count_digest(set.sum, sets.encode_element(element, list), 1)
-    set.elements, set.bytes = set.elements + 1, set.bytes + #element
-  end
-  slot.found[element] = list or false
-  slot.touched[element] = true
-  slot.dirty_set = true
-  if slot.delta then deltas.touch(slot.delta, element, before, list) end
-end
-
-function names.clear_set(slot)
-  local set = slot.set
-  set.elements, set.bytes, set.sum = 0, 0, { 0, 0, 0, 0 }
-  slot.cleared, slot.found, slot.touched, slot.dirty_set = true, {}, {}, true
-  if slot.delta then deltas.clear(slot.delta, set.context) end
 end
 
 -- The claim of an operation id; nil: it is not known.
@@ -194,24 +134,6 @@ local function write_ops(slot)
   end
 end
 
-local function write_set(slot)
-  local key = names.key(slot.tenant, 'elements', slot.name)
-  local order = names.key(slot.tenant, 'members', slot.name)
-  if slot.cleared then redis.call('UNLINK', key, order) end
-  for element in pairs(slot.touched) do
-    local list = slot.found[element]
-    if list then
-      redis.call('HSET', key, element, record.seal_bare(sets.encode_element(element, list)))
-      redis.call('ZADD', order, 0, element)
-    else
-      redis.call('HDEL', key, element)
-      redis.call('ZREM', order, element)
-    end
-  end
-  redis.call('SET', names.key(slot.tenant, 'set', slot.name), record.seal(sets.encode_header(slot.set)))
-  if slot.new_set then list_name(slot, 'set') end
-end
-
 -- Writes what has changed. Returns whether anything had.
 function names.write(slot)
   if slot.dirty_counter then
@@ -220,7 +142,10 @@ function names.write(slot)
     if slot.new_counter then list_name(slot, 'counter') end
     write_ops(slot)
   end
-  if slot.dirty_set then write_set(slot) end
+  if slot.dirty_set then
+    elements.write(slot)
+    if slot.new_set then list_name(slot, 'set') end
+  end
   if slot.dirty_register then
     local body = registers.encode(slot.register)
     redis.call('SET', names.key(slot.tenant, 'register', slot.name), record.seal(body))
@@ -235,10 +160,11 @@ function names.write(slot)
 end
 
 -- What belongs to a value, beside its record.
-local PARTS = { counter = { 'ops', 'op-stamps', 'op-order' }, set = { 'elements', 'members' } }
+local PARTS = { counter = { 'ops', 'op-stamps', 'op-order' }, set = { 'members' } }
 
 -- Drops a value, as if the name had never held it.
 function names.drop(slot, type)
+  if type == 'set' then elements.drop(slot) end
   redis.call('UNLINK', names.key(slot.tenant, type, slot.name))
   for _, part in ipairs(PARTS[type] or {}) do
     redis.call('UNLINK', names.key(slot.tenant, part, slot.name))

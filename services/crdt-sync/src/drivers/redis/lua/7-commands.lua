@@ -14,9 +14,19 @@ local function number_of(call)
   return tonumber(next_of(call))
 end
 
-local function texts_of(call)
+local PLACE_DIGITS = 3
+
+-- The first digits of the hashes of elements, in their order.
+local function read_places(slot, places, list)
+  for i, element in ipairs(list) do
+    slot.places[element] = sub(places, (i - 1) * PLACE_DIGITS + 1, i * PLACE_DIGITS)
+  end
+end
+
+local function elements_of(call, slot)
   local list = {}
   for i = 1, number_of(call) do list[i] = next_of(call) end
+  read_places(slot, next_of(call), list)
   return list
 end
 
@@ -185,7 +195,7 @@ end
 
 local function reset_set(slot)
   if names.set(slot).elements == 0 then return 0 end
-  names.clear_set(slot)
+  elements.clear(slot)
   return 1
 end
 
@@ -234,13 +244,13 @@ commands['part-put'] = function(call, slot)
 end
 
 commands['set-add'] = function(call, slot)
-  local elements = texts_of(call)
+  local named = elements_of(call, slot)
   local refused = wrong_type(slot, 'set')
   if refused then return refused end
   local set = names.set(slot)
   local fresh, seen, bytes = 0, {}, set.bytes
-  for _, element in ipairs(elements) do
-    if not seen[element] and names.dots(slot, element) == nil then
+  for _, element in ipairs(named) do
+    if elements.open(slot, element) == nil and not seen[element] then
       seen[element], fresh, bytes = true, fresh + 1, bytes + #element
     end
   end
@@ -250,23 +260,24 @@ commands['set-add'] = function(call, slot)
   then
     return { 'body_too_large', '' }
   end
-  for _, element in ipairs(elements) do
+  for _, element in ipairs(named) do
     local dot = { incarnation = call.incarnation }
     dot.seq = contexts.next(set.context, call.incarnation)
-    names.set_dots(slot, element, { dot })
+    elements.put(slot, element, { dot })
   end
   return fresh
 end
 
 commands['set-remove'] = function(call, slot)
-  local elements = texts_of(call)
+  local named = elements_of(call, slot)
   local refused = wrong_type(slot, 'set')
   if refused then return refused end
   names.set(slot)
+  for _, element in ipairs(named) do elements.open(slot, element) end
   local removed = 0
-  for _, element in ipairs(elements) do
-    if names.dots(slot, element) ~= nil then
-      names.set_dots(slot, element, nil)
+  for _, element in ipairs(named) do
+    if elements.dots(slot, element) ~= nil then
+      elements.put(slot, element, nil)
       removed = removed + 1
     end
   end
@@ -274,13 +285,13 @@ commands['set-remove'] = function(call, slot)
 end
 
 commands['set-has'] = function(call, slot)
-  local elements = texts_of(call)
+  local named = elements_of(call, slot)
   local refused = wrong_type(slot, 'set')
   if refused then return refused end
   names.set(slot)
   local found = 0
-  for _, element in ipairs(elements) do
-    if names.dots(slot, element) ~= nil then found = found + 1 end
+  for _, element in ipairs(named) do
+    if elements.dots(slot, element) ~= nil then found = found + 1 end
   end
   return found
 end

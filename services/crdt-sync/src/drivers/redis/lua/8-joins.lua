@@ -9,7 +9,8 @@ end
 -- The arguments of one join, whatever is in them.
 function joins.words(call)
   local words = { counter = next_of(call), register = next_of(call), flag = next_of(call) }
-  words.patch, words.cleared, words.seen = next_of(call), next_of(call), next_of(call)
+  words.patch, words.places = next_of(call), next_of(call)
+  words.cleared, words.seen = next_of(call), next_of(call)
   words.ops = {}
   for i = 1, number_of(call) do
     local op_id, by, stamp, hex = next_of(call), number_of(call), next_of(call), next_of(call)
@@ -61,7 +62,7 @@ end
 
 local function join_element(slot, part)
   local kept, changed = {}, false
-  for _, dot in ipairs(names.dots(slot, part.element) or {}) do
+  for _, dot in ipairs(elements.dots(slot, part.element) or {}) do
     if dots.has(part.dots, dot) or not contexts.has(part.context, dot) then kept[#kept + 1] = dot
     else changed = true end
   end
@@ -73,7 +74,7 @@ local function join_element(slot, part)
   end
   if not changed then return false end
   table.sort(kept, dots.less)
-  names.set_dots(slot, part.element, #kept > 0 and kept or nil)
+  elements.put(slot, part.element, #kept > 0 and kept or nil)
   return true
 end
 
@@ -88,7 +89,7 @@ local function join_reset(slot, cleared)
     if list and #kept < #list then changed[element] = kept end
   end
   for element, kept in pairs(changed) do
-    names.set_dots(slot, element, #kept > 0 and kept or nil)
+    elements.put(slot, element, #kept > 0 and kept or nil)
   end
   return next(changed) ~= nil
 end
@@ -104,6 +105,13 @@ local function join_set(slot, patch, cleared, seen)
   return grew
 end
 
+local function open_patch(slot, patch, places)
+  local named = {}
+  for i, part in ipairs(patch) do named[i] = part.element end
+  read_places(slot, places, named)
+  for _, element in ipairs(named) do elements.open(slot, element) end
+end
+
 -- Gives 1 where anything grew, else 0. All is read before the first change: what is damaged changes
 -- nothing.
 function joins.join(call, slot)
@@ -117,8 +125,9 @@ function joins.join(call, slot)
   if flag ~= nil then names.flag(slot) end
   if seen ~= nil then
     names.set(slot)
-    for _, part in ipairs(patch or {}) do names.dots(slot, part.element) end
-    if cleared ~= nil then names.all_dots(slot) end
+    open_patch(slot, patch or {}, words.places)
+    -- What was never seen here stands on nothing.
+    if cleared ~= nil and contexts.overlap(cleared, slot.set.context) then elements.open_all(slot) end
   end
   local grew = has_counter and join_counter(slot, counter, words.ops)
   grew = seen ~= nil and join_set(slot, patch or {}, cleared, seen) or grew

@@ -18,7 +18,7 @@ local function call_of(args)
   call.raised, call.slots = {}, {}
   read_raised(call)
   for i = 1, number_of(call) do
-    call.slots[i] = { tenant = next_of(call), name = next_of(call) }
+    call.slots[i] = { tenant = next_of(call), name = next_of(call), places = {} }
     if call.tells then call.slots[i].delta = deltas.begin() end
   end
   return call
@@ -198,14 +198,76 @@ local function list(_, args)
   return found
 end
 
--- A set's header and all its elements with their records, at one moment.
-local function whole_set(_, args)
+-- Elements that are not cut and that are given with their set; more than these are to be cut first.
+local UNCUT_GIVEN_MAX = 1024
+
+-- A set's header, the elements that are not cut with their records, the rows of its pieces, and how
+-- many elements stand in order, at one moment.
+local function set(_, args)
   local tenant, name = args[1], args[2]
+  local uncut = names.piece_key(tenant, name, '')
+  local count = redis.pcall('HLEN', uncut)
+  local is_few = type(count) == 'number' and count <= UNCUT_GIVEN_MAX
   return {
     stored_at('GET', names.key(tenant, 'set', name)),
-    stored_at('HGETALL', names.key(tenant, 'elements', name)),
+    is_few and redis.call('HGETALL', uncut) or '',
+    stored_at('HGETALL', names.key(tenant, 'pieces', name)),
     stored_at('ZCARD', names.key(tenant, 'members', name)),
   }
+end
+
+-- A set's header, and some of its pieces, each as its row and its elements with their records, at
+-- one moment.
+local function pieces(_, args)
+  local tenant, name, found = args[1], args[2], {}
+  for i = 3, #args do
+    found[#found + 1] = redis.call('HGET', names.key(tenant, 'pieces', name), args[i])
+    found[#found + 1] = stored_at('HGETALL', names.piece_key(tenant, name, args[i]))
+  end
+  return { stored_at('GET', names.key(tenant, 'set', name)), found }
+end
+
+-- What `set` gives, and all pieces that are not what the caller knows of them, by what their rows
+-- count: up to so many elements, and whether these are all.
+local function news(_, args)
+  local tenant, name, left = args[1], args[2], tonumber(args[3])
+  local known, given, is_all = {}, {}, 1
+  for i = 4, #args, 2 do known[args[i]] = args[i + 1] end
+  local found = set(nil, args)
+  local rows = found[3]
+  for i = 1, type(rows) == 'table' and #rows or 0, 2 do
+    local place, counted = rows[i], sub(rows[i + 1], 35, 74)
+    if known[place] ~= counted then
+      if left <= 0 then
+        is_all = 0
+        break
+      end
+      local elements = stored_at('HGETALL', names.piece_key(tenant, name, place))
+      left = left - #elements / 2
+      given[#given + 1], given[#given + 2], given[#given + 3] = place, rows[i + 1], elements
+    end
+  end
+  return { found, given, is_all }
+end
+
+-- Keeps the SHA-256 sums of pieces that are still what the caller has seen of them.
+local function digested(_, args)
+  local key = names.key(args[1], 'pieces', args[2])
+  for i = 3, #args, 3 do
+    local place, seen, digest = args[i], args[i + 1], args[i + 2]
+    if redis.call('HGET', key, place) == seen then
+      local body = sub(record.open(seen), 1, 40)
+      redis.call('HSET', key, place, record.seal(body .. digest))
+    end
+  end
+  return 1
+end
+
+-- Takes elements, each with its place, into pieces.
+local function cut(_, args)
+  local slot = { tenant = args[1], name = args[2], places = {} }
+  for i = 3, #args, 2 do slot.places[args[i]] = args[i + 1] end
+  return attempt(elements.cut, slot) or 1
 end
 
 -- All that a name holds, at one moment.
@@ -214,7 +276,7 @@ local function state(_, args)
   return {
     stored_at('GET', names.key(tenant, 'counter', name)),
     stored_at('HGETALL', names.key(tenant, 'ops', name)),
-    whole_set(nil, args),
+    set(nil, args),
     stored_at('GET', names.key(tenant, 'register', name)),
     stored_at('GET', names.key(tenant, 'flag', name)),
   }
@@ -228,6 +290,10 @@ return {
   forget = forget,
   fields = fields,
   list = list,
-  set = whole_set,
+  set = set,
+  pieces = pieces,
+  news = news,
+  digested = digested,
+  cut = cut,
   state = state,
 }
