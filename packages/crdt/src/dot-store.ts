@@ -148,6 +148,35 @@ export function joinBranchInto(
   return changed;
 }
 
+/**
+ * The same where all dots of the source and its context stand at or below the end of `keys`, if
+ * anywhere in the target: the rest of the target is not looked at.
+ */
+export function joinBranchAt(
+  target: Branch,
+  targetContext: ReadonlyContext,
+  source: Branch,
+  sourceContext: ReadonlyContext,
+  keys: readonly string[],
+): boolean {
+  const [key, ...rest] = keys;
+  if (key === undefined) return joinBranchInto(target, targetContext, source, sourceContext);
+  const mine = target.children.get(key);
+  const theirs = source.children.get(key);
+  if (mine === undefined || isLeaf(mine) || rest.length === 0) {
+    const slice: Branch = { children: new Map(mine === undefined ? [] : [[key, mine]]) };
+    const changed = joinBranchInto(slice, targetContext, source, sourceContext);
+    const joined = slice.children.get(key);
+    if (joined === undefined) target.children.delete(key);
+    else target.children.set(key, joined);
+    return changed;
+  }
+  const branch = theirs !== undefined && !isLeaf(theirs) ? theirs : emptyBranch();
+  const changed = joinBranchAt(mine, targetContext, branch, sourceContext, rest);
+  if (mine.children.size === 0) target.children.delete(key);
+  return changed;
+}
+
 /** Which of two writes wins: the one with the higher stamp, then replica id, then dot. */
 export function compareWrites(a: LeafItem, b: LeafItem): number {
   const mine = a.payload as WritePayload;

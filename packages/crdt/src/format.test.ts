@@ -48,6 +48,7 @@ const ROUND_TRIPS: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   deltas: (bytes) => encodeMessage(decodeMessage(bytes)),
   behind: (bytes) => encodeMessage(decodeMessage(bytes)),
   replicaDelta: (bytes) => encodeReplicaDelta(decodeReplicaDelta(bytes)),
+  replicaDeltaWithMaps: (bytes) => encodeReplicaDelta(decodeReplicaDelta(bytes)),
 };
 
 /** Records of a store, which are decoded as they are trusted: by their owner. */

@@ -99,7 +99,7 @@ export function addToField(
 
 /** The delta of a removal from a nested set. */
 export function removeFromField(state: OrMapState, path: FieldPath, element: string): OrMapState {
-  return removal(state, [...fieldKeys('set', path), element]);
+  return removeKeys(state, [...fieldKeys('set', path), element]);
 }
 
 /** The delta of a write to a nested register; what has a higher stamp stays and goes on winning. */
@@ -117,12 +117,12 @@ export function writeField(
 
 /** The delta of the removal of a key, or of the reset of what is nested there: one and the same. */
 export function removeField(state: OrMapState, type: FieldType, path: FieldPath): OrMapState {
-  return removal(state, fieldKeys(type, path));
+  return removeKeys(state, fieldKeys(type, path));
 }
 
 /** The delta of a reset: all that was seen. */
 export function resetMap(state: OrMapState): OrMapState {
-  return removal(state, []);
+  return removeKeys(state, []);
 }
 
 /** Joins `source` into `target` in place. Returns whether `target` grew. O(what stands in both). */
@@ -155,7 +155,8 @@ export function mapDifference(a: OrMapState, b: OrMapState): OrMapState {
   return { root, context };
 }
 
-function removal(state: OrMapState, keys: readonly string[]): OrMapState {
+/** The delta of a removal of all that was seen at or below a place; see `placeKeys`. */
+export function removeKeys(state: OrMapState, keys: readonly string[]): OrMapState {
   const dots = store.standingDots(store.findNode(state.root, keys));
   return { root: store.emptyBranch(), context: contextOf(dots) };
 }

@@ -12,6 +12,7 @@ import type { Incarnation } from './dot.ts';
 import type { Lattice } from './lattice.ts';
 import * as lattices from './lattices.ts';
 import type { RegisterState } from './lww-register.ts';
+import type { OrMapState } from './or-map.ts';
 import type { FlagState } from './quorum-flag.ts';
 import { patchLattice, type SetPatch } from './set-patch.ts';
 
@@ -29,6 +30,7 @@ export interface ReplicaDelta {
   readonly sets: Map<string, SetDelta>;
   readonly registers: Map<string, RegisterState>;
   readonly flags: Map<string, FlagState>;
+  readonly maps: Map<string, OrMapState>;
 }
 
 /** Commits of one incarnation: those numbered `after + 1` to `upTo`. */
@@ -60,4 +62,5 @@ export const replicaDeltaLattice: Lattice<ReplicaDelta> = product<ReplicaDelta>(
   sets: byName(setDeltaLattice),
   registers: byName(lattices.registerLattice),
   flags: byName(lattices.flagLattice),
+  maps: byName(lattices.mapLattice),
 });

@@ -105,7 +105,9 @@ export function makeVectors(): Record<string, string> {
     sets: new Map([['default/s', { patch, cleared: set.context }]]),
     registers: new Map([['default/r', register]]),
     flags: new Map([['default/f', flag]]),
+    maps: new Map(),
   };
+  const withMaps = { ...replicaDelta, maps: new Map([['default/m', ormap]]) };
   const bytes = {
     counter: codec.encodeCounter(counter),
     counterWithContested: codec.encodeCounter(claimed),
@@ -132,6 +134,7 @@ export function makeVectors(): Record<string, string> {
     }),
     behind: encodeMessage({ kind: 'behind', reader: 70_000 }),
     replicaDelta: encodeReplicaDelta(replicaDelta),
+    replicaDeltaWithMaps: encodeReplicaDelta(withMaps),
   };
   const digests = {
     counterDigest: codec.counterDigest(counter),
