@@ -21,6 +21,7 @@ import {
 } from '../packages/contracts/src/api/backups.ts';
 import * as clearings from '../packages/contracts/src/api/clearings.ts';
 import * as crdtFlags from '../packages/contracts/src/api/crdt-flags.ts';
+import * as crdtMaps from '../packages/contracts/src/api/crdt-maps.ts';
 import * as crdtReconciliation from '../packages/contracts/src/api/crdt-reconciliation.ts';
 import * as crdtSync from '../packages/contracts/src/api/crdt-sync.ts';
 import * as deadLetters from '../packages/contracts/src/api/dead-letters.ts';
@@ -43,7 +44,7 @@ type Settings = Readonly<Record<string, Setting<unknown>>>;
 const SERVICES: Readonly<Record<string, readonly object[]>> = {
   'event-ingest': [eventIngest, strong, deadLetters, erasures, keys, [exportStrongRecords]],
   materializer: [materializer, liveness, feeds, replays, clearings, [getShardSnapshot]],
-  'crdt-sync': [crdtSync, crdtFlags, crdtReconciliation, [exportCrdts]],
+  'crdt-sync': [crdtSync, crdtMaps, crdtFlags, crdtReconciliation, [exportCrdts]],
   'vector-index': [vectorIndex, clearings, [exportComputedVectors]],
 };
 

@@ -123,7 +123,7 @@ function matches(text: string | undefined, wanted: string | RegExp): boolean {
 
 /** The counters, sets and registers that the bad requests name must not come to be. */
 async function crdtState(plane: Plane): Promise<string[]> {
-  const paths = ['counters/bad', 'sets/bad', 'registers/bad'];
+  const paths = ['counters/bad', 'sets/bad', 'registers/bad', 'maps/bad'];
   const answers = await Promise.all(paths.map((path) => call('GET', `${plane.crdt}/v1/${path}`)));
   return answers.map(({ status, text }) => (status === 200 ? text : String(status)));
 }

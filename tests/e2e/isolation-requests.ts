@@ -39,7 +39,8 @@ export class Requests {
   /** What tenant B does meanwhile: the same kinds of things, under the same names. */
   nextOfOther(): Step {
     const random = this.#random;
-    const writes = ['appendEvents', 'addToSet', 'putRegister', 'incrementCounter', 'voteForFlag'];
+    const values = ['addToSet', 'putRegister', 'incrementCounter', 'voteForFlag'];
+    const writes = ['appendEvents', ...values, 'writeMapField', 'incrementMapField'];
     const ids = [...writes, 'appendEvents', 'appendEvents', 'createReplay', 'removeFromSet'];
     const operation = this.#operations.find(({ id }) => id === random.pick(ids));
     const fallback = this.#operations.find(({ id }) => id === 'appendEvents') as Operation;
@@ -126,6 +127,7 @@ export class Requests {
   #value(operation: string): Request {
     const random = this.#random;
     const element = random.pick(WORDS.slice(0, 5));
+    const path = random.pick([['f'], ['in', 'f']]);
     switch (operation) {
       case 'incrementCounter': {
         const op: object = random.chance(0.5) ? { opId: random.pick(IDS) } : {};
@@ -136,6 +138,15 @@ export class Requests {
         return { body: { element } };
       case 'putRegister':
         return { body: { value: { word: element } } };
+      case 'incrementMapField':
+        return { body: { path, by: random.int(1, 9) } };
+      case 'addToMapField':
+      case 'removeFromMapField':
+        return { body: { path, element } };
+      case 'writeMapField':
+        return { body: { path, value: { word: element } } };
+      case 'removeMapField':
+        return { body: { path, type: random.pick(['counter', 'set', 'register', 'map']) } };
       case 'putCounterPart':
         return { body: { logId: 'l', epoch: 0, offset: 1, value: 1 } };
       case 'getSet':
@@ -230,5 +241,8 @@ function marked(step: Step): Step {
   }
   if (step.operation === 'addToSet') return { ...step, body: { element: SECRET } };
   if (step.operation === 'putRegister') return { ...step, body: { value: SECRET } };
+  if (step.operation === 'writeMapField') {
+    return { ...step, body: { ...(body as object), value: SECRET } };
+  }
   return step;
 }

@@ -21,10 +21,10 @@ export interface CrdtWriteOptions extends CallOptions {
   readonly write?: 'local' | 'quorum';
 }
 
-type Kind = 'counters' | 'sets' | 'registers';
+type Kind = 'counters' | 'sets' | 'registers' | 'maps';
 
 /** A replicated value with a name. */
-class Replicated {
+export class Replicated {
   readonly name: string;
   readonly #core: Core;
   readonly #path: string;

@@ -21,6 +21,7 @@ export { Memplane } from './memplane.ts';
 export { isNewerView, type ViewPosition } from './newer-view.ts';
 export type { DaprOptions, MemplaneOptions, ServiceName } from './options.ts';
 export type { ReplicaAlert, ReplicaMember, ReplicaMembers } from './replicas.ts';
+export { type MapPath, ReplicatedMap, type ReplicatedMapField } from './replicated-map.ts';
 export { entityOf, escapeId, type Scope, unescapeId } from './scope.ts';
 export type * from './types.ts';
 export { uuidV7 } from './uuid.ts';

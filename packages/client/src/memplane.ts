@@ -8,6 +8,7 @@ import { type HeldLease, type LeaseOptions, withLease } from './leases.ts';
 import { Memories } from './memories.ts';
 import { type MemplaneOptions, resolveOptions } from './options.ts';
 import { listAlerts, listMembers, type ReplicaAlert, type ReplicaMembers } from './replicas.ts';
+import { ReplicatedMap } from './replicated-map.ts';
 import type { Scope } from './scope.ts';
 import type {
   AddOptions,
@@ -236,6 +237,11 @@ export class Memplane {
 
   register(name: string): Register {
     return new Register(this.#core, name);
+  }
+
+  /** A map of counters, sets, registers and further maps. */
+  map(name: string): ReplicatedMap {
+    return new ReplicatedMap(this.#core, name);
   }
 
   /** Follows one partition of `agent-events` or `memory-views`; resumes by itself. */

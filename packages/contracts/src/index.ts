@@ -2,6 +2,7 @@ export * from './api/audit.ts';
 export * from './api/backups.ts';
 export * from './api/clearings.ts';
 export * from './api/crdt-flags.ts';
+export * from './api/crdt-maps.ts';
 export * from './api/crdt-reconciliation.ts';
 export * from './api/crdt-sync.ts';
 export * from './api/dead-letters.ts';

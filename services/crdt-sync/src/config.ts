@@ -14,7 +14,8 @@ import {
 
 import { CLUSTER_SETTINGS, type ClusterConfig, clusterConfigOf } from './cluster-config.ts';
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /** Every setting of the service, with its unit in its name. */
 export const SETTINGS = {
@@ -157,6 +158,10 @@ export const SETTINGS = {
   }),
   set_bytes_max: integer('MEMPLANE_SET_BYTES_MAX', 8 * MIB, 'bytes of all elements of one set', {
     min: 1,
+    unit: 'bytes',
+  }),
+  map_bytes_max: integer('MEMPLANE_MAP_BYTES_MAX', 256 * KIB, 'bytes of one map as it is stored', {
+    min: 1_024,
     unit: 'bytes',
   }),
   op_ids_per_counter_max: integer(

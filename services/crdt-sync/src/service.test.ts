@@ -167,6 +167,43 @@ describe('crdt-sync', () => {
     assert.equal(await client.call('CRDT.DEL', 'r'), 0);
   });
 
+  it('keeps maps: fields of all types, nested, removed with all that is in them', async () => {
+    assert.deepEqual((await http('GET', '/v1/maps/m')).body, { fields: [] });
+    const post = async (change: string, body: object) =>
+      (await http('POST', `/v1/maps/m/${change}`, body)).body;
+    const [steps, skills] = [
+      ['7', 'steps'],
+      ['7', 'skills'],
+    ];
+    assert.deepEqual(await post('increments', { path: steps, by: 5 }), { value: 5 });
+    assert.deepEqual(await post('increments', { path: steps, by: -2 }), { value: 3 });
+    assert.deepEqual(await post('adds', { path: skills, element: 'ü' }), { added: true });
+    assert.deepEqual(await post('adds', { path: skills, element: 'ü' }), { added: false });
+    assert.deepEqual(await post('removes', { path: skills, element: 'x' }), { removed: false });
+    const written = await post('writes', { path: ['name'], value: { a: [1, null] } });
+    assert.deepEqual(written['value'], { a: [1, null] });
+    const { hlc, replica } = written;
+    assert.deepEqual((await http('GET', '/v1/maps/m?read=quorum')).body['fields'], [
+      { type: 'set', path: skills, elements: ['ü'] },
+      { type: 'counter', path: steps, value: 3 },
+      { type: 'register', path: ['name'], value: { a: [1, null] }, hlc, replica },
+    ]);
+    assert.equal((await http('GET', '/v1/sets/m')).body['code'], 'wrong_type');
+    const removal = { path: ['7'], type: 'map' };
+    assert.deepEqual(await post('removals', removal), { removed: true });
+    assert.deepEqual(await post('removals', removal), { removed: false });
+    for (const [change, body, field] of [
+      ['increments', { path: steps, by: 1, opId: 'x' }, 'body.opId'],
+      ['increments', { path: [], by: 1 }, 'body.path'],
+      ['adds', { path: ['a/b'], element: 'x' }, 'body.path[0]'],
+      ['writes', { path: ['name'], value: 'x'.repeat(70_000) }, 'body.value'],
+    ] as const) {
+      assert.equal((await post(change, body))['field'], field);
+    }
+    assert.equal(await client.call('CRDT.DEL', 'm'), 1);
+    assert.deepEqual((await http('GET', '/v1/maps/m')).body, { fields: [] });
+  });
+
   it('keeps a flag beside what its name holds; one vote is a majority of one', async () => {
     await client.call('CRDT.SADD', 'flagged', 'x');
     assert.deepEqual((await http('GET', '/v1/flags/flagged')).body, {

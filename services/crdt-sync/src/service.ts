@@ -155,7 +155,7 @@ class CrdtSyncService implements CrdtSync {
       admission: admissionOf(config),
       name: this.name,
       version: PLANE_VERSION,
-      description: 'Counters, sets and registers that any replica may update.',
+      description: 'Counters, sets, registers and maps of them that any replica may update.',
       telemetry,
       logger,
       auditSink: invoker && auditThrough(invoker),

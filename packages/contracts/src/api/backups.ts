@@ -60,7 +60,7 @@ export const exportCrdts = operation({
   id: 'exportCrdts',
   method: 'get',
   path: '/v1/export',
-  summary: 'All counters, sets, registers and flags, for a backup',
+  summary: 'All counters, sets, registers, flags and maps, for a backup',
   tags: ['operations'],
   role: 'operator',
   responses: {

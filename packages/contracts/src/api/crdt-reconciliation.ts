@@ -5,7 +5,7 @@ const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const digestSchema = z.string().meta({ description: '32 hex digits.' });
 const valueShape = {
   tenant: z.string(),
-  type: z.enum(['counter', 'set', 'register', 'flag']),
+  type: z.enum(['counter', 'set', 'register', 'flag', 'map']),
   name: z.string(),
 };
 
@@ -47,6 +47,7 @@ export const reconciliationSchema = z
       set: natural,
       register: natural,
       flag: natural,
+      map: natural,
     }),
     /** Of the values here: the same for the same values, in whatever order and way they came about. */
     digest: z.string(),

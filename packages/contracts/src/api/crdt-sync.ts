@@ -155,7 +155,7 @@ const resetSchema = z
     ...writeAnswer,
   })
   .meta({ id: 'Reset' });
-const resetResponses = {
+export const resetResponses = {
   200: { description: 'What this replica had seen is gone.', schema: resetSchema },
 };
 

@@ -8,6 +8,7 @@ import {
   joinContextInto,
   joinCounterInto,
   joinDots,
+  mapWrites,
   type SetDelta,
   setDeltaLattice,
 } from '@memplane/crdt';
@@ -18,6 +19,7 @@ import {
   flushIncrements,
   joinCounterDelta,
   joinFlagDelta,
+  joinMapDelta,
   joinRegisterDelta,
   recount,
   setDots,
@@ -30,12 +32,13 @@ import {
 export function applyJoin(command: Command, slot: Slot, replica: Replica): void {
   const { join } = command;
   if (join === undefined) return;
-  const { counter, set, register, flag } = join;
+  const { counter, set, register, flag, map } = join;
   const grew = [
     counter !== undefined && joinCounter(slot, counter, replica),
     set !== undefined && joinSet(slot, set),
     register !== undefined && joinRegisterDelta(slot, register),
     flag !== undefined && joinFlagDelta(slot, flag),
+    map !== undefined && joinMapDelta(slot, map),
   ];
   observeStamps(join, replica.clock);
   command.outcome.flag = grew.includes(true);
@@ -89,7 +92,8 @@ function joinSet(slot: Slot, delta: SetDelta): boolean {
 }
 
 /** So that what is written here later wins. A stamp too far ahead is joined, and not followed. */
-function observeStamps({ register, counter }: Join, clock: HybridClock): void {
+function observeStamps({ register, counter, map }: Join, clock: HybridClock): void {
   for (const { hlc } of register?.versions ?? []) clock.observe(hlc);
   for (const { hlc } of counter?.claims?.values() ?? []) clock.observe(hlc);
+  if (map !== undefined) for (const { hlc } of mapWrites(map)) clock.observe(hlc);
 }

@@ -18,6 +18,7 @@ import {
   writeRegister,
 } from '@memplane/crdt';
 import { applyJoin } from './apply-join.ts';
+import { applyToMap, isOfMap, type MapLimits, resetMapOf } from './apply-map.ts';
 import type { Command, PartUpdate } from './command.ts';
 import type { CrdtType } from './port.ts';
 import * as refusals from './refusals.ts';
@@ -41,7 +42,7 @@ export interface Replica {
   readonly commit: number;
 }
 
-export interface ApplyLimits extends refusals.OpLimits {
+export interface ApplyLimits extends refusals.OpLimits, MapLimits {
   readonly set_elements_max: number;
   readonly set_bytes_max: number;
 }
@@ -52,6 +53,11 @@ export interface ApplyLimits extends refusals.OpLimits {
  */
 export function apply(command: Command, slot: Slot, replica: Replica, limits: ApplyLimits): void {
   const { outcome } = command;
+  if (isOfMap(command)) {
+    expectType(slot, 'map');
+    applyToMap(command, slot, replica, limits);
+    return;
+  }
   switch (command.type) {
     case 'increment':
       applyIncrement(command, slot, replica, limits);
@@ -97,11 +103,9 @@ export function apply(command: Command, slot: Slot, replica: Replica, limits: Ap
       expectType(slot, 'register');
       outcome.number = resetRegisterOf(slot) ? 1 : 0;
       return;
-    case 'reset-any': {
-      const resets = [resetCounterOf(slot, replica), resetSetOf(slot), resetRegisterOf(slot)];
-      outcome.number = resets.includes(true) ? 1 : 0;
+    case 'reset-any':
+      outcome.number = resetAllOf(slot, replica) ? 1 : 0;
       return;
-    }
     case 'flag-vote':
       outcome.number = joinFlagDelta(slot, castVote(command.version, replica.id)) ? 1 : 0;
       outcome.value = cloneFlag(slot.flag);
@@ -268,6 +272,16 @@ function resetRegisterOf(slot: Slot): boolean {
   if (slot.register.versions.length === 0) return false;
   joinRegisterDelta(slot, resetRegister(slot.register));
   return true;
+}
+
+function resetAllOf(slot: Slot, replica: Replica): boolean {
+  const resets = [
+    resetCounterOf(slot, replica),
+    resetSetOf(slot),
+    resetRegisterOf(slot),
+    resetMapOf(slot),
+  ];
+  return resets.includes(true);
 }
 
 function expectType(slot: Slot, type: CrdtType): void {

@@ -7,6 +7,8 @@ import type {
   Incarnation,
   Json,
   LogPart,
+  MapPlace,
+  OrMapState,
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
@@ -27,6 +29,14 @@ export type CommandType =
   | 'register-put'
   | 'register-get'
   | 'register-reset'
+  | 'map-increment'
+  /** An element to a set that is a field of a map. */
+  | 'map-add'
+  /** Of a field with all that is in it, or of an element. */
+  | 'map-remove'
+  | 'map-write'
+  | 'map-get'
+  | 'map-reset'
   | 'reset-any'
   /** This replica votes, under the voter set's version in `version`. */
   | 'flag-vote'
@@ -53,6 +63,7 @@ export interface Join {
   readonly set: SetDelta | undefined;
   readonly register: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
+  readonly map?: OrMapState | undefined;
 }
 
 /** Commits of another replica that are all here once the joins of their delta are. */
@@ -94,6 +105,8 @@ export class Command {
   elements: readonly string[] = [];
   value: Json = null;
   version = 0;
+  /** Of a change of a map. */
+  place: MapPlace | undefined = undefined;
   part: PartUpdate | undefined = undefined;
   join: Join | undefined = undefined;
   /** Of the last join of a delta. */
@@ -130,6 +143,7 @@ const READS: ReadonlySet<CommandType> = new Set([
   'set-get',
   'register-get',
   'flag-get',
+  'map-get',
   'scan',
 ]);
 
@@ -149,6 +163,9 @@ export function commitOf({ type, outcome, commit }: Command): CommitId | undefin
       return outcome.flag ? commit : undefined;
     case 'set-add':
     case 'register-put':
+    case 'map-increment':
+    case 'map-add':
+    case 'map-write':
       return commit;
     default:
       return outcome.number > 0 ? commit : undefined;

@@ -43,6 +43,7 @@ function engineOn(store: CrdtStore, limits: Partial<{ queued: number; batch: num
     hot_bytes_max: 2_000,
     set_elements_max: 100,
     set_bytes_max: 1_000,
+    map_bytes_max: 1_000,
     op_ids_per_counter_max: 100,
     contested_ids_per_counter_max: 100,
     hlc_drift_max_ms: 0,

@@ -69,8 +69,8 @@ async function joinSome(
 
 /** @throws MemplaneError `invalid_request` for a key that is no tenant and name */
 function splitByName(delta: ReplicaDelta): [Ref, NamedDelta][] {
-  const { counters, sets, registers, flags } = delta;
-  const all = [counters, sets, registers, flags];
+  const { counters, sets, registers, flags, maps } = delta;
+  const all = [counters, sets, registers, flags, maps];
   const keys = new Set(all.flatMap((values) => [...values.keys()]));
   return [...keys].map((key) => {
     const named = {
@@ -78,6 +78,7 @@ function splitByName(delta: ReplicaDelta): [Ref, NamedDelta][] {
       set: sets.get(key),
       register: registers.get(key),
       flag: flags.get(key),
+      map: maps.get(key),
     };
     return [refOfDeltaKey(key), named];
   });

@@ -20,6 +20,7 @@ export function deltaOfChanges(changes: readonly Change[]): ReplicaDelta {
     if (change.type === 'set') delta.sets.set(key, change.delta);
     else if (change.type === 'register') delta.registers.set(key, change.delta);
     else if (change.type === 'flag') delta.flags.set(key, change.delta);
+    else if (change.type === 'map') delta.maps.set(key, change.delta);
     else delta.counters.set(key, change.delta);
   }
   return delta;

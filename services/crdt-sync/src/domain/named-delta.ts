@@ -2,6 +2,7 @@ import {
   type CounterState,
   deltaOfSet,
   type FlagState,
+  type OrMapState,
   type OrSetState,
   type RegisterState,
   type SetDelta,
@@ -15,6 +16,7 @@ export interface NamedDelta {
   readonly set?: SetDelta | { readonly whole: OrSetState } | undefined;
   readonly register?: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
+  readonly map?: OrMapState | undefined;
 }
 
 /** Joins what another replica says. Its `outcome.flag` tells whether anything here grew. */
@@ -23,10 +25,10 @@ export function joinCommand(
   delta: NamedDelta,
   settled: (command: Command) => void,
 ): Command {
-  const { counter, register, flag } = delta;
+  const { counter, register, flag, map } = delta;
   const set = delta.set && 'whole' in delta.set ? deltaOfSet(delta.set.whole) : delta.set;
   const command = new Command('join', ref.tenant, ref.name, settled);
-  command.join = { counter, set, register, flag };
+  command.join = { counter, set, register, flag, map };
   if (set !== undefined) command.elements = [...set.patch.keys()];
   return command;
 }

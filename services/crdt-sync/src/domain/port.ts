@@ -6,17 +6,17 @@ import type {
   Dot,
   FlagState,
   Incarnation,
+  OrMapState,
   OrSetState,
   RegisterState,
   SetDelta,
 } from '@memplane/crdt';
 import type { SetPieces } from './set-pieces.ts';
 
-export type CrdtType = 'counter' | 'set' | 'register';
-export const CRDT_TYPES: readonly CrdtType[] = ['counter', 'set', 'register'];
+export type CrdtType = 'counter' | 'set' | 'register' | 'map';
 /** A flag is beside what a name holds: it keeps nothing else from standing there, and is never reset. */
 export type KeptType = CrdtType | 'flag';
-export const KEPT_TYPES: readonly KeptType[] = [...CRDT_TYPES, 'flag'];
+export const KEPT_TYPES: readonly KeptType[] = ['counter', 'set', 'register', 'flag', 'map'];
 
 export interface Ref {
   readonly tenant: string;
@@ -41,6 +41,7 @@ export interface LoadedName {
   readonly set: SetHeader | undefined;
   readonly register: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
+  readonly map?: OrMapState | undefined;
 }
 
 export interface CounterChange {
@@ -89,7 +90,14 @@ export interface FlagChange {
   readonly state: FlagState;
 }
 
-export type Change = CounterChange | RegisterChange | SetChange | FlagChange;
+export interface MapChange {
+  readonly type: 'map';
+  readonly ref: Ref;
+  readonly delta: OrMapState;
+  readonly state: OrMapState;
+}
+
+export type Change = CounterChange | RegisterChange | SetChange | FlagChange | MapChange;
 
 export interface Commit {
   readonly incarnation: Incarnation;
@@ -134,6 +142,7 @@ export interface NamedState {
   readonly set?: OrSetState | undefined;
   readonly register?: RegisterState | undefined;
   readonly flag?: FlagState | undefined;
+  readonly map?: OrMapState | undefined;
 }
 
 /** A value by its digest: equal ones are equal values, whatever replica or driver has them. */

@@ -16,7 +16,7 @@ export async function reconcile(
   found: AsyncIterable<VerifiedValue>,
   signal: AbortSignal,
 ): Promise<Reconciled> {
-  const values: Record<KeptType, number> = { counter: 0, set: 0, register: 0, flag: 0 };
+  const values: Record<KeptType, number> = { counter: 0, set: 0, register: 0, flag: 0, map: 0 };
   const differences: VerifiedValue[] = [];
   let more = 0;
   let digest = 0n;

@@ -48,7 +48,7 @@ describe('a reconciliation', () => {
     const plane = await started();
     const report = await reconcile(plane, 'a');
     assert.deepEqual([report.dryRun, report.replicas], [false, 3]);
-    assert.deepEqual(report.values, { counter: 1, set: 1, register: 1, flag: 0 });
+    assert.deepEqual(report.values, { counter: 1, set: 1, register: 1, flag: 0, map: 0 });
     assert.deepEqual(
       report.compared.map(({ replica, differences }) => [replica, differences]),
       [

@@ -68,6 +68,13 @@ export function setTooLarge(limits: {
   );
 }
 
+export function mapTooLarge({ map_bytes_max }: { readonly map_bytes_max: number }): MemplaneError {
+  return new MemplaneError('body_too_large', `A map has at most ${map_bytes_max} bytes.`, {
+    field: 'path.name',
+    extra: { limit: 'map_bytes_max', max: map_bytes_max },
+  });
+}
+
 export function wrongType(holds: string, type: string): MemplaneError {
   return new MemplaneError('wrong_type', `The name holds a ${holds}, not a ${type}.`, {
     field: 'path.name',

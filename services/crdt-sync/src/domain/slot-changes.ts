@@ -7,13 +7,16 @@ import {
   type Dot,
   emptyCounter,
   emptyFlag,
+  emptyMap,
   emptyRegister,
   encodeElement,
   type FlagState,
   increment,
   joinCounterInto,
   joinFlagInto,
+  joinMapInto,
   joinRegisterInto,
+  type OrMapState,
   type RegisterState,
   recordDigest,
   subtractDigests,
@@ -82,6 +85,18 @@ export function joinFlagDelta(slot: Slot, delta: FlagState): boolean {
   if (grew) {
     slot.flagDelta ??= emptyFlag();
     joinFlagInto(slot.flagDelta, delta);
+    slot.dirty = true;
+  }
+  return grew;
+}
+
+/** @returns whether the map grew */
+export function joinMapDelta(slot: Slot, delta: OrMapState): boolean {
+  const grew = joinMapInto(slot.map, delta);
+  if (grew) {
+    slot.mapDelta ??= emptyMap();
+    joinMapInto(slot.mapDelta, delta);
+    slot.mapBytes = undefined;
     slot.dirty = true;
   }
   return grew;

@@ -9,8 +9,11 @@ import {
   elementLattice,
   emptyCounter,
   emptyFlag,
+  emptyMap,
   emptyRegister,
   type FlagState,
+  mapBytes,
+  type OrMapState,
   type OrSetState,
   type RegisterState,
   type SetDelta,
@@ -28,6 +31,7 @@ export class Slot {
   readonly counter: CounterState;
   readonly register: RegisterState;
   readonly flag: FlagState;
+  readonly map: OrMapState;
   set: SetHeader;
 
   /** The counter's value with what the batch added; imprecise, and unsafe, beyond ± (2^53 − 1). */
@@ -42,6 +46,7 @@ export class Slot {
   counterDelta: CounterState | undefined = undefined;
   registerDelta: RegisterState | undefined = undefined;
   flagDelta: FlagState | undefined = undefined;
+  mapDelta: OrMapState | undefined = undefined;
   setDelta: SetDelta | undefined = undefined;
   setCleared = false;
   /** Operation ids whose claims the batch has set, with those of before. */
@@ -53,6 +58,8 @@ export class Slot {
   readonly touched = new Set<string>();
   /** Operation ids that the counter remembers, in the store and new ones; undefined: not looked up. */
   opCount: number | undefined = undefined;
+  /** No less than the bytes of the map; undefined: not counted. */
+  mapBytes: number | undefined = undefined;
   dirty = false;
   /** Its weight as the cache has counted it. */
   keptBytes = 0;
@@ -62,6 +69,7 @@ export class Slot {
     this.counter = loaded.counter ?? emptyCounter();
     this.register = loaded.register ?? emptyRegister();
     this.flag = loaded.flag ?? emptyFlag();
+    this.map = loaded.map ?? emptyMap();
     this.set = loaded.set ?? {
       context: new Map(),
       elements: 0,
@@ -77,7 +85,8 @@ export class Slot {
   get holds(): CrdtType | undefined {
     if (this.exists) return 'counter';
     if (this.set.elements > 0) return 'set';
-    return this.register.versions.length > 0 ? 'register' : undefined;
+    if (this.register.versions.length > 0) return 'register';
+    return this.map.root.children.size > 0 ? 'map' : undefined;
   }
 
   /** A claim that the store has: of the counter's, only those that the batch needs are here. */
@@ -123,6 +132,11 @@ export class Slot {
     weight += 160 * this.register.context.size + 100 * (this.counter.parts?.byPartition.size ?? 0);
     for (const voters of this.flag.votes.values()) weight += 100 + 80 * voters.size;
     for (const { value } of this.register.versions) weight += 200 + sizeOf(value);
+    if (this.map.context.size > 0) {
+      this.mapBytes ??= mapBytes(this.map);
+      // Small objects around each few bytes.
+      weight += 12 * this.mapBytes;
+    }
     return weight;
   }
 
@@ -145,6 +159,9 @@ export class Slot {
     if (this.flagDelta) {
       changes.push({ type: 'flag', ref, delta: this.flagDelta, state: this.flag });
     }
+    if (this.mapDelta) {
+      changes.push({ type: 'map', ref, delta: this.mapDelta, state: this.map });
+    }
     if (this.setDelta) {
       const touched = new Map<string, readonly Dot[]>();
       for (const element of this.touched) touched.set(element, this.elements.get(element) ?? []);
@@ -159,6 +176,7 @@ export class Slot {
     this.counterDelta = undefined;
     this.registerDelta = undefined;
     this.flagDelta = undefined;
+    this.mapDelta = undefined;
     this.setDelta = undefined;
     this.setCleared = false;
     this.opsBefore.clear();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { type MapPlace, type OrMapState, readCounterField } from '@memplane/crdt';
 import type { Seeded } from '@memplane/testkit';
 import type { CommandType } from './command.ts';
 import { joinAll } from './join-all.ts';
@@ -6,7 +7,7 @@ import type { LocalCommit } from './local-commit.ts';
 import { type Ask, type ReplicaOptions, sent, type TestReplica } from './test-replica.ts';
 
 const NOW = 1_790_000_000_000;
-export const EXCHANGE_NAMES = ['a', 'b', 'c', 'only-added', 'once'];
+export const EXCHANGE_NAMES = ['a', 'b', 'c', 'only-added', 'once', 'map-added'];
 /** Operation ids that any replica is sent, any number of times: each adds another power of two. */
 const ONCE_IDS = 24;
 const ELEMENTS = ['x', 'y', 'ü\0', '', 'a longer element'];
@@ -24,8 +25,16 @@ const TYPES: readonly CommandType[] = [
   'register-put',
   'register-put',
   'register-reset',
+  'map-increment',
+  'map-add',
+  'map-add',
+  'map-remove',
+  'map-write',
+  'map-reset',
   'reset-any',
 ];
+const PATHS = [['f'], ['g'], ['in', 'f'], ['in', 'in', 'g']];
+const ADDED: MapPlace = { type: 'counter', path: ['in', 'sum'] };
 
 /** Begins a replica on all that it had before. */
 export type StartReplica = (
@@ -41,6 +50,8 @@ export class ExchangeWorld {
   readonly #start: StartReplica;
   readonly #cleanShare: number;
   added = 0;
+  /** The same to a counter in a map, of which nothing is ever removed. */
+  addedToMap = 0;
   readonly #once = new Set<number>();
   joins = 0;
   restarts = 0;
@@ -99,6 +110,9 @@ export class ExchangeWorld {
     }
     const { outcome } = await first.ask({ type: 'counter-get', name: 'only-added' });
     assert.equal(outcome.number, this.added, 'every increment counts once');
+    const map = await first.ask({ type: 'map-get', name: 'map-added' });
+    const sumInMap = readCounterField(map.outcome.value as OrMapState, ADDED.path);
+    assert.equal(Number(sumInMap), this.addedToMap, 'every increment in a map counts once');
     const once = await first.ask({ type: 'counter-get', name: 'once' });
     const sum = [...this.#once].reduce((all, by) => all + by, 0);
     assert.equal(once.outcome.number, sum, 'every operation id counts once');
@@ -116,6 +130,7 @@ export class ExchangeWorld {
     settled.forEach(({ error, outcome, name, type, by }) => {
       assert.ok(error === undefined || error.code === 'wrong_type', error?.code);
       if (name === 'once') this.#once.add(by);
+      if (name === 'map-added') this.addedToMap += by;
       if (name !== 'only-added' || type !== 'increment') return;
       assert.ok(error === undefined && !outcome.flag);
       this.added += by;
@@ -127,13 +142,15 @@ export class ExchangeWorld {
     const by = random.int(-5, 9);
     const opId = random.chance(0.4) ? `op${this.#opIds++}` : undefined;
     if (random.chance(0.2)) return { type: 'increment', name: 'only-added', by, opId };
+    if (random.chance(0.2)) return { type: 'map-increment', name: 'map-added', by, place: ADDED };
     if (random.chance(0.2)) {
       const n = random.int(0, ONCE_IDS - 1);
       return { type: 'increment', name: 'once', by: 2 ** n, opId: `once${n}` };
     }
     const elements = Array.from({ length: random.int(1, 3) }, () => random.pick(ELEMENTS));
     const [type, name] = [random.pick(TYPES), random.pick(EXCHANGE_NAMES.slice(0, 3))];
-    return { type, name, by, opId, elements, value: random.int(0, 9) };
+    const place = placeFor(type, random);
+    return { type, name, by, opId, elements, value: random.int(0, 9), place };
   }
 
   /** Ranges that may begin before what is known; a crash may come before the vector is raised. */
@@ -193,4 +210,15 @@ export class ExchangeWorld {
     assert.ok(replica);
     return replica;
   }
+}
+
+/** Of the type that a command is about; what is removed may be of any. */
+function placeFor(type: CommandType, random: Seeded): MapPlace {
+  const path = random.pick(PATHS);
+  if (type === 'map-increment') return { type: 'counter', path };
+  if (type === 'map-write') return { type: 'register', path };
+  if (type === 'map-remove' && random.chance(0.5)) {
+    return { type: random.pick(['counter', 'register', 'set', 'map'] as const), path };
+  }
+  return { type: 'set', path, element: random.pick(ELEMENTS) };
 }

@@ -6,6 +6,9 @@ import {
   encodeReplicaDelta,
   type Json,
   joinAll as joinLattice,
+  type MapPlace,
+  mapFields,
+  type OrMapState,
   type ReplicaDelta,
   replicaDeltaLattice,
 } from '@memplane/crdt';
@@ -27,6 +30,7 @@ export interface Ask {
   readonly elements?: readonly string[];
   readonly value?: Json;
   readonly version?: number;
+  readonly place?: MapPlace;
 }
 
 export interface ReplicaOptions {
@@ -76,6 +80,7 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
       hot_bytes_max: options.hot_bytes_max ?? 100_000,
       set_elements_max: options.set_elements_max ?? 10_000,
       set_bytes_max: 100 * (options.set_elements_max ?? 10_000),
+      map_bytes_max: 20_000,
       op_ids_per_counter_max: options.op_ids_per_counter_max ?? 100_000,
       contested_ids_per_counter_max: 1_000,
       opid_memory_ms: OPID_MEMORY_MS,
@@ -95,6 +100,7 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
       command.elements = ask.elements ?? [];
       command.value = ask.value ?? null;
       command.version = ask.version ?? 0;
+      command.place = ask.place;
       this.engine.submit(command);
     });
   }
@@ -108,16 +114,23 @@ export class TestReplica<E extends TestExecutor = TestExecutor> {
 
   /** All that can be read of a name. */
   async read(name: string): Promise<unknown> {
-    const [counter, set, register] = await Promise.all([
+    const [counter, set, register, map] = await Promise.all([
       this.ask({ type: 'counter-get', name }),
       this.ask({ type: 'set-get', name }),
       this.ask({ type: 'register-get', name }),
+      this.ask({ type: 'map-get', name }),
     ]);
     const ref = { tenant: 'default', name };
     const elements = await this.options.store.elements(ref, { after: undefined, limit: 10_000 });
     const shown = ({ error, outcome: { number, value } }: Command) =>
       error?.code ?? [number, value];
-    return { counter: shown(counter), set: shown(set), register: shown(register), elements };
+    return {
+      counter: shown(counter),
+      set: shown(set),
+      register: shown(register),
+      map: map.error?.code ?? mapFields(map.outcome.value as OrMapState),
+      elements,
+    };
   }
 
   async digests(): Promise<unknown> {

@@ -8,13 +8,16 @@ import {
   counterDigest,
   counterValue,
   emptyCounter,
+  emptyMap,
   emptyRegister,
   encodeElement,
+  encodeMap,
   type FlagState,
   flagDigest,
   flagLattice,
   formatDigest,
   increment,
+  incrementField,
   join,
   joinCounters,
   joinRegisters,
@@ -334,6 +337,27 @@ function exchangeCases(check: Check): void {
     await again.discard('flag', ref('n'));
     const left = await again.state(ref('n'));
     assert.deepEqual([left.flag, left.counter], [undefined, loaded.counter]);
+  });
+
+  check('keeps maps beside what their names hold', async (store, reopen) => {
+    const state = incrementField(emptyMap(), ['in', 'f'], INCARNATION, 3n);
+    const map: Change = { type: 'map', ref: ref('n'), delta: state, state };
+    await commit(store, [map, counterChange('n', 1n)]);
+    const again = await reopen();
+    const [loaded] = await again.load([ref('n')]);
+    assert.deepEqual(loaded?.map, state);
+    assert.deepEqual((await again.state(ref('n'))).map, state);
+    const [listed] = await again.list('default', 'map', { after: undefined, limit: 9 });
+    assert.equal(listed?.name, 'n');
+    const digests = await again.digests({ after: undefined, limit: 10 });
+    assert.deepEqual(
+      digests.map(({ type }) => type),
+      ['counter', 'map'],
+    );
+    assert.equal(digests[1]?.digest, formatDigest(recordDigest(encodeMap(state))));
+    await again.discard('map', ref('n'));
+    const left = await again.state(ref('n'));
+    assert.deepEqual([left.map, left.counter], [undefined, loaded.counter]);
   });
 
   check('gives no state of a set that is damaged', async (store, _, { damageSet }) => {

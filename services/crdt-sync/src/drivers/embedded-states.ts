@@ -50,12 +50,13 @@ export async function readDigests(
 export async function readState(rocks: RocksStore, ref: Ref): Promise<NamedState> {
   using snapshot = rocks.snapshot();
   const values = KEPT_TYPES.map((type) => keys.valueKey(type, ref));
-  const [counter, set, register, flag] = await rocks.getMany(values, snapshot);
+  const [counter, set, register, flag, map] = await rocks.getMany(values, snapshot);
   return {
     counter: await readCounter(ref, counter ?? undefined, rocks, snapshot),
     set: set ? await readSet(ref, set, rocks, snapshot) : undefined,
     register: register ? records.readRegisterRecord(register) : undefined,
     flag: flag ? records.readFlagRecord(flag) : undefined,
+    map: map ? records.readMapRecord(map) : undefined,
   };
 }
 

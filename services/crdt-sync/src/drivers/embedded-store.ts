@@ -114,6 +114,8 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
         batch.put(keys.valueKey('register', change.ref), records.registerRecord(change.state));
       } else if (change.type === 'flag') {
         batch.put(keys.valueKey('flag', change.ref), records.flagRecord(change.state));
+      } else if (change.type === 'map') {
+        batch.put(keys.valueKey('map', change.ref), records.mapRecord(change.state));
       } else {
         putSet(batch, change);
         await putPieces(this.#rocks, batch, change);
@@ -286,13 +288,14 @@ export class EmbeddedStore implements CrdtStore, AlertStore {
 }
 
 /** Damage of one name is told with it: others that are loaded at the same time are well. */
-function loadedName([counter, set, register, flag]: readonly (Buffer | null)[]): LoadedName {
+function loadedName([counter, set, register, flag, map]: readonly (Buffer | null)[]): LoadedName {
   try {
     return {
       counter: counter ? records.readCounterRecord(counter) : undefined,
       set: set ? records.readSetRecord(set) : undefined,
       register: register ? records.readRegisterRecord(register) : undefined,
       flag: flag ? records.readFlagRecord(flag) : undefined,
+      map: map ? records.readMapRecord(map) : undefined,
     };
   } catch (error) {
     if (!(error instanceof MemplaneError)) throw error;

@@ -8,6 +8,7 @@ const TYPE_BYTES: Readonly<Record<KeptType, number>> = {
   set: 0x73,
   register: 0x72,
   flag: 0x66,
+  map: 0x68,
 };
 const ELEMENT = 0x65;
 const OP = 0x6f;

@@ -6,13 +6,16 @@ import {
   decodeContext,
   decodeCounter,
   decodeFlag,
+  decodeMap,
   decodeRegister,
   encodeContext,
   encodeCounter,
   encodeFlag,
+  encodeMap,
   encodeRegister,
   type FlagState,
   formatDigest,
+  type OrMapState,
   type RegisterState,
   recordDigest,
   UNPLACED,
@@ -57,6 +60,16 @@ export function flagRecord(state: FlagState): Buffer {
 /** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
 export function readFlagRecord(record: Buffer): FlagState {
   return decodeFlag(checked(record));
+}
+
+export function mapRecord(state: OrMapState): Buffer {
+  const body = encodeMap(state);
+  return sealed(digestBytes(recordDigest(body)), body);
+}
+
+/** @throws MemplaneError `storage_damaged`, also where the value does not have its digest */
+export function readMapRecord(record: Buffer): OrMapState {
+  return decodeMap(checked(record));
 }
 
 export function setRecord(header: SetHeader): Buffer {
@@ -108,7 +121,7 @@ export function storedDigest(record: Buffer): string {
   return opened(record).toString('hex', 0, DIGEST_BYTES);
 }
 
-/** The digest of a counter's, register's or flag's state as it is stored, without reading it. */
+/** The digest of a state that is one record (all but a set's) as it is stored, without reading it. */
 export function computedDigest(record: Buffer): string {
   return formatDigest(recordDigest(opened(record).subarray(DIGEST_BYTES)));
 }

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { castVote, elementHash, emptySet, type FlagState, flagLattice, join } from '@memplane/crdt';
+import {
+  castVote,
+  elementHash,
+  emptySet,
+  type FlagState,
+  flagLattice,
+  join,
+  mapFields,
+  type OrMapState,
+} from '@memplane/crdt';
 import type { CommandType } from '../domain/command.ts';
 import { dispatch } from '../domain/dispatch.ts';
 import { joinAll, joinNamed } from '../domain/join-all.ts';
@@ -35,6 +44,7 @@ export function replicaContract(newHarness: () => Promise<ReplicaHarness>): void
     });
   vectorCases(check);
   flagCases(check);
+  mapCases(check);
   discardCases(check);
   pieceCases(check);
 }
@@ -109,18 +119,94 @@ function flagCases(check: Check): void {
   });
 }
 
+function mapCases(check: Check): void {
+  const path = ['in', 'f'];
+  const [sum, tags] = [{ type: 'counter', path } as const, { type: 'set', path } as const];
+  const fieldsOf = async (replica: TestReplica) => {
+    const { outcome } = await replica.ask({ type: 'map-get', name: 'm' });
+    return mapFields(outcome.value as OrMapState);
+  };
+
+  check('keeps, tells and joins maps, and forgets what a removal has seen', async (harness) => {
+    const told: LocalCommit[] = [];
+    const replica = await harness.start(options('r', (commit) => told.push(commit)));
+    const from = await other();
+    await from.replica.ask({ type: 'map-increment', name: 'm', by: 5, place: sum });
+    await joinAll(replica.engine, from.delta(), from.ranges());
+    const added = await replica.ask({ type: 'map-increment', name: 'm', by: -2, place: sum });
+    assert.equal(added.outcome.number, 3);
+    await replica.ask({ type: 'map-add', name: 'm', place: { ...tags, element: 'x' } });
+    // The other removes all of the map within, and has not seen what was done here.
+    const removal = {
+      type: 'map-remove',
+      name: 'm',
+      place: { type: 'map', path: ['in'] },
+    } as const;
+    assert.equal((await from.replica.ask(removal)).outcome.number, 1);
+    await joinAll(replica.engine, from.delta(), from.ranges());
+    const again = await harness.start(options('r', (commit) => told.push(commit)));
+    const survives = [
+      { type: 'counter', path, value: -2n },
+      { type: 'set', path, elements: ['x'] },
+    ];
+    assert.deepEqual(await fieldsOf(again), survives);
+    const commits = told.map(({ delta }) => delta);
+    await joinAll(from.replica.engine, sent(commits), rangesOf(told));
+    assert.deepEqual(await fieldsOf(from.replica), survives);
+    assert.deepEqual(await again.digests(), await from.replica.digests());
+  });
+
+  check(
+    'refuses a map under the name of another type, and what makes it too large',
+    async (harness) => {
+      const replica = await harness.start(options());
+      await replica.ask({ type: 'increment', name: 'n', by: 1 });
+      const wrong = await replica.ask({ type: 'map-increment', name: 'n', by: 1, place: sum });
+      assert.equal(wrong.error?.code, 'wrong_type');
+      const write = { type: 'map-write', name: 'm', place: { type: 'register', path } } as const;
+      const large = await replica.ask({ ...write, value: 'x'.repeat(30_000) });
+      assert.equal(large.error?.code, 'body_too_large');
+      assert.deepEqual(await fieldsOf(replica), []);
+      await replica.ask({ ...write, value: 'x'.repeat(15_000) });
+      const beside = await replica.ask({
+        ...write,
+        place: { type: 'register', path: ['g'] },
+        value: 'x'.repeat(6_000),
+      });
+      assert.equal(beside.error?.code, 'body_too_large');
+      assert.equal((await replica.ask({ type: 'reset-any', name: 'm' })).outcome.number, 1);
+      assert.deepEqual(await fieldsOf(replica), []);
+      const overflow = {
+        type: 'map-increment',
+        name: 'm',
+        by: Number.MAX_SAFE_INTEGER,
+        place: sum,
+      } as const;
+      assert.equal((await replica.ask(overflow)).error, undefined);
+      assert.equal((await replica.ask({ ...overflow, by: 1 })).error?.code, 'counter_overflow');
+    },
+  );
+}
+
 function sortedVotes({ floor, votes }: FlagState) {
   const entries = [...votes].map(([version, voters]) => [version, [...voters].sort()] as const);
   return [floor, entries.sort((a, b) => a[0] - b[0])];
 }
 
 function discardCases(check: Check): void {
-  const types = { counter: 'counter-get', set: 'set-get', register: 'register-get' } as const;
+  const types = {
+    counter: 'counter-get',
+    set: 'set-get',
+    register: 'register-get',
+    map: 'map-get',
+  } as const;
   check('refuses what is damaged, until it is dropped and joined anew', async (harness) => {
     const first = await harness.start(options());
     await first.ask({ type: 'increment', name: 'counter', by: 5 });
     await first.ask({ type: 'set-add', name: 'set', elements: ['x', 'y'] });
     await first.ask({ type: 'register-put', name: 'register', value: 'a value' });
+    const place = { type: 'counter', path: ['f'] } as const;
+    await first.ask({ type: 'map-increment', name: 'map', by: 2, place });
     const from = await other();
     for (const name of Object.keys(types)) {
       const { set, ...rest } = await first.options.store.state(ref(name));

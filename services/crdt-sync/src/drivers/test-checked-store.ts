@@ -3,6 +3,7 @@ import {
   counterLattice,
   flagLattice,
   type Lattice,
+  mapLattice,
   registerLattice,
   setLattice,
   setOfDelta,
@@ -27,6 +28,8 @@ export class CheckedStore extends MemoryStore {
         assert.equal(change.header.elementBytes, bytes);
       } else if (change.type === 'flag') {
         expectJoin(flagLattice, was.flag, change.delta, is.flag);
+      } else if (change.type === 'map') {
+        expectJoin(mapLattice, was.map, change.delta, is.map);
       } else expectJoin(counterLattice, was.counter, change.delta, is.counter);
     });
     for await (const { stored, computed, name } of this.verify()) {

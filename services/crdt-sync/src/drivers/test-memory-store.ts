@@ -5,12 +5,14 @@ import {
   cloneContext,
   cloneCounter,
   cloneFlag,
+  cloneMap,
   cloneRegister,
   cloneSet,
   counterDigest,
   emptyCounter,
   emptySet,
   encodeContext,
+  encodeMap,
   flagDigest,
   formatDigest,
   type Incarnation,
@@ -58,6 +60,7 @@ export class MemoryStore implements port.CrdtStore {
         set: header && { ...header, context: cloneContext(header.context) },
         register: values.register && cloneRegister(values.register),
         flag: values.flag && cloneFlag(values.flag),
+        map: values.map && cloneMap(values.map),
       };
     });
   }
@@ -107,9 +110,9 @@ export class MemoryStore implements port.CrdtStore {
 
   async list(tenant: string, type: port.CrdtType, page: port.Page): Promise<port.ListedName[]> {
     const after = { tenant, type, name: page.after ?? '' };
-    const rows = (await this.digests({ after, limit: this.#names.size * 3 })).filter(
-      (row) => row.tenant === tenant && row.type === type,
-    );
+    const rows = (
+      await this.digests({ after, limit: this.#names.size * port.KEPT_TYPES.length })
+    ).filter((row) => row.tenant === tenant && row.type === type);
     const refs = rows.slice(0, page.limit);
     const loaded = await this.load(refs);
     return refs.map(({ name }, index) => ({ name, [type]: loaded[index]?.[type] }));
@@ -142,6 +145,7 @@ export class MemoryStore implements port.CrdtStore {
       set: values.set && cloneSet(values.set),
       register: values.register && cloneRegister(values.register),
       flag: values.flag && cloneFlag(values.flag),
+      map: values.map && cloneMap(values.map),
     };
   }
 
@@ -200,6 +204,9 @@ function changed(held: Held, change: port.Change): Held {
   if (change.type === 'flag') {
     return { ...held, values: { ...values, flag: cloneFlag(change.state) } };
   }
+  if (change.type === 'map') {
+    return { ...held, values: { ...values, map: cloneMap(change.state) } };
+  }
   if (change.type === 'set') {
     const { header } = change;
     const context = cloneContext(header.context);
@@ -217,7 +224,7 @@ function changed(held: Held, change: port.Change): Held {
 }
 
 function digestsOf({ values, header }: Held, type: port.KeptType) {
-  const { counter, set, register, flag } = values;
+  const { counter, set, register, flag, map } = values;
   const same = (digest: bigint) => ({
     stored: formatDigest(digest),
     computed: formatDigest(digest),
@@ -225,6 +232,7 @@ function digestsOf({ values, header }: Held, type: port.KeptType) {
   if (type === 'counter') return counter && same(counterDigest(counter));
   if (type === 'register') return register && same(registerDigest(register));
   if (type === 'flag') return flag && same(flagDigest(flag));
+  if (type === 'map') return map && same(recordDigest(encodeMap(map)));
   if (set === undefined || header === undefined) return undefined;
   const stored = addDigests(recordDigest(encodeContext(header.context)), header.elementsDigest);
   return { stored: formatDigest(stored), computed: formatDigest(setDigest(set)) };

@@ -18,6 +18,7 @@ import { getRegisterRoute } from './get-register.ts';
 import { getSetRoute } from './get-set.ts';
 import { incrementCounterRoute } from './increment-counter.ts';
 import { listCountersRoute } from './list-counters.ts';
+import { mapRoutes } from './maps.ts';
 import { OperatorCheck } from './operator-check.ts';
 import { putCounterPartRoute } from './put-counter-part.ts';
 import { putRegisterRoute } from './put-register.ts';
@@ -68,6 +69,7 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     putRegisterRoute(engine, consistency),
     getRegisterRoute(engine, consistency),
     resetRegisterRoute(engine, consistency),
+    ...mapRoutes(engine, consistency),
     ...flagRoutes(parts, consistency),
     getMembersRoute(parts),
     forgetMemberRoute(members, replicaId, operator),

@@ -4,7 +4,9 @@ import {
   counterValue,
   emptyCounter,
   emptyFlag,
+  emptyMap,
   type FlagState,
+  type OrMapState,
   type RegisterVersion,
   type ReplicaDelta,
   readRegister,
@@ -46,6 +48,12 @@ export function registerOf(state: ReplicaDelta, ref: Ref): RegisterVersion {
   throw new MemplaneError('not_found', 'Nothing is written there.', { field: 'path.name' });
 }
 
+/** Empty where there is none. @throws MemplaneError `wrong_type` */
+export function mapOf(state: ReplicaDelta, ref: Ref): OrMapState {
+  expectType(state, ref, 'map');
+  return state.maps.get(deltaKeyOf(ref)) ?? emptyMap();
+}
+
 /** No votes where there is none. */
 export function flagOf(state: ReplicaDelta, ref: Ref): FlagState {
   return state.flags.get(deltaKeyOf(ref)) ?? emptyFlag();
@@ -62,5 +70,6 @@ function holdsOf(state: ReplicaDelta, key: string): CrdtType | undefined {
   if (counter !== undefined && counterExists(counter)) return 'counter';
   const set = state.sets.get(key);
   if (set !== undefined && setOfDelta(set).elements.size > 0) return 'set';
-  return (state.registers.get(key)?.versions.length ?? 0) > 0 ? 'register' : undefined;
+  if ((state.registers.get(key)?.versions.length ?? 0) > 0) return 'register';
+  return (state.maps.get(key)?.root.children.size ?? 0) > 0 ? 'map' : undefined;
 }

@@ -18,11 +18,12 @@ export interface RepairingOptions {
   readonly joinAll: (delta: ReplicaDelta) => Promise<void>;
 }
 
-const HELD: Readonly<Record<KeptType, 'counters' | 'sets' | 'registers' | 'flags'>> = {
+const HELD: Readonly<Record<KeptType, keyof ReplicaDelta>> = {
   counter: 'counters',
   set: 'sets',
   register: 'registers',
   flag: 'flags',
+  map: 'maps',
 };
 
 /**

@@ -20,11 +20,12 @@ const STATE_LIMITS: DecodeLimits = {
 /** All that a name holds, as a delta that brings anyone up to it. */
 export function addState(delta: ReplicaDelta, ref: Ref, state: NamedState): void {
   const key = deltaKeyOf(ref);
-  const { counter, set, register, flag } = state;
+  const { counter, set, register, flag, map } = state;
   if (counter !== undefined) delta.counters.set(key, counter);
   if (set !== undefined) delta.sets.set(key, deltaOfSet(set));
   if (register !== undefined) delta.registers.set(key, register);
   if (flag !== undefined) delta.flags.set(key, flag);
+  if (map !== undefined) delta.maps.set(key, map);
 }
 
 export async function stateAsDelta(store: CrdtStore, ref: Ref): Promise<ReplicaDelta> {

@@ -1,5 +1,11 @@
 import { MemplaneError } from '@memplane/contracts';
-import { decodeNames, encodeNames, type ReplicaDelta, replicaDeltaLattice } from '@memplane/crdt';
+import {
+  decodeNames,
+  encodeNames,
+  mapBytes,
+  type ReplicaDelta,
+  replicaDeltaLattice,
+} from '@memplane/crdt';
 import { refOfDeltaKey } from '../delta-key.ts';
 import type { CrdtStore, NamedState } from '../port.ts';
 import { addState, decodeStates, encodeStates } from './states.ts';
@@ -65,12 +71,12 @@ export function isDamage(error: unknown): boolean {
   return error instanceof MemplaneError && error.code === 'storage_damaged';
 }
 
-function roughBytes({ counter, set, register }: NamedState): number {
+function roughBytes({ counter, set, register, map }: NamedState): number {
   const entries = (counter?.entries.size ?? 0) + (counter?.claims?.size ?? 0) + 1;
   let bytes = entries * ENTRY_BYTES;
   for (const [element, dots] of set?.elements ?? []) {
     bytes += element.length + (1 + 2 * dots.length) * ENTRY_BYTES;
   }
   for (const { value } of register?.versions ?? []) bytes += JSON.stringify(value).length;
-  return bytes;
+  return map === undefined ? bytes : bytes + mapBytes(map);
 }

@@ -54,10 +54,11 @@ describe('a Redis that was edited by hand', () => {
     await other.ask({ type: 'increment', name: 'well', by: 1 });
     await other.ask({ type: 'flag-vote', name: 'a', version: 5 });
     // On two sides of a cut a name comes to hold all types.
-    for (const type of ['set-add', 'register-put'] as const) {
+    for (const type of ['set-add', 'register-put', 'map-increment'] as const) {
       const store = new MemoryStore();
       const side = await TestReplica.start({ ...options, id: 's', store });
-      await side.ask({ type, name: 'a', elements: ['x', 'y'], value: 'v' });
+      const place = { type: 'counter', path: ['in', 'f'] } as const;
+      await side.ask({ type, name: 'a', elements: ['x', 'y'], value: 'v', by: 2, place });
       await bring(side, other);
     }
   });

@@ -1,5 +1,12 @@
 import { MemplaneError } from '@memplane/contracts';
-import { decodeFlag, decodeRegister, encodeJson, readRegister } from '@memplane/crdt';
+import {
+  decodeFlag,
+  decodeMap,
+  decodeRegister,
+  encodeJson,
+  placeKeys,
+  readRegister,
+} from '@memplane/crdt';
 import type { ApplyLimits } from '../../domain/apply.ts';
 import { type Command, isRead } from '../../domain/command.ts';
 import type { Ref } from '../../domain/port.ts';
@@ -63,9 +70,9 @@ export class CallNames {
 }
 
 export function headerWords(header: CallHeader, names: CallNames): string[] {
-  const { incarnation, replicaId, now, set_elements_max, set_bytes_max } = header;
+  const { incarnation, replicaId, now, set_elements_max, set_bytes_max, map_bytes_max } = header;
   const { op_ids_per_counter_max, contested_ids_per_counter_max, tells, raised } = header;
-  const sets = [set_elements_max, set_bytes_max];
+  const sets = [set_elements_max, set_bytes_max, map_bytes_max];
   const limits = [...sets, op_ids_per_counter_max, contested_ids_per_counter_max].map(String);
   const words = [incarnation, replicaId, now, ...limits, tells ? '1' : '0'];
   return [...words, ...vectorWords(raised), String(names.size), ...names.words];
@@ -73,6 +80,12 @@ export function headerWords(header: CallHeader, names: CallNames): string[] {
 
 export function vectorWords(vector: CommitVector): string[] {
   return [String(vector.size), ...[...vector].flat().map(String)];
+}
+
+function placeWords({ place }: Command): readonly string[] {
+  if (place === undefined) throw new MemplaneError('internal', 'A change without its place.');
+  const keys = placeKeys(place);
+  return [String(keys.length), ...keys];
 }
 
 /** What the store does; scans and probes it does not. */
@@ -135,6 +148,13 @@ function wordsOf(command: Command): readonly Word[] {
       return [String(command.version)];
     case 'register-put':
       return [Buffer.from(encodeJson(command.value))];
+    case 'map-increment':
+      return [String(command.by), ...placeWords(command)];
+    case 'map-write':
+      return [Buffer.from(encodeJson(command.value)), ...placeWords(command)];
+    case 'map-add':
+    case 'map-remove':
+      return placeWords(command);
     default:
       return [];
   }
@@ -165,7 +185,8 @@ export function settle(command: Command, reply: Reply | undefined, limits: Apply
   const { outcome } = command;
   if (typeof reply === 'string' && command.type === 'join') outcome.flag ||= reply === '1';
   else if (typeof reply === 'string') outcome.number = Number(reply);
-  else if (Buffer.isBuffer(reply)) outcome.value = readRegister(decodeRegister(reply));
+  else if (Buffer.isBuffer(reply) && command.type === 'map-get') outcome.value = decodeMap(reply);
+  else if (Buffer.isBuffer(reply)) outcome.value = winnerOf(reply, command);
   else if (Array.isArray(reply)) {
     const [first, detail] = reply;
     if (typeof first === 'string') {
@@ -174,4 +195,12 @@ export function settle(command: Command, reply: Reply | undefined, limits: Apply
       else outcome.flag = true;
     } else command.error = refusal(String(first), String(detail), command, limits);
   } else if (reply !== null) throw damaged('an answer');
+}
+
+/** As a register's, or, without the dot that nobody asks for, as a map's field. */
+function winnerOf(reply: Buffer, { type }: Command): unknown {
+  const version = readRegister(decodeRegister(reply));
+  if (type !== 'map-write' || version === undefined) return version;
+  const { hlc, replica, value } = version;
+  return { hlc, replica, value };
 }

@@ -7,20 +7,25 @@ import { HybridClock } from '@memplane/clock';
 import {
   addDigests,
   counterDigest,
+  decodeMap,
   decodeRegister,
   emptyCounter,
   emptyFlag,
+  emptyMap,
   emptyRegister,
   emptySet,
   encodeContext,
   encodeCounter,
+  encodeMap,
   encodeRegister,
   flagDigest,
   type Json,
   joinCounterInto,
   joinFlagInto,
+  joinMapInto,
   joinRegisterInto,
   joinSetInto,
+  type MapPlace,
   type ReplicaDelta,
   recordDigest,
   registerDigest,
@@ -30,6 +35,7 @@ import {
 import { toMemplaneError } from '@memplane/runtime';
 import { figure, scaled } from '@memplane/testkit';
 import fc from 'fast-check';
+import { isOfMap } from '../../domain/apply-map.ts';
 import { Command, type CommandType } from '../../domain/command.ts';
 import type { ReplicatedExecutor } from '../../domain/executor.ts';
 import { LocalExecutor } from '../../domain/local-executor.ts';
@@ -46,6 +52,7 @@ const NOW = 1_790_000_000_000;
 const LIMITS = {
   set_elements_max: 4,
   set_bytes_max: 40,
+  map_bytes_max: 600,
   op_ids_per_counter_max: 4,
   contested_ids_per_counter_max: 2,
   opid_memory_ms: 1_000,
@@ -66,9 +73,11 @@ interface Step {
   readonly elements: readonly string[];
   readonly value: Json;
   readonly version: number;
+  readonly place: MapPlace;
   readonly part: readonly [number, number, number, number, number, boolean];
 }
 
+const MAP_TYPES: CommandType[] = ['map-increment', 'map-add', 'map-remove', 'map-write', 'map-get'];
 const TYPES: CommandType[] = [
   'increment',
   'increment',
@@ -88,12 +97,30 @@ const TYPES: CommandType[] = [
   'reset-any',
   'flag-vote',
   'flag-get',
+  ...MAP_TYPES,
+  ...MAP_TYPES,
+  'map-reset',
 ];
 const amount = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: -5, max: 9 }) },
   { weight: 1, arbitrary: fc.constantFrom(MAX, -MAX, 2 ** 32, -(2 ** 32), 2 ** 31, 65_536, 256) },
   { weight: 1, arbitrary: fc.maxSafeInteger() },
 );
+/** Elements whose order differs by bytes and by UTF-16. */
+const ELEMENTS = ['x', 'ü\0', '', '\u{fffd}', '\u{1f600}'];
+const place: fc.Arbitrary<MapPlace> = fc.record({
+  type: fc.constantFrom('counter', 'set', 'register', 'map'),
+  path: fc.constantFrom(['f'], ['g'], ['in', 'f'], ['in', 'in', 'g']),
+  element: fc.option(fc.constantFrom(...ELEMENTS), { nil: undefined }),
+});
+/** Of the type that a command is about; what is removed may be of any. */
+function placeFor({ type, place }: Step): MapPlace {
+  const { path } = place;
+  if (type === 'map-increment') return { type: 'counter', path };
+  if (type === 'map-write') return { type: 'register', path };
+  if (type === 'map-add') return { type: 'set', path, element: place.element ?? 'x' };
+  return place.type === 'set' ? place : { type: place.type, path };
+}
 const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('-0'));
 const step: fc.Arbitrary<Step> = fc.record({
   type: fc.constantFrom(...TYPES),
@@ -107,6 +134,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   }),
   value: json as fc.Arbitrary<Json>,
   version: fc.constantFrom(1, 2, 2 ** 40),
+  place,
   part: fc.tuple(
     fc.nat(2),
     fc.nat(1),
@@ -140,6 +168,7 @@ function commandOf(step: Step): Command {
   command.elements = step.elements;
   command.value = step.value;
   command.version = step.version;
+  if (isOfMap(command)) command.place = placeFor(step);
   const logId = LOGS[log] ?? '';
   command.part = { partition, logId, epoch, offset, value, replaceLog };
   return command;
@@ -149,16 +178,17 @@ function shown({ type, error, outcome }: Command): unknown {
   if (error !== undefined) return { code: error.code, field: error.field, text: error.message };
   // A read of a counter raises the flag where it exists, which nobody asks for.
   const { number, value, flag } = outcome;
-  const hasValue = type.startsWith('register') || type.startsWith('flag');
+  const hasValue = type.startsWith('register') || type.startsWith('flag') || type.startsWith('map');
   return { number, flag, value: hasValue ? value : undefined };
 }
 
 function digestsOf(loaded: LoadedName | undefined): unknown {
-  const { counter, set, register, flag } = loaded ?? {};
+  const { counter, set, register, flag, map } = loaded ?? {};
   return {
     counter: counter && counterDigest(counter),
     register: register && registerDigest(register),
     flag: flag && flagDigest(flag),
+    map: map && recordDigest(encodeMap(map)),
     set: set && addDigests(recordDigest(encodeContext(set.context)), set.elementsDigest),
     elements: set && [set.elements, set.elementBytes],
   };
@@ -172,7 +202,14 @@ const batchesOf = (batches: readonly (readonly [CommandType, number, number?])[]
   batches.map((batch) => ({
     writer: 0,
     steps: batch.flatMap(([type, by, times = 1]) => {
-      const empty = { opId: undefined, kind: undefined, elements: ['x'], value: null, version: 1 };
+      const empty = {
+        opId: undefined,
+        kind: undefined,
+        elements: ['x'],
+        value: null,
+        version: 1,
+        place: { type: 'map' as const, path: ['in'] },
+      };
       const one: Step = { ...empty, type, name: 'b', by, part: [0, 0, 0, 0, by, false] };
       return Array<Step>(times).fill(one);
     }),
@@ -363,7 +400,7 @@ function told<E extends ReplicatedExecutor>(executor: E) {
 
 function emptyModel() {
   const values = { counter: emptyCounter(), set: emptySet(), register: emptyRegister() };
-  return { ...values, flag: emptyFlag(), has: new Set() };
+  return { ...values, flag: emptyFlag(), map: emptyMap(), has: new Set() };
 }
 
 function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
@@ -371,10 +408,11 @@ function joinModel(model: ReturnType<typeof emptyModel>, change: Change): void {
   if (change.type === 'counter') joinCounterInto(model.counter, change.delta);
   else if (change.type === 'set') joinSetInto(model.set, setOfDelta(change.delta));
   else if (change.type === 'register') joinRegisterInto(model.register, change.delta);
+  else if (change.type === 'map') joinMapInto(model.map, change.delta);
   else joinFlagInto(model.flag, change.delta);
 }
 
-function digestsOfModel({ counter, set, register, flag, has }: ReturnType<typeof emptyModel>) {
+function digestsOfModel({ counter, set, register, flag, map, has }: ReturnType<typeof emptyModel>) {
   const digest = setDigest(set);
   const bytes = [...set.elements.keys()].map((element) => Buffer.byteLength(element));
   const sum = bytes.reduce((a, b) => a + b, 0);
@@ -382,6 +420,7 @@ function digestsOfModel({ counter, set, register, flag, has }: ReturnType<typeof
     counter: has.has('counter') ? recordDigest(encodeCounter(counter)) : undefined,
     register: has.has('register') ? recordDigest(encodeRegister(register)) : undefined,
     flag: has.has('flag') ? flagDigest(flag) : undefined,
+    map: has.has('map') ? recordDigest(encodeMap(map)) : undefined,
     set: has.has('set') ? digest : undefined,
     elements: has.has('set') ? [set.elements.size, sum] : undefined,
   };
@@ -404,6 +443,7 @@ class Recorder extends CheckedStore {
 
 /** As it is now: what is changed in place later stays out of it. */
 function copyOf(change: Change): Change {
+  if (change.type === 'map') return { ...change, delta: decodeMap(encodeMap(change.delta)) };
   if (change.type !== 'register') return structuredClone(change);
   return { ...change, delta: decodeRegister(encodeRegister(change.delta)) };
 }

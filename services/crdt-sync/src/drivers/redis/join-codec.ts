@@ -5,8 +5,10 @@ import {
   encodeContext,
   encodeCounter,
   encodeFlag,
+  encodeMap,
   encodePatch,
   encodeRegister,
+  mapWrites,
   type SetDelta,
   sortedClaims,
 } from '@memplane/crdt';
@@ -77,6 +79,7 @@ export function pieceOfChange(change: Change): JoinPiece {
   if (type === 'set') return pieceOf(ref, { ...join, set: delta });
   if (type === 'register') return pieceOf(ref, { ...join, register: delta });
   if (type === 'flag') return pieceOf(ref, { ...join, flag: delta });
+  if (type === 'map') return pieceOf(ref, { ...join, map: delta });
   return pieceOf(ref, { ...join, counter: delta });
 }
 
@@ -87,6 +90,7 @@ export function highestStamp(commands: readonly Command[], untilMs: number): big
     const stamps = [
       ...(join?.register?.versions ?? []),
       ...(join?.counter?.claims?.values() ?? []),
+      ...(join?.map === undefined ? [] : mapWrites(join.map)),
     ];
     for (const { hlc } of stamps) {
       if (hlc > highest && hlcToMs(hlc) <= untilMs) highest = hlc;
@@ -95,7 +99,7 @@ export function highestStamp(commands: readonly Command[], untilMs: number): big
   return highest;
 }
 
-function pieceOf(ref: Ref, { counter, set, register, flag }: Join): JoinPiece {
+function pieceOf(ref: Ref, { counter, set, register, flag, map }: Join): JoinPiece {
   const claims = sortedClaims(counter?.claims ?? new Map());
   const used = claims.flatMap(([opId, { by, hlc, incarnation, seq, commit }]) => [
     opId,
@@ -109,6 +113,7 @@ function pieceOf(ref: Ref, { counter, set, register, flag }: Join): JoinPiece {
     counter === undefined ? '' : Buffer.from(encodeCounter(counter)),
     register === undefined ? '' : Buffer.from(encodeRegister(register)),
     flag === undefined ? '' : Buffer.from(encodeFlag(flag)),
+    map === undefined ? '' : Buffer.from(encodeMap(map)),
     ...setWords(set),
     String(claims.length),
     ...used,

@@ -32,6 +32,7 @@ export interface RedisExecutorOptions {
   readonly replicaId: string;
   readonly set_elements_max: number;
   readonly set_bytes_max: number;
+  readonly map_bytes_max: number;
   /** Commands of one batch. */
   readonly batch_commands_max: number;
   readonly op_ids_per_counter_max: number;

@@ -7,6 +7,7 @@ import {
   decodeCounter,
   decodeElement,
   decodeFlag,
+  decodeMap,
   decodeRegister,
   emptyCounter,
   encodeContext,
@@ -16,7 +17,6 @@ import {
 } from '@memplane/crdt';
 import {
   type Commit,
-  CRDT_TYPES,
   type CrdtStore,
   type CrdtType,
   type DigestPage,
@@ -81,13 +81,15 @@ export class RedisStore implements CrdtStore {
   }
 
   /** Damage of one name is told with it: others that are loaded at the same time are well. */
-  async #loaded(ref: Ref, [counter, set, register, flag]: readonly Reply[]): Promise<LoadedName> {
+  async #loaded(ref: Ref, records: readonly Reply[]): Promise<LoadedName> {
+    const [counter, set, register, flag, map] = records;
     try {
       return {
         counter: counter ? decodeCounter(body(counter)) : undefined,
         set: set ? await this.pieces.header(ref) : undefined,
         register: register ? decodeRegister(body(register)) : undefined,
         flag: flag ? decodeFlag(body(flag)) : undefined,
+        map: map ? decodeMap(body(map)) : undefined,
       };
     } catch (error) {
       if (!isDamage(error)) throw error;
@@ -147,6 +149,7 @@ export class RedisStore implements CrdtStore {
       now: records.stampText(hlc),
       set_elements_max: 0,
       set_bytes_max: 0,
+      map_bytes_max: 0,
       op_ids_per_counter_max: 0,
       contested_ids_per_counter_max: 0,
       tells: false,
@@ -171,7 +174,7 @@ export class RedisStore implements CrdtStore {
     const rows = await this.#rows(tenant, type, page);
     return Promise.all(
       rows.map(async ({ name, record }) => {
-        const records = CRDT_TYPES.map((each) => (each === type ? record : null));
+        const records = KEPT_TYPES.map((each) => (each === type ? record : null));
         const { damaged: _, ...loaded } = await this.#loaded({ tenant, name }, records);
         return { name, ...loaded };
       }),
@@ -210,7 +213,7 @@ export class RedisStore implements CrdtStore {
     const found = this.#redis.call('state', [ref.tenant, ref.name]);
     // In the same round trip, and behind it: what is gone is not given as all that there is.
     const [reply] = await Promise.all([found, this.#redis.confirm()]);
-    const [counter, used, set, register, flag] = list(reply);
+    const [counter, used, set, register, flag, map] = list(reply);
     const claims = pairs(list(used)).map(
       ([opId, record]) => [opId.toString(), records.readClaim(record)] as const,
     );
@@ -219,6 +222,7 @@ export class RedisStore implements CrdtStore {
       set: await this.#stateOf(ref, await this.#sets.read(set, ref)),
       register: isThere(register) ? decodeRegister(body(register)) : undefined,
       flag: isThere(flag) ? decodeFlag(body(flag)) : undefined,
+      map: isThere(map) ? decodeMap(body(map)) : undefined,
     };
   }
 

@@ -23,7 +23,7 @@ export function refusal(
     case 'token_of_another_log':
       return refusals.otherLog(detail);
     case 'body_too_large':
-      return refusals.setTooLarge(limits);
+      return detail === 'map' ? refusals.mapTooLarge(limits) : refusals.setTooLarge(limits);
     case 'wrong_type':
       return refusals.wrongType(detail, typeOf(command));
     case 'wrong_kind':
@@ -39,5 +39,6 @@ export function refusal(
 
 function typeOf({ type }: Command): string {
   if (type.startsWith('set')) return 'set';
+  if (type.startsWith('map')) return 'map';
   return type.startsWith('register') ? 'register' : 'counter';
 }

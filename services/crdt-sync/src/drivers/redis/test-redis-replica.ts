@@ -17,6 +17,7 @@ export function redisReplica(
     replicaId: options.id,
     set_elements_max: 10_000,
     set_bytes_max: 1_000_000,
+    map_bytes_max: 20_000,
     batch_commands_max: 1_000,
     call_elements_max,
     op_ids_per_counter_max: options.op_ids_per_counter_max ?? 100_000,

@@ -5,6 +5,7 @@ import {
   decodeCounter,
   decodeElement,
   decodeFlag,
+  decodeMap,
   decodeRegister,
   emptyCounter,
   type ReplicaDelta,
@@ -28,11 +29,12 @@ export function readCommit(reply: Reply, incarnation: string, names: CallNames):
 
 /** As `lua/6-deltas.lua` gives it. */
 function addChange(delta: ReplicaDelta, change: readonly Reply[], names: CallNames): void {
-  const [place, counter, register, cleared, patch, ops, flag] = change;
+  const [place, counter, register, cleared, patch, ops, flag, map] = change;
   const key = deltaKeyOf(names.at(Number(place)));
   if (counter) delta.counters.set(key, decodeCounter(bytes(counter)));
   if (register) delta.registers.set(key, decodeRegister(bytes(register)));
   if (flag) delta.flags.set(key, decodeFlag(bytes(flag)));
+  if (map) delta.maps.set(key, decodeMap(bytes(map)));
   const records = pairs(list(patch));
   if (cleared || records.length > 0) {
     const seen = cleared ? decodeContext(bytes(cleared)) : new Map();

@@ -5,7 +5,7 @@ function registers.empty()
   return { versions = {}, context = {} }
 end
 
-local function encode_version(version)
+function registers.encode_version(version)
   return '\132'
     .. dots.encode(version)
     .. cbor.head(0, version.hlc_h, version.hlc_l)
@@ -15,8 +15,20 @@ end
 
 function registers.encode(state)
   local parts = { '\132\1\3', contexts.encode_form(state.context), cbor.array(#state.versions) }
-  for _, version in ipairs(state.versions) do parts[#parts + 1] = encode_version(version) end
+  for _, version in ipairs(state.versions) do parts[#parts + 1] = registers.encode_version(version) end
   return concat(parts)
+end
+
+function registers.read_version(s, i)
+  local members, at = cbor.read_array(s, i)
+  if members ~= 4 then damaged('a version was expected') end
+  local version
+  version, at = dots.read(s, at)
+  version.hlc_h, version.hlc_l, at = cbor.read_wide(s, at)
+  version.replica, at = cbor.read_text(s, at)
+  local behind = cbor.skip(s, at)
+  version.value = sub(s, at, behind - 1)
+  return version, behind
 end
 
 function registers.read(s)
@@ -25,21 +37,12 @@ function registers.read(s)
   state.context, at = contexts.read_form(s, at)
   count, at = cbor.read_array(s, at)
   for n = 1, count do
-    local members, version
-    members, at = cbor.read_array(s, at)
-    if members ~= 4 then damaged('a version was expected') end
-    version, at = dots.read(s, at)
-    version.hlc_h, version.hlc_l, at = cbor.read_wide(s, at)
-    version.replica, at = cbor.read_text(s, at)
-    local behind = cbor.skip(s, at)
-    version.value = sub(s, at, behind - 1)
-    at = behind
-    state.versions[n] = version
+    state.versions[n], at = registers.read_version(s, at)
   end
   return state
 end
 
-local function is_beaten(a, b)
+function registers.is_beaten(a, b)
   if a.hlc_h ~= b.hlc_h then return a.hlc_h < b.hlc_h end
   if a.hlc_l ~= b.hlc_l then return a.hlc_l < b.hlc_l end
   if a.replica ~= b.replica then return less(a.replica, b.replica) end
@@ -50,10 +53,10 @@ end
 function registers.winner(state)
   local best = nil
   for _, version in ipairs(state.versions) do
-    if best == nil or is_beaten(best, version) then best = version end
+    if best == nil or registers.is_beaten(best, version) then best = version end
   end
   if best == nil then return false end
-  return '\132\1\3\128\129' .. encode_version(best)
+  return '\132\1\3\128\129' .. registers.encode_version(best)
 end
 
 -- `version` has all but its number. Returns the write as a delta.
@@ -61,7 +64,7 @@ function registers.write(state, version)
   version.seq = contexts.next(state.context, version.incarnation)
   local kept, known = { version }, { version }
   for _, seen in ipairs(state.versions) do
-    local side = is_beaten(seen, version) and known or kept
+    local side = registers.is_beaten(seen, version) and known or kept
     side[#side + 1] = seen
   end
   table.sort(kept, dots.less)

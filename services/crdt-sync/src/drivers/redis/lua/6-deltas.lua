@@ -3,7 +3,7 @@
 local deltas = {}
 
 function deltas.begin()
-  return { incremented = false, resets = {}, parts = nil, cleared = nil, seen = {}, register = nil, flag = nil }
+  return { incremented = false, resets = {}, parts = nil, cleared = nil, seen = {}, register = nil, flag = nil, map = nil }
 end
 
 -- An element's dots before, and those that took their place.
@@ -30,6 +30,12 @@ end
 function deltas.vote(delta, vote)
   if delta.flag == nil then delta.flag = flags.empty() end
   flags.join(delta.flag, vote)
+end
+
+-- A change of a map, made of what the map was before it.
+function deltas.change_map(delta, keys, change)
+  if delta.map == nil then delta.map = maps.empty() end
+  maps.join_at(delta.map, keys, change)
 end
 
 function deltas.put(delta, part)
@@ -89,10 +95,10 @@ function deltas.encode_found(slot, place)
     ops[#ops + 1] = claims.seal(list[1])
   end
   local counter = counters.encode({ kind = 0, entries = {}, parts = nil, contested = slot.contested })
-  return { place, counter, false, false, {}, ops, false }
+  return { place, counter, false, false, {}, ops, false, false }
 end
 
--- {place, counter, register, cleared, patch, ops, flag}: records, or false where nothing of it has changed.
+-- {place, counter, register, cleared, patch, ops, flag, map}: records, or false where nothing of it has changed.
 function deltas.encode(slot, place, incarnation)
   local delta = slot.delta
   return {
@@ -103,5 +109,6 @@ function deltas.encode(slot, place, incarnation)
     encode_patch(slot),
     ops_of(slot),
     delta.flag ~= nil and flags.encode(delta.flag),
+    delta.map ~= nil and maps.encode(delta.map),
   }
 end

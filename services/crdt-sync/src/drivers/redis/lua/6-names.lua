@@ -59,12 +59,23 @@ function names.flag(slot)
   return slot.flag
 end
 
+function names.map(slot)
+  if slot.map == nil then
+    local stored = get(slot, 'map')
+    local map = stored and maps.read(record.open(stored)) or maps.empty()
+    slot.new_map = not stored
+    slot.map = map
+  end
+  return slot.map
+end
+
 -- The type that the name holds at the moment; nil: none.
 function names.holds(slot)
   names.counter(slot)
   if slot.exists then return 'counter' end
   if names.set(slot).elements > 0 then return 'set' end
   if #names.register(slot).versions > 0 then return 'register' end
+  if next(names.map(slot).root.children) then return 'map' end
   return nil
 end
 
@@ -104,7 +115,7 @@ end
 -- Has the lists name what is there, should a hand have taken it from them. Returns whether it had.
 function names.relist(slot)
   local is_missing = false
-  for _, type in ipairs({ 'counter', 'set', 'register', 'flag' }) do
+  for _, type in ipairs({ 'counter', 'set', 'register', 'flag', 'map' }) do
     if slot[type] ~= nil and not slot['new_' .. type] and not is_listed(slot, type) then
       slot['new_' .. type], slot['dirty_' .. type], is_missing = true, true, true
     end
@@ -156,7 +167,12 @@ function names.write(slot)
     redis.call('SET', names.key(slot.tenant, 'flag', slot.name), record.seal(body))
     if slot.new_flag then list_name(slot, 'flag') end
   end
-  return slot.dirty_counter or slot.dirty_set or slot.dirty_register or slot.dirty_flag
+  if slot.dirty_map then
+    local body = maps.encode(slot.map)
+    redis.call('SET', names.key(slot.tenant, 'map', slot.name), record.seal(body))
+    if slot.new_map then list_name(slot, 'map') end
+  end
+  return slot.dirty_counter or slot.dirty_set or slot.dirty_register or slot.dirty_flag or slot.dirty_map
 end
 
 -- What belongs to a value, beside its record.

@@ -330,11 +330,13 @@ commands['register-reset'] = function(_, slot)
 end
 
 commands['reset-any'] = function(call, slot)
-  -- All three are read before the first is changed: one that is damaged must change none.
+  -- All are read before the first is changed: one that is damaged must change none.
   names.counter(slot)
   names.set(slot)
   names.register(slot)
+  names.map(slot)
   local any = reset_counter(call, slot) + reset_set(slot) + reset_register(slot)
+  any = any + commands.reset_map(slot)
   return any > 0 and 1 or 0
 end
 

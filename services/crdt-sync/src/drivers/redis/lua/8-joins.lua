@@ -9,6 +9,7 @@ end
 -- The arguments of one join, whatever is in them.
 function joins.words(call)
   local words = { counter = next_of(call), register = next_of(call), flag = next_of(call) }
+  words.map = next_of(call)
   words.patch, words.places = next_of(call), next_of(call)
   words.cleared, words.seen = next_of(call), next_of(call)
   words.ops = {}
@@ -119,10 +120,12 @@ function joins.join(call, slot)
   local counter, register = read_if(counters.read, words.counter), read_if(registers.read, words.register)
   local patch, cleared = read_if(sets.read_patch, words.patch), read_if(contexts.read, words.cleared)
   local seen, flag = read_if(contexts.read, words.seen), read_if(flags.read, words.flag)
+  local map = read_if(maps.read, words.map)
   local has_counter = counter ~= nil or next(words.ops) ~= nil
   if has_counter then names.counter(slot) end
   if register ~= nil then names.register(slot) end
   if flag ~= nil then names.flag(slot) end
+  if map ~= nil then names.map(slot) end
   if seen ~= nil then
     names.set(slot)
     open_patch(slot, patch or {}, words.places)
@@ -137,6 +140,10 @@ function joins.join(call, slot)
   end
   if flag ~= nil and flags.join(slot.flag, flag) then
     slot.dirty_flag = true
+    grew = true
+  end
+  if map ~= nil and maps.join(slot.map, map) then
+    slot.dirty_map, slot.map_bytes = true, nil
     grew = true
   end
   grew = names.relist(slot) or grew

@@ -13,6 +13,7 @@ local function call_of(args)
   call.incarnation = call.incarnation_hex:gsub('..', function(hex) return char(tonumber(hex, 16)) end)
   call.replica, call.now = next_of(call), next_of(call)
   call.set_elements_max, call.set_bytes_max = number_of(call), number_of(call)
+  call.map_bytes_max = number_of(call)
   call.op_ids_max, call.contested_ids_max = number_of(call), number_of(call)
   call.tells = next_of(call) == '1'
   call.raised, call.slots = {}, {}
@@ -102,6 +103,7 @@ local READS = {
   ['set-get'] = true,
   ['register-get'] = true,
   ['flag-get'] = true,
+  ['map-get'] = true,
 }
 
 local function run(args, reads_only)
@@ -279,6 +281,7 @@ local function state(_, args)
     set(nil, args),
     stored_at('GET', names.key(tenant, 'register', name)),
     stored_at('GET', names.key(tenant, 'flag', name)),
+    stored_at('GET', names.key(tenant, 'map', name)),
   }
 end
 
