@@ -62,6 +62,25 @@ describe('places in a map', () => {
     }
   });
 
+  it('gives an incarnation fewer dots in a counter the more have been there', () => {
+    const state = map.emptyMap();
+    const starts = 60;
+    for (let start = 0; start < starts; start++) {
+      const incarnation = start.toString(16).padStart(32, '0');
+      for (let n = 0; n < 70; n++) {
+        const delta = map.incrementField(state, ['f'], incarnation, 1n);
+        places.joinMapAt(state, ['c:f'], delta);
+      }
+    }
+    const [field] = places.mapFields(state);
+    assert.deepEqual(field, { type: 'counter', path: ['f'], value: BigInt(starts * 70) });
+    const leaf = state.root.children.get('c:f');
+    assert.ok(leaf !== undefined && 'items' in leaf);
+    // 64 / 1 + 64 / 2 + … until it is 4, and then 4 each.
+    const room = Math.floor(map.COUNTER_DOTS_MAX * (Math.log(16) + 1));
+    assert.ok(leaf.items.length <= room + map.COUNTER_DOTS_MIN * starts, `${leaf.items.length}`);
+  });
+
   it('lists what stands, each field once, whatever types a name has', () => {
     const state = map.emptyMap();
     const does = (delta: map.OrMapState) => void map.joinMapInto(state, delta);

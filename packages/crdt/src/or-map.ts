@@ -21,8 +21,9 @@ import * as store from './dot-store.ts';
  * A key is a type with a name, so replicas that use one name for two types keep both.
  *
  * An increment has a dot of its own until {@link COUNTER_DOTS_MAX} of one incarnation stand in a
- * counter. The next one then takes their place with their sum; a removal that is concurrent to just
- * that increment leaves the sum standing (the update wins). A top-level counter has no such case.
+ * counter, or fewer where others have left theirs there: see {@link ownDotsMax}. The next one then
+ * takes their place with their sum; a removal that is concurrent to just that increment leaves the
+ * sum standing (the update wins). A top-level counter has no such case.
  */
 export interface OrMapState {
   readonly root: store.Branch;
@@ -35,6 +36,7 @@ export type FieldType = 'counter' | 'set' | 'register' | 'map';
 export type FieldPath = readonly string[];
 
 export const COUNTER_DOTS_MAX = 64;
+export const COUNTER_DOTS_MIN = 4;
 /** Names in a path. */
 export const MAP_DEPTH_MAX = 8;
 const PREFIXES = { counter: 'c:', set: 's:', register: 'r:', map: 'm:' } as const;
@@ -77,8 +79,9 @@ export function incrementField(
   by: bigint,
 ): OrMapState {
   const keys = fieldKeys('counter', path);
-  const own = itemsAt(state, keys).filter(({ dot }) => dot.incarnation === incarnation);
-  const folded = own.length >= COUNTER_DOTS_MAX ? own : [];
+  const items = itemsAt(state, keys);
+  const own = items.filter(({ dot }) => dot.incarnation === incarnation);
+  const folded = own.length >= ownDotsMax(items) ? own : [];
   let amount = by;
   for (const { payload } of folded) if (typeof payload === 'bigint') amount += payload;
   const dot = nextDot(state.context, incarnation);
@@ -159,6 +162,15 @@ export function mapDifference(a: OrMapState, b: OrMapState): OrMapState {
 export function removeKeys(state: OrMapState, keys: readonly string[]): OrMapState {
   const dots = store.standingDots(store.findNode(state.root, keys));
   return { root: store.emptyBranch(), context: contextOf(dots) };
+}
+
+/**
+ * How many dots one incarnation may have in a counter. What an ended one leaves there nobody may
+ * fold, so a counter that has seen many of them gives each less room.
+ */
+function ownDotsMax(items: readonly store.LeafItem[]): number {
+  const incarnations = new Set(items.map(({ dot }) => dot.incarnation)).size;
+  return Math.max(COUNTER_DOTS_MIN, Math.floor(COUNTER_DOTS_MAX / Math.max(1, incarnations)));
 }
 
 function itemsAt(state: OrMapState, keys: readonly string[]): readonly store.LeafItem[] {

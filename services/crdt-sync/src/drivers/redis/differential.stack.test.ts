@@ -52,7 +52,7 @@ const NOW = 1_790_000_000_000;
 const LIMITS = {
   set_elements_max: 4,
   set_bytes_max: 40,
-  map_bytes_max: 600,
+  map_bytes_max: 1_600,
   op_ids_per_counter_max: 4,
   contested_ids_per_counter_max: 2,
   opid_memory_ms: 1_000,
@@ -145,11 +145,13 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
 });
 /** The same increment over and over, as busy counters have it. */
-const often = fc
-  .tuple(step, fc.integer({ min: 2, max: 12 }))
-  .map(([one, times]): Step[] =>
-    Array<Step>(times).fill({ ...one, type: 'increment', opId: undefined }),
-  );
+const often = fc.tuple(step, fc.integer({ min: 2, max: 12 })).map(([one, times]): Step[] =>
+  Array<Step>(times).fill({
+    ...one,
+    type: one.type === 'map-increment' ? 'map-increment' : 'increment',
+    opId: undefined,
+  }),
+);
 const steps = fc
   .array(
     fc.oneof({ weight: 4, arbitrary: step.map((one) => [one]) }, { weight: 1, arbitrary: often }),
@@ -239,6 +241,8 @@ const EXAMPLES = [
   OUT_IN_THE_MIDDLE.map((one) => [one]),
   // The values between are exact, and the multiples of the step are not.
   [[['increment', -MAX]], [['increment', 1_082_167_019_033_993, 10]]],
+  // More increments of a field than have dots of their own, and more of others than there is room.
+  [[['map-increment', 3, 70]], [['map-increment', -1, 70]], [['map-increment', 2 ** 40, 70]]],
 ] satisfies [CommandType, number, number?][][][];
 
 describe('the functions in Redis against the TypeScript', () => {

@@ -1,7 +1,7 @@
 -- Observed-remove maps, as packages/crdt/src/or-map.ts has them: a tree of what stands, {children =
 -- by key} or {items = in the order of dots}, under one causal context. What empties vanishes.
 local maps = {}
-local COUNTER_DOTS_MAX = 64
+local COUNTER_DOTS_MAX, COUNTER_DOTS_MIN = 64, 4
 
 function maps.empty()
   return { root = { children = {} }, context = {} }
@@ -136,10 +136,14 @@ end
 -- What each of these gives is a delta, which changes nothing yet.
 function maps.increment(state, keys, incarnation, by)
   local own, item = {}, next_dot(state, incarnation)
+  local incarnations, last = 0, nil
+  -- In the order of dots those of one incarnation follow each other.
   for _, each in ipairs(items_at(state, keys)) do
+    if each.incarnation ~= last then incarnations, last = incarnations + 1, each.incarnation end
     if each.incarnation == incarnation then own[#own + 1] = each end
   end
-  if #own < COUNTER_DOTS_MAX then own = {} end
+  local own_max = math.max(COUNTER_DOTS_MIN, floor(COUNTER_DOTS_MAX / math.max(1, incarnations)))
+  if #own < own_max then own = {} end
   item.net_h, item.net_l = normal(0, by)
   for _, each in ipairs(own) do
     item.net_h, item.net_l = normal(item.net_h + each.net_h, item.net_l + each.net_l)
