@@ -603,6 +603,8 @@ const CRDTS: BadRequest[] = [
   crdt('a read of another kind', 'GET', '/v1/counters/bad?read=all', undefined, /read/),
   crdt('no element', 'POST', '/v1/sets/bad/adds', {}, /element/),
   crdt('no value', 'PUT', '/v1/registers/bad', {}, /value/),
+  crdt('no path', 'POST', '/v1/maps/bad/increments', { by: 1 }, /path/),
+  crdt('a field of no type', 'POST', '/v1/maps/bad/removals', { path: ['f'] }, /type/),
   crdt('junk as body', 'PUT', '/v1/registers/bad', raw('{'), /body/),
   crdt(
     'a partition of letters',

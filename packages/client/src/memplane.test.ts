@@ -204,6 +204,26 @@ test('reads carry the token of what was written, unless told otherwise', async (
   assert.equal(sent.at(-1)?.url.searchParams.get('after'), null);
 });
 
+test('changes of maps say where, and are sent once', async () => {
+  const fields = [{ type: 'counter', path: ['a', 'n'], value: 3 }];
+  const { fetch, sent } = misbehaving(({ method }) =>
+    Response.json(method === 'GET' ? { fields } : { value: 3, added: true, removed: true }),
+  );
+  const map = new Memplane({ ...QUICK, fetch }).map('m');
+  assert.equal(await map.increment(['a', 'n'], 3), 3);
+  await map.add(['a', 's'], 'x');
+  await map.remove(['a', 's'], 'x');
+  await map.set(['r'], { v: 1 });
+  await map.removeField(['a'], 'map');
+  assert.deepEqual(await map.fields({ after: null }), fields);
+  await map.delete();
+  const asked = sent.map(
+    ({ method, url }) => `${method} ${url.pathname.slice('/v1/maps/m'.length)}`,
+  );
+  const changes = ['increments', 'adds', 'removes', 'writes', 'removals'];
+  assert.deepEqual(asked, [...changes.map((what) => `POST /${what}`), 'GET ', 'DELETE ']);
+});
+
 test('reads of counters, sets and registers carry the tokens of what was written to them', async () => {
   const [a, b] = ['0a', '0b'].map((digits) => digits.repeat(16)) as [string, string];
   const writes = [new Map([[a, 1]]), new Map([[b, 4]]), new Map([[a, 3]]), new Map([[a, 2]])].map(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type OrMapState, readCounterField } from '@memplane/crdt';
 import { GOOD_NETWORK } from '@memplane/gossip/testing/simulated-network';
 import { figure, scaled, seeded, testSeed } from '@memplane/testkit';
 import { SimulatedPlane } from './simulated-plane.ts';
@@ -12,6 +13,8 @@ const CONVERGE_LIMIT_MS = 3_000;
 /** What was acknowledged to the one who asked: it must be there at the end. */
 interface Acknowledged {
   counter: number;
+  /** To a counter in a map. */
+  inMap: number;
   commands: number;
 }
 
@@ -19,7 +22,7 @@ interface Acknowledged {
 class Chaos {
   readonly plane: SimulatedPlane;
   readonly #ids: readonly string[];
-  readonly #acknowledged: Acknowledged = { counter: 0, commands: 0 };
+  readonly #acknowledged: Acknowledged = { counter: 0, inMap: 0, commands: 0 };
   readonly #random;
 
   constructor(runSeed: number) {
@@ -50,6 +53,9 @@ class Chaos {
         counter: [number, unknown];
       };
       assert.equal(counter[0], this.#acknowledged.counter);
+      const { outcome } = await this.plane.get(id).replica.ask({ type: 'map-get', name: 'mapped' });
+      const inMap = readCounterField(outcome.value as OrMapState, ['in', 'sum']);
+      assert.equal(Number(inMap), this.#acknowledged.inMap);
     }
     this.plane.stop();
     return took;
@@ -80,6 +86,10 @@ class Chaos {
     void replica.ask({ type: 'increment', name: 'acknowledged', by }).then(({ error }) => {
       if (error === undefined) this.#acknowledged.counter += by;
       this.#acknowledged.commands++;
+    });
+    const place = { type: 'counter', path: ['in', 'sum'] } as const;
+    void replica.ask({ type: 'map-increment', name: 'mapped', by, place }).then(({ error }) => {
+      if (error === undefined) this.#acknowledged.inMap += by;
     });
     const element = `e${random.int(1, 12)}`;
     const type = random.pick(['set-add', 'set-add', 'set-remove', 'set-reset'] as const);

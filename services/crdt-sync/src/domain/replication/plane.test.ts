@@ -22,7 +22,8 @@ async function load(plane: SimulatedPlane, ids: readonly string[], count: number
       const { replica } = plane.get(id);
       const element = `e${random.int(1, 30)}`;
       const name = `${random.int(1, 20)}`;
-      const kind = random.int(0, 5);
+      const kind = random.int(0, 7);
+      const path = [random.pick(['f', 'g'])];
       if (kind <= 1)
         void replica.ask({ type: 'increment', name: `c${name}`, by: random.int(-3, 9) });
       else if (kind === 2)
@@ -30,6 +31,18 @@ async function load(plane: SimulatedPlane, ids: readonly string[], count: number
       else if (kind === 3)
         void replica.ask({ type: 'set-remove', name: `s${name}`, elements: [element] });
       else if (kind === 4) void replica.ask({ type: 'register-put', name: `r${name}`, value: n });
+      else if (kind === 5)
+        void replica.ask({
+          type: 'map-add',
+          name: `m${name}`,
+          place: { type: 'set', path, element },
+        });
+      else if (kind === 6)
+        void replica.ask({
+          type: 'map-remove',
+          name: `m${name}`,
+          place: { type: 'set', path },
+        });
       else if (random.chance(0.2)) void replica.ask({ type: 'reset-any', name: `s${name}` });
     }
     await plane.net.run(random.int(0, 40));
