@@ -152,7 +152,7 @@ describe('the pieces of sets on Redis', () => {
   }
 });
 
-const nothing = { counter: undefined, register: undefined, flag: undefined };
+const nothing = { counter: undefined, register: undefined, flag: undefined, map: undefined };
 
 /** As the library `memplane_crdt_v4` kept a set. */
 async function writeAsBefore(redis: RedisConnection, { elements, context }: OrSetState) {

@@ -23,9 +23,14 @@ local function read_places(slot, places, list)
   end
 end
 
-local function elements_of(call, slot)
+local function texts_of(call)
   local list = {}
   for i = 1, number_of(call) do list[i] = next_of(call) end
+  return list
+end
+
+local function elements_of(call, slot)
+  local list = texts_of(call)
   read_places(slot, next_of(call), list)
   return list
 end
