@@ -55,6 +55,17 @@ describe('pieces in a folder', () => {
       }
     }));
 
+  it('are apart from what is remembered of a counter that had the name', () =>
+    within(async ({ store, replica }) => {
+      const increment = { type: 'increment', name: 's', by: 1, opId: 'once' } as const;
+      await replica.ask(increment);
+      await replica.ask({ type: 'counter-reset', name: 's' });
+      await replica.ask({ type: 'set-add', name: 's', elements: some(500) });
+      await checkPieces(store, random);
+      await replica.ask({ type: 'set-reset', name: 's' });
+      assert.equal((await replica.ask(increment)).outcome.flag, true, 'it counted before');
+    }));
+
   it('of a set that nobody kept any of are made when it is written next', () =>
     within(async ({ path, store: before, replica: writer }) => {
       await writer.ask({ type: 'set-add', name: 's', elements: some(500) });

@@ -3,12 +3,13 @@ import type { KeptType, Ref } from '../domain/port.ts';
 
 /** The replica's own records stand under a tenant that no tenant can be called. */
 const REPLICA = '_replica';
+/** No two kinds of rows may begin alike; those of a set's pieces are in `piece-keys.ts`. */
 const TYPE_BYTES: Readonly<Record<KeptType, number>> = {
   counter: 0x63,
   set: 0x73,
   register: 0x72,
   flag: 0x66,
-  map: 0x68,
+  map: 0x64,
 };
 const ELEMENT = 0x65;
 const OP = 0x6f;

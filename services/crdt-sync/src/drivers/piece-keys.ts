@@ -6,7 +6,7 @@ import * as records from './records.ts';
 /** Digits of the prefixes whose sums are kept. */
 export const KEPT_DIGITS = 3;
 
-const SUM = 0x70;
+const SUM = 0x75;
 const ELEMENT = 0x68;
 /** That a set's pieces are kept. */
 const MARK = 0x6c;
