@@ -11,6 +11,7 @@ export {
   type GoProgram,
   goBinary,
   helmBinary,
+  KUBERNETES_VERSION,
   kubeconformBinary,
   sentryBinary,
   VERSITYGW_VERSION,
@@ -40,6 +41,7 @@ export { type EtcdOptions, type EtcdPlan, etcdPlan, etcdPlans } from './server/e
 export { checkHttp } from './server/http-check.ts';
 export { type KafkaOptions, type KafkaPlan, kafkaPlan, startKafka } from './server/kafka.ts';
 export { checkKafka } from './server/kafka-check.ts';
+export { type KubernetesPlans, kubernetesPlans } from './server/kubernetes.ts';
 export { lastLines } from './server/log-tail.ts';
 export { type MilvusOptions, type MilvusPlan, milvusPlan } from './server/milvus.ts';
 export { type OtelcolOptions, type OtelcolPlan, otelcolPlan } from './server/otelcol.ts';

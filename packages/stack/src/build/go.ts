@@ -14,6 +14,8 @@ export interface GoProgram {
   /** What to build, as `go build` takes it; programs are named by the last part of their path. */
   readonly targets: readonly string[];
   readonly tags?: string;
+  /** Variables of its packages, as the linker sets them. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Go files of ours in that folder. */
   readonly sources?: readonly string[];
 }
@@ -64,6 +66,23 @@ const HELM: GoProgram = {
   sources: ['main.go'],
 };
 
+const KUBERNETES_VERSION_OF = 'k8s.io/component-base/version';
+
+const KUBERNETES: GoProgram = {
+  part: 'kubernetes',
+  version: '1.35.0',
+  says: 'building an API server, controllers, a scheduler and kwok (ten to twenty minutes, only once)',
+  module: here('go/kubernetes'),
+  targets: ['.'],
+  sources: ['main.go'],
+  // Built from its module, it would call itself 0.0.0, and clients go by what it says.
+  variables: {
+    [`${KUBERNETES_VERSION_OF}.gitVersion`]: 'v1.35.0',
+    [`${KUBERNETES_VERSION_OF}.gitMajor`]: '1',
+    [`${KUBERNETES_VERSION_OF}.gitMinor`]: '35',
+  },
+};
+
 export const etcdRecipe = (): Recipe => recipe(ETCD);
 export const versitygwRecipe = (): Recipe => recipe(VERSITYGW);
 export const daprdRecipe = (): Recipe => recipe(DAPRD);
@@ -79,8 +98,11 @@ export const helmBinary = (): Promise<string> => goBinary(HELM, 'helm');
 export const kubeconformBinary = (): Promise<string> => goBinary(HELM, 'kubeconform');
 export const dockerfileCheckBinary = (): Promise<string> => goBinary(HELM, 'dockerfile-check');
 
+export const kubernetesBinary = (): Promise<string> => goBinary(KUBERNETES, 'kubernetes');
+
 export const ETCD_VERSION = ETCD.version;
 export const VERSITYGW_VERSION = VERSITYGW.version;
+export const KUBERNETES_VERSION = KUBERNETES.version;
 export const OTELCOL_VERSION = OTELCOL.version;
 export const DAPRD_VERSION = DAPRD.version;
 
@@ -91,7 +113,9 @@ export async function goBinary(program: GoProgram, name: string): Promise<string
 
 function recipe(program: GoProgram): Recipe {
   const files = ['go.mod', 'go.sum', ...(program.sources ?? [])];
-  const flags = ['-trimpath', '-mod=readonly', '-ldflags=-s -w', `-tags=${program.tags ?? ''}`];
+  const variables = Object.entries(program.variables ?? {}).map(([name, v]) => ` -X ${name}=${v}`);
+  const linking = `-ldflags=-s -w${variables.join('')}`;
+  const flags = ['-trimpath', '-mod=readonly', linking, `-tags=${program.tags ?? ''}`];
   return {
     part: program.part,
     version: program.version,
