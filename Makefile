@@ -23,6 +23,8 @@ ROOT_TESTS := tests/faults/disk.test.ts tests/soak/memory.test.ts tests/soak/tim
 # The pages' own commands: curl, bash and redis-cli are on the machine.
 DOCS_TESTS := $(sort $(wildcard tests/docs/*.test.ts))
 HELM_TESTS := $(sort $(wildcard tests/helm/*.test.ts))
+# One cluster for all of them, in one process.
+KUBERNETES_TESTS := $(sort $(wildcard tests/kubernetes/*.test.ts))
 TEST := $(NODE) --test --test-concurrency=1
 
 .PHONY: help
@@ -67,6 +69,10 @@ test-plane: build ## The whole distributed plane alone: dialogues, faults, outsi
 .PHONY: test-helm
 test-helm: build ## The chart and the images, as far as no cluster is needed (needs Go, Java, Maven)
 	@exec $(NODE) --test --test-concurrency=2 $(HELM_TESTS)
+
+.PHONY: test-kubernetes
+test-kubernetes: build ## The chart on a real API server, with nodes that kwok plays (needs Go, Maven; first time: builds for minutes)
+	@exec $(NODE) --test --test-isolation=none $(KUBERNETES_TESTS)
 
 STACK := $(NODE) packages/stack/src/stack.ts
 
