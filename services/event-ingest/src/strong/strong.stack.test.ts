@@ -4,93 +4,25 @@
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type ServicePlan, servicePlan } from '@memplane/stack';
-import { DaprFixture } from '@memplane/stack/dapr-fixture';
-import { freePorts } from '@memplane/testkit/ports';
+import { StrongPlane, type TestAnswer } from './testing-strong-plane.ts';
 
-const stack = new DaprFixture();
-const SETTLE_MS = 1_500;
+const plane = new StrongPlane();
 const REGISTRATION_MS = 3_000;
-const ingests: ServicePlan[] = [];
-let zones = '';
-let views = '';
 
-before(async () => {
-  await stack.start();
-  zones = join(stack.dir, 'zones.yaml');
-  await writeFile(zones, 'zones: [{match: "session/*", consistency: strong}]\n');
-  const [one = 0, two = 0, port = 0, peers = 0] = await freePorts(4);
-  await serve('materializer', 'materializer', port, {
-    MEMPLANE_MATERIALIZER_DIR: join(stack.dir, 'views'),
-    MEMPLANE_MATERIALIZER_PEER_PORT: String(peers),
-    MEMPLANE_TIME_CUT_SETTLE_MS: '11000',
-  });
-  views = `http://127.0.0.1:${port}`;
-  const settings = {
-    MEMPLANE_ZONES: zones,
-    MEMPLANE_ZONES_POLL_MS: '200',
+before(() =>
+  plane.start('zones: [{match: "session/*", consistency: strong}]\n', async () => ({
     MEMPLANE_ZONE_REGISTRATION_MS: String(REGISTRATION_MS),
-    MEMPLANE_STRONG_SETTLE_MS: String(SETTLE_MS),
-  };
-  ingests.push(
-    ...(await Promise.all([
-      serve('event-ingest', 'ingest-1', one, settings),
-      serve('event-ingest', 'ingest-2', two, settings),
-    ])),
-  );
-});
-after(() => stack[Symbol.asyncDispose]());
+  })),
+);
+after(() => plane[Symbol.asyncDispose]());
 
-async function serve(
-  service: 'event-ingest' | 'materializer',
-  name: string,
-  port: number,
-  env: Readonly<Record<string, string>>,
-): Promise<ServicePlan> {
-  const [httpPort = 0] = await freePorts(1);
-  const plan = servicePlan({
-    service,
-    name,
-    dir: join(stack.dir, name),
-    port,
-    env: {
-      MEMPLANE_KAFKA_BROKERS: stack.brokers.join(','),
-      MEMPLANE_TOKEN: 'operator',
-      DAPR_HTTP_PORT: String(httpPort),
-      DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${httpPort}`,
-      DAPR_API_TOKEN: stack.tokens.apiTokens[service],
-      APP_API_TOKEN: stack.tokens.appTokens[service],
-      ...env,
-    },
-  });
-  // Each waits for the other.
-  const sidecar = stack.sidecar(service, port, `${name}-dapr`, httpPort);
-  await Promise.all([sidecar, stack.run(plan)]);
-  return plan;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly [member: string]: unknown;
-}
-
-async function call(method: string, url: string, body?: unknown): Promise<Answer> {
-  const response = await fetch(url, {
-    method,
-    headers: { authorization: 'Bearer operator', 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { ...(text === '' ? {} : (JSON.parse(text) as object)), status: response.status };
-}
-
-const at = (instance: number) => `http://127.0.0.1:${ingests[instance % 2]?.port}`;
-const append = (instance: number, body: unknown) => call('POST', `${at(instance)}/v1/events`, body);
+const at = (instance: number) => plane.ingests[instance % 2] ?? '';
+const append = (instance: number, body: unknown) =>
+  plane.call('POST', `${at(instance)}/v1/events`, body);
 const event = (entity: string, more: object = {}) => ({ type: 'Noted', entity, ...more });
 const read = (entity: string) =>
-  call('GET', `${views}/v1/entities/${entity}?consistency=linearizable&waitMs=10000`);
+  plane.call('GET', `${plane.views}/v1/entities/${entity}?consistency=linearizable&waitMs=10000`);
 
 test('of two instances that expect one sequence, one gets in, and reads see it at once', async () => {
   for (let round = 0; round < 5; round++) {
@@ -115,7 +47,7 @@ test('both count one entity up, without a gap, with ids that come twice', async 
   });
   await Promise.all(writers);
   assert.equal((await read(entity))['sequence'], 48);
-  const page = await call('GET', `${views}/v1/entities/${entity}/history?limit=100`);
+  const page = await plane.call('GET', `${plane.views}/v1/entities/${entity}/history?limit=100`);
   const events = page['events'] as { event: { sequence: number } }[];
   assert.deepEqual(
     events.map(({ event: { sequence } }) => sequence),
@@ -126,7 +58,11 @@ test('both count one entity up, without a gap, with ids that come twice', async 
 test('a lease moves from one instance to the other by time alone, and fences', async () => {
   const entity = 'session/fenced';
   const put = (instance: number, body: object) =>
-    call('PUT', `${at(instance)}/v1/leases/fence`, { ttlMs: 800, entities: [entity], ...body });
+    plane.call('PUT', `${at(instance)}/v1/leases/fence`, {
+      ttlMs: 800,
+      entities: [entity],
+      ...body,
+    });
   assert.equal((await put(0, { holder: 'a' }))['fencingToken'], 1);
   assert.equal((await put(1, { holder: 'b' }))['code'], 'lease_held');
   const taken = await put(1, { holder: 'b', waitMs: 10_000 });
@@ -136,7 +72,7 @@ test('a lease moves from one instance to the other by time alone, and fences', a
   assert.equal((await append(0, event(entity)))['code'], 'fencing_token_required');
   const inside = await append(0, event(entity, { lease: 'fence', fencingToken: 2 }));
   assert.equal(inside.status, 201, JSON.stringify(inside));
-  const released = await call('DELETE', `${at(0)}/v1/leases/fence?fencingToken=2`);
+  const released = await plane.call('DELETE', `${at(0)}/v1/leases/fence?fencingToken=2`);
   assert.equal(released.status, 204);
   assert.equal((await append(1, event(entity))).status, 201);
 });
@@ -147,11 +83,11 @@ test('a change of zones waits for both, and is kept by both', async () => {
   for (const { status } of appended) assert.equal(status, 201);
   const rules =
     '{match: "session/*", consistency: strong}, {match: "order/*", consistency: strong}';
-  await writeFile(zones, `zones: [${rules}]\n`);
+  await writeFile(plane.zonesFile, `zones: [${rules}]\n`);
   const deadline = performance.now() + 10_000;
   for (const instance of [0, 1]) {
     for (;;) {
-      const zone = await call('GET', `${at(instance)}/v1/zones?entity=${entity}`);
+      const zone = await plane.call('GET', `${at(instance)}/v1/zones?entity=${entity}`);
       if (zone['zone'] === 'strong' && zone['changesTo'] === undefined) break;
       assert.ok(performance.now() < deadline, JSON.stringify(zone));
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -163,7 +99,7 @@ test('a change of zones waits for both, and is kept by both', async () => {
 });
 
 test('without etcd strong entities are refused, eventual ones later, until it is back', async () => {
-  await stack.server('etcd').kill();
+  await plane.servers.server('etcd').kill();
   const lostAt = performance.now();
   // Others could change the zones without it once the registration has run out.
   const refusing = until(
@@ -177,8 +113,8 @@ test('without etcd strong entities are refused, eventual ones later, until it is
   const { answer: refused, heldMs } = await refusing;
   assert.deepEqual([refused.status, refused['code']], [503, 'no_quorum']);
   assert.ok(heldMs <= REGISTRATION_MS + 1_000, `it went on for ${heldMs} ms`);
-  assert.equal((await call('GET', `${at(0)}/readyz`)).status, 503);
-  await stack.server('etcd').start();
+  assert.equal((await plane.call('GET', `${at(0)}/readyz`)).status, 503);
+  await plane.servers.server('etcd').start();
   for (const entity of ['user/away', 'session/away']) {
     const again = () => append(0, event(entity));
     await until(({ status }) => status === 201, again);
@@ -187,9 +123,9 @@ test('without etcd strong entities are refused, eventual ones later, until it is
 
 /** Asks until an answer is as it should be. */
 async function until(
-  isRight: (answer: Answer) => boolean,
-  ask: () => Promise<Answer>,
-): Promise<Answer> {
+  isRight: (answer: TestAnswer) => boolean,
+  ask: () => Promise<TestAnswer>,
+): Promise<TestAnswer> {
   const deadline = performance.now() + 20_000;
   for (;;) {
     const answer = await ask();

@@ -39,35 +39,21 @@ function names.set(slot)
   return slot.set
 end
 
-function names.register(slot)
-  if slot.register == nil then
-    local stored = get(slot, 'register')
-    local register = stored and registers.read(record.open(stored)) or registers.empty()
-    slot.new_register = not stored
-    slot.register = register
+-- What stands as a whole in a record of its own.
+local function whole(type, kind)
+  return function(slot)
+    if slot[type] == nil then
+      local stored = get(slot, type)
+      slot[type] = stored and kind.read(record.open(stored)) or kind.empty()
+      slot['new_' .. type] = not stored
+    end
+    return slot[type]
   end
-  return slot.register
 end
 
-function names.flag(slot)
-  if slot.flag == nil then
-    local stored = get(slot, 'flag')
-    local flag = stored and flags.read(record.open(stored)) or flags.empty()
-    slot.new_flag = not stored
-    slot.flag = flag
-  end
-  return slot.flag
-end
-
-function names.map(slot)
-  if slot.map == nil then
-    local stored = get(slot, 'map')
-    local map = stored and maps.read(record.open(stored)) or maps.empty()
-    slot.new_map = not stored
-    slot.map = map
-  end
-  return slot.map
-end
+names.register = whole('register', registers)
+names.flag = whole('flag', flags)
+names.map = whole('map', maps)
 
 -- The type that the name holds at the moment; nil: none.
 function names.holds(slot)

@@ -1,0 +1,106 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { servicePlan } from '@memplane/stack';
+import { DaprFixture } from '@memplane/stack/dapr-fixture';
+import { freePorts } from '@memplane/testkit/ports';
+
+const TOKEN = 'operator';
+
+export interface TestAnswer {
+  readonly status: number;
+  readonly [member: string]: unknown;
+}
+
+/**
+ * Two instances of event-ingest on etcd, Kafka and Redis, each with its own sidecar, and the views by
+ * a materializer of its own process.
+ */
+export class StrongPlane implements AsyncDisposable {
+  readonly servers = new DaprFixture();
+  /** Where the instances of event-ingest listen. */
+  readonly ingests: string[] = [];
+  /** Where the materializer does. */
+  views = '';
+
+  get zonesFile(): string {
+    return join(this.servers.dir, 'zones.yaml');
+  }
+
+  /**
+   * @param zones the text of the file of zones
+   * @param settings what event-ingest is told beside
+   */
+  async start(
+    zones: string,
+    settings: (dir: string) => Promise<Readonly<Record<string, string>>>,
+  ): Promise<void> {
+    await this.servers.start();
+    await writeFile(this.zonesFile, zones);
+    const [one = 0, two = 0, port = 0, peers = 0] = await freePorts(4);
+    await this.#serve('materializer', 'materializer', port, {
+      MEMPLANE_MATERIALIZER_DIR: join(this.servers.dir, 'views'),
+      MEMPLANE_MATERIALIZER_PEER_PORT: String(peers),
+      MEMPLANE_TIME_CUT_SETTLE_MS: '11000',
+    });
+    this.views = `http://127.0.0.1:${port}`;
+    const env = {
+      MEMPLANE_ZONES: this.zonesFile,
+      MEMPLANE_ZONES_POLL_MS: '200',
+      MEMPLANE_STRONG_SETTLE_MS: '1500',
+      ...(await settings(this.servers.dir)),
+    };
+    await Promise.all([
+      this.#serve('event-ingest', 'ingest-1', one, env),
+      this.#serve('event-ingest', 'ingest-2', two, env),
+    ]);
+    this.ingests.push(...[one, two].map((at) => `http://127.0.0.1:${at}`));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.servers[Symbol.asyncDispose]();
+  }
+
+  async #serve(
+    service: 'event-ingest' | 'materializer',
+    name: string,
+    port: number,
+    env: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const { apiTokens, appTokens } = this.servers.tokens;
+    const [httpPort = 0] = await freePorts(1);
+    const plan = servicePlan({
+      service,
+      name,
+      port,
+      dir: join(this.servers.dir, name),
+      env: {
+        MEMPLANE_KAFKA_BROKERS: this.servers.brokers.join(','),
+        MEMPLANE_TOKEN: TOKEN,
+        DAPR_HTTP_PORT: String(httpPort),
+        DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${httpPort}`,
+        DAPR_API_TOKEN: apiTokens[service],
+        APP_API_TOKEN: appTokens[service],
+        ...env,
+      },
+    });
+    // Each waits for the other.
+    const sidecar = this.servers.sidecar(service, port, `${name}-dapr`, httpPort);
+    await Promise.all([sidecar, this.servers.run(plan)]);
+  }
+
+  /** One call as an operator. */
+  async call(method: string, url: string, body?: unknown): Promise<TestAnswer> {
+    const response = await fetch(url, {
+      method,
+      headers: {
+        authorization: `Bearer ${TOKEN}`,
+        'content-type': 'application/json',
+        // Reading the servers' files takes longer than a connection is kept.
+        connection: 'close',
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { ...(text === '' ? {} : (JSON.parse(text) as object)), status: response.status };
+  }
+}
