@@ -177,7 +177,7 @@ async function readOwnPast(
     if (offset > applied || offset < historyStart) return undefined;
     const past = await reader.stateAt(keys, entity, offset);
     if (past?.rowOffset !== offset) return undefined;
-    await refuseErased(reader, keys, entity, offset, past.state.offset);
+    await refuseErasedPast(plane, reader, keys, entity, offset, past.state.offset);
     const timeMs = hlcToMs(past.rowMaxHlc);
     const parts = partsOf(past.state, offset, timeMs);
     const offsets = new Map([[keys.partition, offset]]);
@@ -204,9 +204,26 @@ async function partsAt(
   const keys = keysOf(plane.log.info, tenant, entity);
   const offset = cut.offsets.get(keys.partition) ?? -1;
   const past = await reader.stateAt(keys, entity, offset);
-  await refuseErased(reader, keys, entity, offset, past?.state.offset ?? -1);
+  await refuseErasedPast(plane, reader, keys, entity, offset, past?.state.offset ?? -1);
   if (past === undefined) throw notFound(entity, offset);
   return partsOf(past.state, offset, cut.timeMs);
+}
+
+/**
+ * Of a state at or before what this instance has applied: where nothing of the shard was erased by
+ * then, there is nothing to look for.
+ * @throws MemplaneError `erased`
+ */
+async function refuseErasedPast(
+  { shards }: Plane,
+  reader: ViewReader,
+  keys: ShardKeys,
+  entity: string,
+  cutOffset: number,
+  lastOffset: number,
+): Promise<void> {
+  if (shards.at(keys.partition).record.erasures === undefined) return;
+  await refuseErased(reader, keys, entity, cutOffset, lastOffset);
 }
 
 /** @throws MemplaneError `erased` */
