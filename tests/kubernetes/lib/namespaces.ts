@@ -25,9 +25,7 @@ export class Namespaces implements AsyncDisposable {
     };
     for (const name of names) {
       // What a test that failed has left may still be going.
-      await eventually(`${name} is gone`, GONE_MS, async () => {
-        return (await found(api, `${PATH}/${name}`)) === undefined || undefined;
-      });
+      await gone(api, name);
       await api.post(PATH, { metadata: { name, labels } });
       // Pods and tokens are refused before it is there.
       const account = `${PATH}/${name}/serviceaccounts/default`;
@@ -40,12 +38,14 @@ export class Namespaces implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of this.#names) await this.#api.delete(`${PATH}/${name}`);
-    for (const name of this.#names) {
-      await eventually(`${name} is gone`, GONE_MS, async () => {
-        return (await found(this.#api, `${PATH}/${name}`)) === undefined || undefined;
-      });
-    }
+    for (const name of this.#names) await gone(this.#api, name);
   }
+}
+
+function gone(api: KubeApi, name: string): Promise<true> {
+  return eventually(`${name} is gone`, GONE_MS, async () => {
+    return (await found(api, `${PATH}/${name}`)) === undefined || undefined;
+  });
 }
 
 /** Undefined where there is none. */

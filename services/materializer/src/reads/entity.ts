@@ -7,6 +7,7 @@ import type { ShardRecord } from '../domain/shard-record.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
 import type { WorkingEntity } from '../domain/working-entity.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
+import type { Shard } from '../shard.ts';
 import {
   checkHistoryOf,
   type ResolvedCut,
@@ -73,20 +74,18 @@ async function readHere(
     });
     return answer(plane, entity, parts, cut, partition);
   }
-  const known = knownLatest(plane, partition, request);
+  const shard = plane.shards.at(partition);
+  const known = knownLatest(shard, request);
   const memories = known?.liveMemories;
   if (known !== undefined && memories !== undefined) {
     const { attributesJson: attributes, sequence, hlc } = known;
-    const shard = plane.shards.at(partition);
     return latestAnswer(plane, partition, entity, shard, { attributes, memories, sequence, hlc });
   }
   return inSnapshot(plane, async (reader) => {
     const keys = keysOf(plane.log.info, tenant, entity);
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
-    if (shard.erasures !== undefined) {
-      await refuseErased(reader, keys, entity, shard.applied, head.offset);
-    }
+    await refuseErased(shard, reader, keys, entity, shard.applied, head.offset);
     const memories =
       head.memoryCount === 0 ? [] : await reader.memories(keys, entity, head.memoryCount);
     const attributes = head.attributes.toString();
@@ -99,11 +98,9 @@ async function readHere(
  * waited for. Where something was erased the store is asked.
  */
 function knownLatest(
-  { shards }: Plane,
-  partition: number,
+  { latest, record }: Shard,
   { tenant, entity }: EntityRequest,
 ): WorkingEntity | undefined {
-  const { latest, record } = shards.at(partition);
   return record.erasures === undefined ? latest?.latest(partitionKey(tenant, entity)) : undefined;
 }
 
@@ -177,7 +174,8 @@ async function readOwnPast(
     if (offset > applied || offset < historyStart) return undefined;
     const past = await reader.stateAt(keys, entity, offset);
     if (past?.rowOffset !== offset) return undefined;
-    await refuseErasedPast(plane, reader, keys, entity, offset, past.state.offset);
+    const { record } = plane.shards.at(keys.partition);
+    await refuseErased(record, reader, keys, entity, offset, past.state.offset);
     const timeMs = hlcToMs(past.rowMaxHlc);
     const parts = partsOf(past.state, offset, timeMs);
     const offsets = new Map([[keys.partition, offset]]);
@@ -204,36 +202,26 @@ async function partsAt(
   const keys = keysOf(plane.log.info, tenant, entity);
   const offset = cut.offsets.get(keys.partition) ?? -1;
   const past = await reader.stateAt(keys, entity, offset);
-  await refuseErasedPast(plane, reader, keys, entity, offset, past?.state.offset ?? -1);
+  const { record } = plane.shards.at(keys.partition);
+  await refuseErased(record, reader, keys, entity, offset, past?.state.offset ?? -1);
   if (past === undefined) throw notFound(entity, offset);
   return partsOf(past.state, offset, cut.timeMs);
 }
 
 /**
- * Of a state at or before what this instance has applied: where nothing of the shard was erased by
- * then, there is nothing to look for.
+ * Where nothing of the shard was erased by then, there is nothing to look for.
+ * @param shard as of the cut, or later
  * @throws MemplaneError `erased`
  */
-async function refuseErasedPast(
-  { shards }: Plane,
-  reader: ViewReader,
-  keys: ShardKeys,
-  entity: string,
-  cutOffset: number,
-  lastOffset: number,
-): Promise<void> {
-  if (shards.at(keys.partition).record.erasures === undefined) return;
-  await refuseErased(reader, keys, entity, cutOffset, lastOffset);
-}
-
-/** @throws MemplaneError `erased` */
 async function refuseErased(
+  { erasures }: ShardRecord,
   reader: ViewReader,
   keys: ShardKeys,
   entity: string,
   cutOffset: number,
   lastOffset: number,
 ): Promise<void> {
+  if (erasures === undefined) return;
   const [erasedAt = -1] = await reader.erasedAt(keys, [entity]);
   if (isErasedAt(erasedAt, cutOffset, lastOffset)) throw erasedError(entity, 'path.id');
 }
