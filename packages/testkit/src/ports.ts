@@ -1,8 +1,11 @@
 import { createServer } from 'node:net';
 
-/** Below the range that the kernel takes for outgoing connections, so that none is taken between. */
-const LOW = 15_000;
-const HIGH = 29_000;
+/**
+ * Below the range that the kernel takes for outgoing connections, so that none is taken between, and
+ * below those that whole stacks get.
+ */
+const LOW = 10_000;
+const HIGH = 20_000;
 const TRIES_MAX = 200;
 const given = new Set<number>();
 
@@ -37,12 +40,14 @@ function isFree(port: number): Promise<boolean> {
 }
 
 const STACK_PORTS = 200;
+const STACKS = 50;
 
 /** The lowest of 200 free ports in a row, below the range that the kernel takes for connections. */
 export async function freePortBase(): Promise<number> {
-  for (;;) {
-    const base = 20_000 + STACK_PORTS * Math.floor(Math.random() * 50);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const base = HIGH + STACK_PORTS * Math.floor(Math.random() * STACKS);
     const ports = Array.from({ length: STACK_PORTS }, (_, i) => base + i);
     if ((await takenPorts(ports)).length === 0) return base;
   }
+  throw new Error(`found no ${STACK_PORTS} free ports in a row`);
 }

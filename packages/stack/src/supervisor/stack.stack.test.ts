@@ -4,13 +4,14 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { freePortBase } from '@memplane/testkit/ports';
 import { readRecord, startTicksOf } from './record.ts';
 import { secretsFile, stackSecrets } from './secrets.ts';
 import { stackStatus } from './status.ts';
 import { stackDown, stackUp } from './up.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'memplane-up-'));
-const settings = { dir: join(root, 'one'), portBase: 16_200 };
+const settings = { dir: join(root, 'one'), portBase: await freePortBase() };
 const lines: string[] = [];
 const say = (line: string) => lines.push(line);
 const pids = () => new Map(readRecord(settings.dir).map((server) => [server.name, server.pid]));
@@ -37,7 +38,9 @@ test('up, up twice, over ports in use, after a crash, down', async (t) => {
   assert.deepEqual(pids(), first);
 
   const other = { ...settings, dir: join(root, 'other') };
-  await assert.rejects(stackUp(other, say), /port 16292, 16293 \(kafka\).*Nothing was started/);
+  const ofKafka = [92, 93].map((offset) => settings.portBase + offset).join(', ');
+  const refused = new RegExp(`port ${ofKafka} \\(kafka\\).*Nothing was started`);
+  await assert.rejects(stackUp(other, say), refused);
   assert.deepEqual(readRecord(other.dir), []);
   await stackDown(other, false, say);
   for (const row of await stackStatus(settings)) assert.equal(row.health, 'ok', row.part);
