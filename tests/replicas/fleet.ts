@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -167,11 +166,26 @@ export class Fleet implements AsyncDisposable {
     return performance.now() - startMs;
   }
 
-  /** All values are the same everywhere, as each finds by itself and by asking the others. */
-  async checkDigests(): Promise<void> {
-    const digests: string[] = [];
-    for (const replica of this.all) digests.push(await replica.digest());
-    assert.equal(new Set(digests).size, 1, `${this.ids}: ${digests}`);
+  /**
+   * Waits until all values are the same everywhere, as each finds by itself and by asking the others.
+   * What was lost at the one that wrote it may be on its way still, where all read the same before.
+   */
+  async allHaveOneDigest(limitMs: number): Promise<void> {
+    let why = '';
+    const probe = async () => {
+      try {
+        const digests: string[] = [];
+        for (const replica of this.all) digests.push(await replica.digest());
+        why = `${this.ids}: ${digests}`;
+        return new Set(digests).size === 1 || undefined;
+      } catch (error) {
+        why = String(error);
+        return undefined;
+      }
+    };
+    await eventually('all have one digest', limitMs, probe).catch((error) => {
+      throw new Error(`${error}; ${why}`);
+    });
   }
 
   /** All that the replicas have printed, for when something fails. */
