@@ -7,6 +7,7 @@ import type { LogAdmin, LogReader, LogReadOptions, LogRecord } from '@memplane/e
 import { createLogger } from '@memplane/runtime';
 import { scaled } from '@memplane/testkit';
 import fc from 'fast-check';
+import { SegmentBody } from './domain/segment-body.ts';
 import { Archive } from './drivers/archive.ts';
 import { Archiver } from './drivers/archiver.ts';
 import { listManifests } from './drivers/manifests.ts';
@@ -191,8 +192,7 @@ test('a manifest of an earlier owner, however far it goes, does not count', asyn
   const blobs = new MemoryBlobStore();
   const log = new ForgetfulLog(blobs);
   log.append(300);
-  const part = (from: number, to: number) =>
-    log.records.slice(from, to) as [LogRecord, ...LogRecord[]];
+  const part = (from: number, to: number) => SegmentBody.of(log.records.slice(from, to));
   const old = new Archive(blobs, INFO);
   await old.open(0, 1);
   await old.append(part(0, 100));
@@ -210,7 +210,7 @@ test('a manifest of an earlier owner, however far it goes, does not count', asyn
   const fourth = new Archive(blobs, INFO);
   await fourth.open(0, 4);
   assert.equal(fourth.endOf(0), 250);
-  for (const expected of part(0, 250)) {
+  for (const expected of log.records.slice(0, 250)) {
     const [found] = await fourth.read(0, expected.offset, { maxBytes: 1 });
     assert.deepEqual(found, expected);
   }
@@ -224,14 +224,13 @@ test('of two segments that hold an event, a damaged one is passed over', async (
   const blobs = new MemoryBlobStore();
   const log = new ForgetfulLog(blobs);
   log.append(20);
-  const all = log.records as [LogRecord, ...LogRecord[]];
   for (const epoch of [1, 2]) {
     const archive = new Archive(blobs, { ...INFO });
     if (epoch === 2)
       for await (const { name } of blobs.list('archive/'))
         if (name.includes('/manifests/')) await blobs.delete(name);
     await archive.open(0, epoch);
-    await archive.append(all);
+    await archive.append(SegmentBody.of(log.records));
   }
   const names: string[] = [];
   for await (const { name } of blobs.list('archive/'))

@@ -16,7 +16,8 @@ import {
 } from '@memplane/event-log';
 import { createLogger } from '@memplane/runtime';
 import type { ApplySettings } from './domain/apply-batch.ts';
-import { decodeSegment, encodeSegment } from './domain/archive-format.ts';
+import { decodeSegment, encodeSegment, hasBody } from './domain/archive-format.ts';
+import { SegmentBody } from './domain/segment-body.ts';
 import { foldRecords } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
 import { feedSource, type RecordArchive, readRecords } from './drivers/feed-sources.ts';
@@ -104,7 +105,7 @@ async function catchUp(
 async function allOffsets(plane: Plane, archive: RecordArchive): Promise<number[]> {
   const counts: number[] = [];
   for (const { partition } of plane.shards) {
-    const source = feedSource(TOPICS.events, plane, archive);
+    const source = feedSource(TOPICS.events, plane, { archive });
     const offsets: number[] = [];
     for (let next = 0; ; ) {
       const step = await source(partition, next, 3_000);
@@ -239,7 +240,7 @@ test('history that is too old leaves views, archive and log, and what is left is
     assert.ok((await segments()) < before, 'nothing left the archive');
     const starts = [...shards].map(({ record }) => record.historyStart);
     assert.ok(starts.every((start) => start > 50));
-    const source = feedSource(TOPICS.events, plane, service.archive);
+    const source = feedSource(TOPICS.events, plane, { archive: service.archive });
     for (const [partition, start] of starts.entries()) {
       assert.throws(() => source(partition, start - 1, 1), { code: 'history_expired' });
       const { lines } = await source(partition, start, 1);
@@ -300,7 +301,13 @@ test('any changed bit of a segment is found', async () => {
     return { partition: 3, offset: 7 + i, key: `user/${i % 3}`, value, hlc: BigInt(i) << 16n };
   });
   const log = { logId: '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f', epoch: 2 };
-  const { blob } = await encodeSegment(log, records as [LogRecord, ...LogRecord[]]);
+  const body = new SegmentBody();
+  body.add(records.slice(0, 7));
+  body.add(records.slice(7));
+  const { blob } = await encodeSegment(log, body);
+  assert.equal(await hasBody(blob, 'x', body.bytes), true);
+  const others = [body.bytes.subarray(1), Buffer.concat([body.bytes, Buffer.of(0)])];
+  for (const other of others) assert.equal(await hasBody(blob, 'x', other), false);
   const read = await decodeSegment(blob, 'x');
   assert.deepEqual(read.records, records);
   assert.equal(read.header.firstOffset, 7);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { firstHlcOf } from '@memplane/clock';
-import { type Json, MemplaneError, type Replay, TOPICS } from '@memplane/contracts';
+import {
+  type EventPayload,
+  type Json,
+  MemplaneError,
+  type Replay,
+  TOPICS,
+  turnText,
+} from '@memplane/contracts';
 import { type LogRecord, partitionOf } from '@memplane/event-log';
 import fc from 'fast-check';
 import { foldRecords } from './drivers/applier.ts';
@@ -86,23 +93,32 @@ interface Line {
   readonly partition: number;
   readonly offset: number;
   readonly epoch: number;
-  readonly event: { readonly id: string };
+  readonly event?: { readonly id: string; readonly data: EventPayload };
   readonly key: string;
   readonly view: { readonly attributes: unknown; readonly sequence: number };
+}
+
+interface ReadOptions {
+  readonly from?: number;
+  readonly limit?: number;
+  readonly chunk?: number;
+  readonly waitMs?: number;
+  readonly select?: 'recall';
 }
 
 async function read(
   world: World,
   topic: string,
   partition: number,
-  options: { from?: number; limit?: number; chunk?: number; waitMs?: number } = {},
+  options: ReadOptions = {},
 ): Promise<Line[]> {
-  const { from = 0, limit = 100_000, chunk = 1, waitMs = 0 } = options;
+  const { from = 0, limit = 100_000, chunk = 1, waitMs = 0, select } = options;
   const shard = world.plane.shards.at(partition);
   const request = { topic, format: 'ndjson' as const, shard, isOwned, from, limit, waitMs, signal };
   const settings = { ...TEST_CONFIG, feed_chunk_bytes: chunk };
   let text = '';
-  for await (const part of await openFeed(feedSource(topic, world.plane), request, settings)) {
+  const source = feedSource(topic, world.plane, { select });
+  for await (const part of await openFeed(source, request, settings)) {
     text += part.toString();
   }
   return text
@@ -173,6 +189,38 @@ test('the feed of views gives each entity once, at its newest change', async () 
             assert.deepEqual(view.attributes, entities.get(key)?.attributes);
             assert.equal(view.sequence, entities.get(key)?.sequence);
           }
+        }
+      }),
+    ),
+    { numRuns: 15 },
+  );
+});
+
+const meaning = fc.oneof(
+  fc.record({ text: fc.string({ maxLength: 9 }) }).map((data) => ({ data })),
+  fc.record({ memory: fc.record({ id: fc.constantFrom('m', 'n'), forgotten: fc.constant(true) }) }),
+);
+const some = fc.array(
+  fc.oneof(
+    change,
+    fc.tuple(change, meaning).map(([one, data]) => ({ ...one, data }) as Change),
+  ),
+  { minLength: 1, maxLength: 60, size: 'max' },
+);
+
+test('a feed for recall leaves out nothing of it, and tells how far it goes', async () => {
+  await fc.assert(
+    fc.asyncProperty(some, fc.constantFrom(1, 300, 100_000), (list, chunk) =>
+      withWorld(async (world) => {
+        await world.append(list);
+        for (let partition = 0; partition < PARTITIONS; partition++) {
+          const all = await read(world, TOPICS.events, partition);
+          const found = await read(world, TOPICS.events, partition, { chunk, select: 'recall' });
+          assert.equal(found.at(-1)?.offset, all.at(-1)?.offset);
+          const means = ({ event }: Line) =>
+            event !== undefined && (event.data.memory ?? turnText(event.data)) !== undefined;
+          assert.deepEqual(found.filter(means), all.filter(means));
+          if (chunk > 300) assert.ok(found.filter(({ event }) => event === undefined).length <= 1);
         }
       }),
     ),

@@ -237,7 +237,7 @@ async function compareLeft({ pruned, whole }: TwoPlanes): Promise<void> {
     const before = events.map(({ key }) => offsetAtEnd(key, 1));
     const left = before.filter((offset) => offset < record.historyStart).sort((a, b) => a - b);
     // What the retained feed gives is what is left, and just what any cut can still show.
-    const source = feedSource(TOPICS.events, pruned, undefined, true);
+    const source = feedSource(TOPICS.events, pruned, { retained: true });
     const given: number[] = [];
     for (let next = 0; next < record.historyStart; ) {
       const step = await source(partition, next, 1);
@@ -458,7 +458,7 @@ test('events, traces and feeds of before the start are not answered', async () =
       assert.equal(unresolved[0]?.reason, 'not_found');
       const feed = (retained: boolean) =>
         outcome(async () => {
-          const source = feedSource(TOPICS.events, plane, undefined, retained);
+          const source = feedSource(TOPICS.events, plane, { retained });
           const { lines } = await source(0, 0, 1);
           return lines.map(({ offset }) => offset);
         });

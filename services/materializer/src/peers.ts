@@ -1,3 +1,4 @@
+import type { FeedSelection } from '@memplane/contracts';
 import type { Waiting } from './reads/plane.ts';
 
 /** A part of a read, as another instance is asked for it. */
@@ -18,6 +19,8 @@ export interface PeerFeedRequest {
   /** Absent: where the feed begins. */
   readonly from: number | undefined;
   readonly retained: boolean;
+  /** Absent: all. */
+  readonly select: FeedSelection | undefined;
   readonly limit: number;
   readonly format: 'ndjson' | 'sse';
   readonly waitMs: number;

@@ -189,9 +189,9 @@ class MaterializerService implements Materializer {
       config,
     );
     this.#clearer = createClearer(plane, archive, parts.logger, config);
-    const openFeed: OpenFeed = ({ retained, ...request }) => {
+    const openFeed: OpenFeed = ({ retained, select, ...request }) => {
       const { topic, shard, tenant } = request;
-      const all = feedSource(topic, plane, archive?.archive, retained);
+      const all = feedSource(topic, plane, { archive: archive?.archive, retained, select });
       const source = tenant === undefined ? all : ofTenant(all, tenant);
       const start = topic === TOPICS.events ? shard.record.historyStart : 0;
       const isOwned = () => plane.shards.owns(shard);

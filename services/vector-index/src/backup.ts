@@ -4,7 +4,7 @@ import type { StoredVector } from './domain/ports.ts';
 import { computedDirOf, StoredComputedVectors } from './drivers/computed-vectors.ts';
 
 export { PartitionDigest } from './domain/partition-digest.ts';
-export type { FeedLine } from './domain/ports.ts';
+export type { EventLine } from './domain/ports.ts';
 
 const BATCH_VECTORS = 256;
 

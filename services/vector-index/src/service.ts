@@ -418,8 +418,8 @@ class VectorIndexService implements VectorIndex {
 
 function* tracedEvents(lines: readonly FeedLine[]): Generator<TracedEvent> {
   for (const { event, offset } of lines) {
-    const { traceparent, subject: entity } = event;
-    if (traceparent !== undefined) yield { traceparent, entity, offset };
+    if (event?.traceparent === undefined) continue;
+    yield { traceparent: event.traceparent, entity: event.subject, offset };
   }
 }
 

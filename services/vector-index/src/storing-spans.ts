@@ -26,10 +26,10 @@ export class StoringSpans {
   /** Records that were indexed. @param startMs since 1970 */
   indexed(lines: readonly FeedLine[], startMs: number): void {
     for (const { partition, offset, event } of lines) {
+      if (event?.traceparent === undefined) continue;
       const { traceparent, subject: entity, data } = event;
       const { memory } = data;
-      const hasVector = memory !== undefined && 'embedding' in memory;
-      if (traceparent === undefined || !hasVector) continue;
+      if (memory === undefined || !('embedding' in memory)) continue;
       this.#followed.push({ partition, event: { traceparent, entity, offset }, startMs });
     }
     if (this.#followed.length > FOLLOWED_EVENTS_MAX) {

@@ -7,6 +7,10 @@ import { digits } from './materializer.ts';
 /** Most records that one answer of a feed holds; a reader goes on from the next offset. */
 export const FEED_RECORDS_MAX = 100_000;
 
+/** What of a feed of events is wanted, where it is not all of them. */
+export const FEED_SELECTIONS = ['recall'] as const;
+export type FeedSelection = (typeof FEED_SELECTIONS)[number];
+
 const waitMs = digits(0, LIMITS.wait_ms_max).meta({
   description:
     'How long the answer stays open at the end of the feed, counted from the last record, in ms. ' +
@@ -78,6 +82,16 @@ export const getFeed = operation({
         description:
           'Of `agent-events` from before the start of the history: begin with the events that ' +
           'brought memories which can still be shown, instead of 410.',
+      }),
+    select: z
+      .enum(FEED_SELECTIONS)
+      .optional()
+      .meta({
+        description:
+          'Of `agent-events`: without events that mean nothing for recall, as those do that bring no ' +
+          'memory, no turn of a dialogue and no erasure; some of them may come all the same. In ' +
+          'place of those that are newest comes a line without `event`: nothing more is missing up ' +
+          'to its offset.',
       }),
     limit: digits(1, FEED_RECORDS_MAX).optional().meta({ description: 'Records at most.' }),
     waitMs: waitMs.optional(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { TENANT_PATTERN, TOPICS } from '../names.ts';
 import { operation } from '../operation.ts';
+import { FEED_SELECTIONS } from './feeds.ts';
 
 // What instances of the materializer ask of each other, on a port of their own: nobody else's business.
 
@@ -48,6 +49,7 @@ export const getPartitionFeed = operation({
     epoch: count,
     from: count.optional(),
     retained: z.enum(['true', 'false']).transform((text) => text === 'true'),
+    select: z.enum(FEED_SELECTIONS).optional(),
     limit: count,
     format: z.enum(['ndjson', 'sse']),
     waitMs: count,

@@ -2,7 +2,7 @@ import type { BlobStore } from '@memplane/blob-store';
 import { formatHlc } from '@memplane/clock';
 import { PLANE_VERSION } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
-import { encodeSegment } from '@memplane/materializer/backup';
+import { encodeSegment, SegmentBody } from '@memplane/materializer/backup';
 import { pause } from '@memplane/runtime';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
@@ -156,14 +156,16 @@ async function writeEvents(
   );
   // The bar counts events here, not bytes.
   const segments = new PartWriter(writer.blobs);
+  const body = new SegmentBody();
   let newest = 0n;
   for (const { partition, from, to } of ranges) {
     let records: LogRecord[] = [];
     let bytes = 0;
     const flush = async () => {
-      const [first, ...rest] = records;
-      if (first === undefined) return;
-      const { header, blob } = await encodeSegment({ logId, epoch }, [first, ...rest]);
+      if (records.length === 0) return;
+      body.clear();
+      body.add(records);
+      const { header, blob } = await encodeSegment({ logId, epoch }, body);
       const { firstOffset, lastOffset } = header;
       const name = PART_NAMES.events(partition, firstOffset, lastOffset);
       await segments.write({ name, kind: 'events', partition, firstOffset, lastOffset }, blob);

@@ -1,6 +1,6 @@
 import type { Replay } from '@memplane/contracts';
 import { pause } from '@memplane/runtime';
-import { type FeedLine, PartitionDigest } from '@memplane/vector-index/backup';
+import { type EventLine, PartitionDigest } from '@memplane/vector-index/backup';
 import type { Manifest } from '../backup/manifest.ts';
 import {
   feedLines,
@@ -163,7 +163,7 @@ async function compareIndex(
   for (const { partition, applied, rows, digest } of live) {
     const expected = new PartitionDigest();
     for await (const line of feedLines(plane, partition, 0, applied)) {
-      expected.add(JSON.parse(line.toString('utf8')) as FeedLine);
+      expected.add(JSON.parse(line.toString('utf8')) as EventLine);
       stages.add(1);
     }
     const isEqual = rows === expected.rows && digest === expected.hex;

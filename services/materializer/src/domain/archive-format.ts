@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { zstdCompress, zstdDecompress } from 'node:zlib';
+import { createZstdDecompress, zstdCompress, zstdDecompress } from 'node:zlib';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
+import { decodeRecords, type SegmentBody } from './segment-body.ts';
 
 /**
  * A segment of the archive: records of one partition, offsets kept, immutable.
@@ -33,36 +34,37 @@ const KEY_ID = 0;
 const CODEC_ZSTD = 1;
 const PREFIX_BYTES = 12;
 const DIGEST_BYTES = 32;
-const RECORD_BYTES = 20;
+/** That is decompressed at once, where it is only looked at. */
+const PIECE_BYTES = 256 * 1024;
 /** No body is decompressed beyond this, whatever its header says. */
 export const SEGMENT_RAW_BYTES_MAX = 256 * 1024 * 1024;
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
-/** Writes records, which must follow each other without a gap in their order, as a segment. */
+/**
+ * Writes records, which must follow each other without a gap in their order, as a segment.
+ * @param body not empty
+ */
 export async function encodeSegment(
   log: { readonly logId: string; readonly epoch: number },
-  records: readonly [LogRecord, ...LogRecord[]],
-): Promise<{ header: SegmentHeader; body: Buffer; blob: Buffer }> {
-  const body = encodeRecords(records);
-  const header: SegmentHeader = {
-    logId: log.logId,
-    epoch: log.epoch,
-    partition: records[0].partition,
-    firstOffset: records[0].offset,
-    lastOffset: (records.at(-1) ?? records[0]).offset,
-    records: records.length,
-    rawBytes: body.length,
-  };
+  body: SegmentBody,
+): Promise<{ header: SegmentHeader; blob: Buffer }> {
+  const { first, lastOffset, records, bytes } = body;
+  if (first === undefined) throw new RangeError('a segment without a record');
+  const { partition, offset: firstOffset } = first;
+  const { logId, epoch } = log;
+  const rawBytes = bytes.length;
+  const header = { logId, epoch, partition, firstOffset, lastOffset, records, rawBytes };
   const json = Buffer.from(JSON.stringify(header));
   const prefix = Buffer.alloc(PREFIX_BYTES);
   MAGIC.copy(prefix);
   prefix.set([VERSION, KEY_ID, CODEC_ZSTD, 0], 4);
   prefix.writeUInt32BE(json.length, 8);
-  const content = Buffer.concat([prefix, json, await compress(body)]);
-  const digest = createHash('sha256').update(content).digest();
-  return { header, body, blob: Buffer.concat([content, digest]) };
+  const content = [prefix, json, await compress(bytes)];
+  const hash = createHash('sha256');
+  for (const part of content) hash.update(part);
+  return { header, blob: Buffer.concat([...content, hash.digest()]) };
 }
 
 /**
@@ -81,14 +83,31 @@ export async function decodeSegment(
 }
 
 /**
- * Reads a segment back, and leaves its body as it is.
+ * Whether a segment has this body, compared piece by piece.
  * @param name how problems call it
  * @throws MemplaneError `storage_damaged` unless every bit is as it was written
  */
-export async function openSegment(
+export async function hasBody(blob: Buffer, name: string, body: Buffer): Promise<boolean> {
+  const pieces = createZstdDecompress({ chunkSize: PIECE_BYTES });
+  pieces.end(takeApart(blob, name).compressed);
+  let at = 0;
+  for await (const piece of pieces as AsyncIterable<Buffer>) {
+    if (!body.subarray(at, at + piece.length).equals(piece)) return false;
+    at += piece.length;
+  }
+  return at === body.length;
+}
+
+async function openSegment(
   blob: Buffer,
   name: string,
 ): Promise<{ header: SegmentHeader; body: Buffer }> {
+  const { header, compressed } = takeApart(blob, name);
+  const maxOutputLength = Math.max(1, header.rawBytes);
+  return { header, body: await decompress(compressed, { maxOutputLength }) };
+}
+
+function takeApart(blob: Buffer, name: string): { header: SegmentHeader; compressed: Buffer } {
   if (blob.length < PREFIX_BYTES + DIGEST_BYTES || !blob.subarray(0, 4).equals(MAGIC)) {
     throw damaged(name, 'it is no segment');
   }
@@ -102,47 +121,7 @@ export async function openSegment(
   const bodyAt = PREFIX_BYTES + blob.readUInt32BE(8);
   const header = JSON.parse(blob.toString('utf8', PREFIX_BYTES, bodyAt)) as SegmentHeader;
   if (header.rawBytes > SEGMENT_RAW_BYTES_MAX) throw damaged(name, 'it is too large');
-  const maxOutputLength = Math.max(1, header.rawBytes);
-  const body = await decompress(blob.subarray(bodyAt, end), { maxOutputLength });
-  return { header, body };
-}
-
-/** In one piece: there are thousands of records, and reads wait for the thread meanwhile. */
-function encodeRecords(records: readonly LogRecord[]): Buffer {
-  let length = 0;
-  for (const { key, value } of records) {
-    length += RECORD_BYTES + Buffer.byteLength(key) + value.length;
-  }
-  const body = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const { offset, hlc, key, value } of records) {
-    const keyBytes = body.write(key, at + RECORD_BYTES);
-    body.writeUIntBE(offset, at, 6);
-    body.writeBigUInt64BE(hlc, at + 6);
-    body.writeUInt16BE(keyBytes, at + 14);
-    body.writeUInt32BE(value.length, at + 16);
-    at += RECORD_BYTES + keyBytes;
-    at += value.copy(body, at);
-  }
-  return body;
-}
-
-function decodeRecords(body: Buffer, partition: number): LogRecord[] {
-  const records: LogRecord[] = [];
-  for (let at = 0; at < body.length; ) {
-    const keyAt = at + RECORD_BYTES;
-    const valueAt = keyAt + body.readUInt16BE(at + 14);
-    const end = valueAt + body.readUInt32BE(at + 16);
-    records.push({
-      partition,
-      offset: body.readUIntBE(at, 6),
-      hlc: body.readBigUInt64BE(at + 6),
-      key: body.toString('utf8', keyAt, valueAt),
-      value: body.subarray(valueAt, end),
-    });
-    at = end;
-  }
-  return records;
+  return { header, compressed: blob.subarray(bodyAt, end) };
 }
 
 function damaged(name: string, why: string): MemplaneError {

@@ -31,6 +31,22 @@ export function eventLine(
   return { offset, key, json: Buffer.concat([Buffer.from(head), onOneLine(value), CLOSE]) };
 }
 
+/** In place of the newest events that were left out: up to there nothing is missing. */
+export function positionLine(
+  epoch: number,
+  { partition, offset, key }: Pick<LogRecord, 'partition' | 'offset' | 'key'>,
+): FeedLine {
+  return { offset, key, json: Buffer.from(JSON.stringify({ partition, offset, epoch })) };
+}
+
+/** As the ingest writes the names of a memory, of an erasure, and of the text of a dialogue's turn. */
+const NAMES_OF_RECALL = ['"memory"', '"erased"', '"text"'].map((name) => Buffer.from(name));
+
+/** Whether an event may bring anything to recall: told by its bytes, without taking it apart. */
+export function mayMeanRecall(event: Buffer): boolean {
+  return NAMES_OF_RECALL.some((name) => event.includes(name));
+}
+
 function onOneLine(json: Buffer): Buffer {
   if (!json.includes(LINE_FEED) && !json.includes(CARRIAGE_RETURN)) return json;
   return Buffer.from(JSON.stringify(JSON.parse(json.toString())));

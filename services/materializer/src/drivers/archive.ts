@@ -2,13 +2,14 @@ import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo, LogReadOptions, LogRecord } from '@memplane/event-log';
 import { emptied, sealedKeyId } from '@memplane/runtime/sealing';
-import { decodeSegment, encodeSegment, openSegment } from '../domain/archive-format.ts';
+import { decodeSegment, encodeSegment, hasBody } from '../domain/archive-format.ts';
 import {
   parseSegmentName,
   type SegmentName,
   segmentFolder,
   segmentName,
 } from '../domain/archive-names.ts';
+import { SegmentBody } from '../domain/segment-body.ts';
 import { SegmentCover } from '../domain/segment-cover.ts';
 import { ownerMoving } from '../shard.ts';
 import type { RecordArchive } from './feed-sources.ts';
@@ -99,8 +100,8 @@ export class Archive implements RecordArchive {
    * published by a manifest.
    * @returns the bytes of the segment
    */
-  async append(records: readonly [LogRecord, ...LogRecord[]]): Promise<number> {
-    const { header, body, blob } = await encodeSegment(this.#log, records);
+  async append(body: SegmentBody): Promise<number> {
+    const { header, blob } = await encodeSegment(this.#log, body);
     const { partition, firstOffset, lastOffset } = header;
     const opened = this.#partitions.get(partition);
     if (opened === undefined) throw ownerMoving(partition);
@@ -110,7 +111,7 @@ export class Archive implements RecordArchive {
     }
     const name = segmentName(this.#log.logId, partition, header, ownerEpoch);
     await this.#blobs.put(name, blob);
-    await this.#verify(name, body);
+    await this.#verify(name, body.bytes);
     opened.cover.add({ name, firstOffset, lastOffset, ownerEpoch });
     if (end === undefined) opened.start = firstOffset;
     await this.#publish(partition, opened, lastOffset + 1);
@@ -196,10 +197,11 @@ export class Archive implements RecordArchive {
       });
       const isSame = first === records[0] && rest.every((record, i) => record === records[i + 1]);
       if (first === undefined || isSame) continue;
-      const { body, blob } = await encodeSegment(this.#log, [first, ...rest]);
+      const body = SegmentBody.of([first, ...rest]);
+      const { blob } = await encodeSegment(this.#log, body);
       this.#kept.delete(name);
       await this.#blobs.put(name, blob);
-      await this.#verify(name, body);
+      await this.#verify(name, body.bytes);
     }
     return emptiedCount;
   }
@@ -259,8 +261,7 @@ export class Archive implements RecordArchive {
   }
 
   async #verify(name: string, written: Buffer): Promise<void> {
-    const { body } = await openSegment(await this.#blobs.get(name), name);
-    if (body.equals(written)) return;
+    if (await hasBody(await this.#blobs.get(name), name, written)) return;
     throw new MemplaneError('storage_damaged', `The archive's ${name} came back otherwise.`, {
       extra: { blob: name },
     });

@@ -1,5 +1,6 @@
 import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
+import { SegmentBody } from '../domain/segment-body.ts';
 import type { Archive } from './archive.ts';
 
 export interface ArchiverSettings {
@@ -71,6 +72,8 @@ export class Archiver {
   readonly #ports: ArchiverPorts;
   readonly #settings: ArchiverSettings;
   readonly #progress = new Map<number, Progress>();
+  /** One segment is made at a time. */
+  readonly #body = new SegmentBody();
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #failing = false;
@@ -178,32 +181,29 @@ export class Archiver {
     const pendingBytes = (end - from) * progress.eventBytes;
     const waitedLong = now() - progress.archivedAtMs >= this.#settings.archiveIntervalMs;
     if (pendingBytes < this.#settings.archive_segment_bytes && !waitedLong && !force) return false;
-    const records = await this.#read(partition, from, end);
-    const [first, ...rest] = await this.#ports.withoutErased(partition, records);
-    if (first === undefined) return false;
-    const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
-    progress.eventBytes = Math.max(1, bytes / records.length);
-    await archive.append([first, ...rest]);
+    const bytes = await this.#fill(partition, from, end);
+    if (this.#body.records === 0) return false;
+    progress.eventBytes = Math.max(1, bytes / this.#body.records);
+    await archive.append(this.#body);
     progress.archivedAtMs = now();
     return true;
   }
 
-  async #read(partition: number, from: number, end: number): Promise<LogRecord[]> {
+  /** Fills a segment from an offset on. @returns the bytes of its events, as the log has them */
+  async #fill(partition: number, from: number, end: number): Promise<number> {
     const { archive_segment_bytes: bytesMax } = this.#settings;
-    const records: LogRecord[] = [];
+    this.#body.clear();
     let bytes = 0;
     let next = from;
     while (bytes < bytesMax && next < end) {
       const maxBytes = Math.min(READ_BYTES, bytesMax - bytes);
       const more = await this.#ports.log.read(partition, next, { maxBytes });
       if (more.length === 0) break;
-      for (const record of more) {
-        records.push(record);
-        bytes += record.value.length;
-      }
+      for (const { value } of more) bytes += value.length;
+      this.#body.add(await this.#ports.withoutErased(partition, more));
       next = (more.at(-1)?.offset ?? next) + 1;
     }
-    return records;
+    return bytes;
   }
 
   async #trim(partition: number): Promise<void> {

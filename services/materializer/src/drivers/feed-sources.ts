@@ -1,7 +1,20 @@
-import { DEFAULT_TENANT, MemplaneError, partitionKey, TOPICS } from '@memplane/contracts';
+import {
+  DEFAULT_TENANT,
+  type FeedSelection,
+  MemplaneError,
+  partitionKey,
+  TOPICS,
+} from '@memplane/contracts';
 import type { LogReadOptions, LogRecord } from '@memplane/event-log';
 import { emptied } from '@memplane/runtime/sealing';
-import { eventLine, type FeedLine, type ViewLine, viewLine } from '../domain/feed.ts';
+import {
+  eventLine,
+  type FeedLine,
+  mayMeanRecall,
+  positionLine,
+  type ViewLine,
+  viewLine,
+} from '../domain/feed.ts';
 import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
 import { decodeErased, decodeHead, type Head } from '../domain/rows.ts';
 import { isExpired } from '../domain/state.ts';
@@ -35,22 +48,26 @@ export type FeedSource<Line extends FeedLine = FeedLine> = (
   bytesMax: number,
 ) => Promise<FeedStep<Line>>;
 
-/**
- * @param retained whether a feed of events from before the start of the history begins with what is
- * kept of it, instead of being refused
- */
+export interface FeedSourceOptions {
+  readonly archive?: RecordArchive | undefined;
+  /** Begin a feed of events from before the history's start with what is kept of it, not with a no. */
+  readonly retained?: boolean;
+  /** Of a feed of events; absent: all. */
+  readonly select?: FeedSelection | undefined;
+}
+
 export function feedSource(
   topic: string,
   plane: Plane,
-  archive?: RecordArchive,
-  retained = false,
+  { archive, retained = false, select }: FeedSourceOptions = {},
 ): FeedSource {
   if (topic === TOPICS.events) {
     const before = new FeedBeforeStart(plane);
     const startOf = (partition: number) => plane.shards.at(partition).record.historyStart;
     return (partition, from, bytesMax) => {
       const start = startOf(partition);
-      if (from >= start) return readEvents(plane, archive, partition, from, bytesMax);
+      const part = { partition, from, bytesMax };
+      if (from >= start) return readEvents(plane, archive, part, select);
       if (!retained) throw historyExpired(partition, start, 'query.from');
       return before.events(partition, from, bytesMax);
     };
@@ -82,6 +99,12 @@ export function viewsSource(plane: Plane): FeedSource<ViewLine> {
   };
 }
 
+interface FeedPart {
+  readonly partition: number;
+  readonly from: number;
+  readonly bytesMax: number;
+}
+
 /**
  * The records of the log, also those that the views left out, marked as such; from the archive where
  * the log has gone.
@@ -89,9 +112,8 @@ export function viewsSource(plane: Plane): FeedSource<ViewLine> {
 async function readEvents(
   plane: Plane,
   archive: RecordArchive | undefined,
-  partition: number,
-  from: number,
-  maxBytes: number,
+  { partition, from, bytesMax: maxBytes }: FeedPart,
+  select: FeedSelection | undefined,
 ): Promise<FeedStep> {
   const shard = plane.shards.at(partition);
   const { applied } = shard;
@@ -104,7 +126,13 @@ async function readEvents(
   const leftOut =
     duplicates + rejected === 0 ? NONE : await offsetsLeftOut(plane, partition, from, last);
   const told = await withoutErased(plane, partition, records);
-  const lines = told.map((record) => eventLine(epoch, record, !leftOut.has(record.offset)));
+  const lines: FeedLine[] = [];
+  for (const record of told) {
+    const { offset } = record;
+    if (select === undefined || mayMeanRecall(record.value)) {
+      lines.push(eventLine(epoch, record, !leftOut.has(offset)));
+    } else if (offset === last) lines.push(positionLine(epoch, record));
+  }
   return { lines, next: last + 1 };
 }
 

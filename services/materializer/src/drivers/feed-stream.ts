@@ -1,3 +1,4 @@
+import type { FeedSelection } from '@memplane/contracts';
 import { type FeedFormat, frame, SSE_KEEP_ALIVE } from '../domain/feed.ts';
 import { ownerMoving, type Shard } from '../shard.ts';
 import type { FeedSource, FeedStep } from './feed-sources.ts';
@@ -35,6 +36,8 @@ export interface OwnFeedRequest extends Omit<FeedRequest, 'isOwned' | 'from'> {
   readonly from?: number | undefined;
   /** Begin a feed of events from before the history's start with what is kept of it. */
   readonly retained: boolean;
+  /** Of a feed of events; absent: all. */
+  readonly select?: FeedSelection | undefined;
 }
 
 /**

@@ -26,6 +26,7 @@ export function getFeedRoute(plane: Plane, openFeed: OpenFeed, feedWaitMs: numbe
         format,
         from: resumeFrom(typeof lastEventId === 'string' ? lastEventId : undefined, query.from),
         retained: query.retained === 'true',
+        select: query.select,
         limit: query.limit ?? FEED_RECORDS_MAX,
         waitMs: query.waitMs ?? (format === 'sse' ? feedWaitMs : 0),
         signal,

@@ -1,5 +1,5 @@
 import { memoryRow } from './memory-row.ts';
-import type { FeedLine } from './ports.ts';
+import type { EventLine } from './ports.ts';
 import { rowDigest } from './row-digest.ts';
 
 /** What the index must hold of a partition, worked out from its lines alone. */
@@ -7,7 +7,7 @@ export class PartitionDigest {
   rows = 0;
   #digest = 0n;
 
-  add(line: FeedLine): void {
+  add(line: EventLine): void {
     if (line.applied === false || memoryRow(line.event) === undefined) return;
     this.rows++;
     this.#digest = BigInt.asUintN(64, this.#digest + rowDigest(line));

@@ -4,11 +4,16 @@ import type { Bitmap } from './bitmap.ts';
 import type { Ranked } from './fusion.ts';
 
 /** A record of the log, as the materializer's feed shows it. */
+export interface EventLine extends FeedLine {
+  readonly event: CloudEvent;
+}
+
 export interface FeedLine {
   readonly partition: number;
   readonly offset: number;
   readonly epoch: number;
-  readonly event: CloudEvent;
+  /** Absent: those up to here mean nothing for recall. */
+  readonly event?: CloudEvent;
   /** The view did not apply it: a second copy, or a reused id. Recall leaves it out too. */
   readonly applied?: boolean;
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FeedLine } from './ports.ts';
+import type { EventLine } from './ports.ts';
 import { rowDigest } from './row-digest.ts';
 
 const line = (partition: number, offset: number, digest: string) =>
-  ({ partition, offset, event: { digest } }) as FeedLine;
+  ({ partition, offset, event: { digest } }) as EventLine;
 
 test('a row is told apart by its event and by its place', () => {
   const digest = 'Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE';

@@ -1,4 +1,4 @@
-import type { FeedLine } from './ports.ts';
+import type { EventLine } from './ports.ts';
 
 const DIGEST_BYTES = 8;
 /** Base64url of more than eight bytes. */
@@ -11,7 +11,7 @@ const SPREAD = 0x9e37_79b9_7f4a_7c15n;
  * 64 bits that stand for a row; their sum does not depend on the order in which rows came. All of a
  * row follows from its event, whose digest event-ingest has computed, and from its place in the log.
  */
-export function rowDigest({ partition, offset, event }: FeedLine): bigint {
+export function rowDigest({ partition, offset, event }: EventLine): bigint {
   scratch.fill(0);
   // What is in the log and was not written by event-ingest may lack it.
   const { digest = '' } = event as Partial<typeof event>;

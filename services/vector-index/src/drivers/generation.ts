@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Cut, MemplaneError } from '@memplane/contracts';
 import { memoryRow } from '../domain/memory-row.ts';
 import type {
+  EventLine,
   FeedLine,
   HistoryStarts,
   PartitionLines,
@@ -151,8 +152,9 @@ export class Generation implements RecallStore {
     let { rows } = state;
     let digest = BigInt(`0x${state.digest}`);
     for (const line of news) {
-      if (line.applied !== false && line.event.data.erased !== undefined) this.#erase(line);
-      const memory = line.applied === false ? undefined : memoryRow(line.event);
+      if (line.applied === false || !hasEvent(line)) continue;
+      if (line.event.data.erased !== undefined) this.#erase(line);
+      const memory = memoryRow(line.event);
       if (!memory) continue;
       const index = this.#tenant(memory.tenant);
       index.add(line, memory);
@@ -172,7 +174,7 @@ export class Generation implements RecallStore {
    * Nothing of an entity's rows is shown any more, since its view does not. They are noted: what files
    * hold of them only goes with the files, when the index is built anew.
    */
-  #erase({ event: { tenant, subject: entity } }: FeedLine): void {
+  #erase({ event: { tenant, subject: entity } }: EventLine): void {
     const index = this.#tenant(tenant);
     const rows = [...index.entityRows(entity)];
     if (rows.length === 0) return;
@@ -344,4 +346,8 @@ export class Generation implements RecallStore {
     }
     return index;
   }
+}
+
+function hasEvent(line: FeedLine): line is EventLine {
+  return line.event !== undefined;
 }

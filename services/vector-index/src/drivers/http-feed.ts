@@ -1,4 +1,4 @@
-import { TOPICS } from '@memplane/contracts';
+import { type FeedSelection, MemplaneError, TOPICS } from '@memplane/contracts';
 import type { Invoker } from '@memplane/runtime';
 import type { EventFeed, FeedLine } from '../domain/ports.ts';
 
@@ -16,11 +16,17 @@ export function createHttpFeed(invoker: Invoker, options: HttpFeedOptions): Even
   return {
     async *read(partition, from, signal) {
       const { feedWaitMs, feed_batch_lines_max } = options;
-      const chunks = await invoker.stream('materializer', `/v1/feeds/${TOPICS.events}`, {
-        // From before the history's start: what an index needs of it, to be built anew.
-        query: { partition, from, waitMs: feedWaitMs, retained: 'true' },
-        timeoutMs: 10 * 60_000,
-        signal,
+      const open = (select?: FeedSelection) =>
+        invoker.stream('materializer', `/v1/feeds/${TOPICS.events}`, {
+          // From before the history's start: what an index needs of it, to be built anew.
+          query: { partition, from, waitMs: feedWaitMs, retained: 'true', select },
+          timeoutMs: 10 * 60_000,
+          signal,
+        });
+      const chunks = await open('recall').catch((error) => {
+        // A materializer of the version before, while the plane is upgraded, has no selection.
+        if (error instanceof MemplaneError && error.code === 'invalid_request') return open();
+        throw error;
       });
       let rest: Buffer = Buffer.alloc(0);
       for await (const chunk of chunks) {

@@ -3,7 +3,7 @@ import { compileFilter, parseFilter } from '@memplane/filter';
 import { clusteredVectors, type Seeded } from '@memplane/testkit';
 import { readVector } from '../domain/embedding.ts';
 import { type MemoryRow, memoryRow } from '../domain/memory-row.ts';
-import type { FeedLine } from '../domain/ports.ts';
+import type { EventLine } from '../domain/ports.ts';
 
 export const START_MS = 1_790_000_000_000;
 export const MODEL = 'm';
@@ -23,7 +23,7 @@ export interface LinesOptions {
 
 /** A log of memories, and what a search of it must find, worked out naively from the whole of it. */
 export class RecallModel {
-  readonly log: FeedLine[][];
+  readonly log: EventLine[][];
   readonly #options: LinesOptions;
   readonly #random: Seeded;
   readonly #vectors: ReturnType<typeof clusteredVectors>;

@@ -166,6 +166,20 @@ export function storeContract(driver: StoreDriver): void {
       driver.options(indexOnly),
     );
 
+  test(`${driver.name}: a line without an event says how far the log goes`, async (t) => {
+    const store = opened(t, 'positions');
+    const { model, generation } = store;
+    model.append(20);
+    await store.catchUp();
+    const { rows, digest, applied } = generation.partition(0);
+    generation.apply(0, [{ partition: 0, offset: applied + 5, epoch: 0 }]);
+    const after = { epoch: 0, rows, digest, applied: applied + 5 };
+    assert.deepEqual(generation.partition(0), after);
+    await store.settled();
+    await store.reopen();
+    assert.deepEqual(store.generation.partition(0), after);
+  });
+
   test(`${driver.name}: each version is a row; cuts show what was live at them`, async (t) => {
     const store = opened(t, 'versions');
     const { model } = store;
