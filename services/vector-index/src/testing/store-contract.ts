@@ -249,7 +249,8 @@ export function storeContract(driver: StoreDriver): void {
           model.nearest(live, query, live.length, filter).map((row) => [row.eventId, row.score]),
         );
         const found = await store.search(query, { filter });
-        assert.equal(found.length, expected.length, share);
+        // The index alone is asked, and trained on what came at random: what it misses counts below.
+        assert.ok(found.length <= expected.length, share);
         for (const { eventId, score } of found) {
           // Every row matches, and its score is exact.
           assert.ok(Math.abs(score - (known.get(eventId) ?? NaN)) < 1e-5, `${share}: ${eventId}`);
