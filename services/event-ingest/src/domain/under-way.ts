@@ -7,6 +7,8 @@ interface Generation {
 /** Counts what is under way, so that somebody can wait for all that began before a moment. */
 export class UnderWay {
   #generation: Generation = { count: 0, onEmpty: undefined };
+  /** Resolves when all generations before the last have ended. */
+  #earlier: Promise<void> = Promise.resolve();
 
   /** @returns to be called exactly once, when it has ended */
   begin(): () => void {
@@ -18,12 +20,16 @@ export class UnderWay {
   }
 
   /** Resolves when all that began before this has ended. */
-  async drained(): Promise<void> {
+  drained(): Promise<void> {
     const before = this.#generation;
     this.#generation = { count: 0, onEmpty: undefined };
-    if (before.count === 0) return;
-    await new Promise<void>((resolve) => {
-      before.onEmpty = resolve;
+    const earlier = this.#earlier;
+    const ended = new Promise<void>((resolve) => {
+      if (before.count === 0) resolve();
+      else before.onEmpty = resolve;
     });
+    // Somebody else may still be waiting for what began before them.
+    this.#earlier = ended.then(() => earlier);
+    return this.#earlier;
   }
 }
