@@ -217,6 +217,11 @@ export const INGEST_SETTINGS = {
     'Erasures that may be under way at once; more are answered 429.',
     { min: 1, max: 10_000 },
   ),
+  etcdEndpoints: text(
+    'MEMPLANE_ETCD_ENDPOINTS',
+    undefined,
+    'Members of etcd, all of them, whose files are cleared of removed keys; URLs or host:port, with commas.',
+  ),
   erasurePollMs: integer(
     'MEMPLANE_ERASURE_POLL_MS',
     1_000,

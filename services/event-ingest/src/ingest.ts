@@ -8,7 +8,7 @@ import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
 import type { TenantRates } from './domain/quotas/tenant-rates.ts';
 import type { Stamps } from './domain/stamps.ts';
-import type { ErasureGate } from './erasures/erasure-gate.ts';
+import type { ErasureGate, ErasurePassage } from './erasures/erasure-gate.ts';
 import type { FollowerLags } from './follower-lags.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { Sealer } from './sealing/sealer.ts';
@@ -70,13 +70,21 @@ export class Ingest {
     return this.#admitted(body, tenant, bytes);
   }
 
-  /** Appends an event of the plane's own, past admission, sealing and erasures under way. */
-  async appendOwn(event: PreparedEvent, tenant: string): Promise<Appended> {
+  /**
+   * Appends an event of the plane's own, past admission, sealing and erasures under way.
+   * @param confirm called once nobody can go on without this instance any more, unless the append fails
+   */
+  async appendOwn(
+    event: PreparedEvent,
+    tenant: string,
+    confirm: () => Promise<void>,
+  ): Promise<Appended> {
     const { strong } = this.#parts;
     const events = [event];
     const body: PreparedBody = { events, isBatch: false, carried: [], conditions: [], madeIds: [] };
     const passage = strong?.begin();
     try {
+      await confirm();
       const split = strong?.split(body);
       const [place] = split
         ? await this.#appendSplit(body, tenant, split, () => 'body', passage)
@@ -93,19 +101,20 @@ export class Ingest {
     const { admission, ready, sealer, erasures, strong, stall } = this.#parts;
     let body = sent;
     let passage: Passage | undefined;
-    let endSealed: (() => void) | undefined;
+    let begun: ErasurePassage | undefined;
     const leave = () => {
       passage?.end();
-      endSealed?.();
+      begun?.end();
       admission.leave(sent.events.length, bytes);
     };
     let split: Split | undefined;
     try {
       await ready;
-      endSealed = erasures?.begin(tenant, sent.events);
+      begun = erasures?.begin(tenant, sent.events);
       if (sealer?.isInUse) body = await sealer.seal(sent, tenant);
       // Up to the split nothing may come between: a change of zones waits for those that began.
       passage = strong?.begin();
+      begun?.check();
       if (strong === undefined) refuseConditions(body);
       else split = strong.split(body);
     } catch (error) {
@@ -139,7 +148,8 @@ export class Ingest {
     };
     const appends = Array.from(entities, async ([entity, indexes]) => {
       const started = performance.now();
-      place(indexes, await strong.append(body, tenant, entity, indexes, fieldOf));
+      const check = passage?.check;
+      place(indexes, await strong.append(body, tenant, entity, indexes, fieldOf, check));
       metrics.strongDuration.record((performance.now() - started) / 1000);
     });
     if (eventual.length > 0) {

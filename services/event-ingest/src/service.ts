@@ -154,9 +154,10 @@ class EventIngestService implements EventIngest {
     this.#erasures = createErasureParts({
       strong: context.strong?.store,
       keys: this.#sealing?.keys,
+      keeper: this.#strong?.keeper,
       invoker: context.invoker,
       gate,
-      append: (event, tenant) => this.#ingest.appendOwn(event, tenant),
+      append: (event, tenant, confirm) => this.#ingest.appendOwn(event, tenant, confirm),
       config,
       logger: this.#logger,
       newId,

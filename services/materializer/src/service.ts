@@ -43,6 +43,7 @@ import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Peers } from './peers.ts';
+import type { ClearingContext } from './reads/clearing.ts';
 import { type Heads, invokedHeads } from './reads/linearizable.ts';
 import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
@@ -197,20 +198,22 @@ class MaterializerService implements Materializer {
       const isOwned = () => plane.shards.owns(shard);
       return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
     };
+    const { logRetentionMs } = config;
+    const clearing: ClearingContext = { plane, published: archive, logRetentionMs };
     this.#server = this.#createServer(
       config,
       [
         ...routesOf(plane, config, context.invoker && invokedHeads(context.invoker)),
         getFeedRoute(plane, openFeed, config.feedWaitMs),
         ...replayRoutes(plane, this.#replays, config),
-        checkClearingRoute({ plane, published: archive, logRetentionMs: config.logRetentionMs }),
+        checkClearingRoute(clearing),
       ],
       context.invoker,
     );
     if (plane.peers === undefined) return;
     this.#peerServer = this.#createPeerServer(
       config,
-      peerRoutes(plane, allParts(config.owner, config, this.#replays), openFeed),
+      peerRoutes(plane, allParts(config.owner, config, this.#replays, clearing), openFeed),
     );
     this.#positions = new PositionPoller(plane, config.positionIntervalMs);
     this.#offsets = new OffsetReporter({

@@ -9,6 +9,7 @@ import { type Invoker, type Logger, pause } from '@memplane/runtime';
 import type { Appended } from '../appender.ts';
 import { erasureEvent } from '../domain/erasures/erasure-event.ts';
 import { type ErasureRecord, receiptOf } from '../domain/erasures/erasure-record.ts';
+import { ALONE, type OpenErasure, runnerOf } from '../domain/erasures/open-erasures.ts';
 import type { PreparedEvent } from '../domain/prepare.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';
 import type { ErasureGate } from './erasure-gate.ts';
@@ -19,10 +20,24 @@ export interface EraserOptions {
   /** Undefined: nothing was ever sealed. */
   readonly keys: EntityKeys | undefined;
   readonly gate: ErasureGate;
-  /** Appends the event of an erasure; a repetition is answered with the first position. */
-  readonly append: (event: PreparedEvent, tenant: string) => Promise<Appended>;
+  /**
+   * Resolves when no instance has anything of the entity under way, nor begins any.
+   * @throws MemplaneError `erasing` when that takes too long
+   */
+  readonly agree: (erasure: string, signal: AbortSignal) => Promise<void>;
+  /** Whether other instances use the store. Then an entity can be erased if it has a key. */
+  readonly isShared: boolean;
+  /**
+   * Appends the event of an erasure; a repetition is answered with the first position.
+   * @param confirm called when nobody can overtake this instance any more without its append failing
+   */
+  readonly append: (
+    event: PreparedEvent,
+    tenant: string,
+    confirm: () => Promise<void>,
+  ) => Promise<Appended>;
   /** Makes what was removed from the strong store go from its files. */
-  readonly purge: () => Promise<void>;
+  readonly purge: () => Promise<readonly ClearedStore[]>;
   readonly invoker: Invoker;
   readonly logger: Logger;
   readonly newId: () => string;
@@ -47,7 +62,7 @@ export class Eraser {
   readonly #options: EraserOptions;
   readonly #stopping = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
-  #purging: Promise<void> | undefined;
+  #purging: Promise<readonly ClearedStore[]> | undefined;
 
   constructor(options: EraserOptions) {
     this.#options = options;
@@ -58,13 +73,23 @@ export class Eraser {
     return this.#running.size;
   }
 
-  /** Before any append: those that a crash has left are taken up, and their entities blocked. */
+  /** Before any append: those that an earlier run has left are taken up. */
   async start(): Promise<void> {
-    const { store, gate } = this.#options;
-    for (const record of await store.open()) {
-      if (record.phase === 'appending') gate.block(record.tenant, record.entity);
-      this.#run(record);
+    for (const entry of await this.#options.store.open()) {
+      if (runnerOf(entry) === ALONE) await this.takeOver(entry);
     }
+  }
+
+  /** Goes on with what a run or an instance has left that appends nothing any more. */
+  async takeOver(entry: OpenErasure): Promise<void> {
+    if (this.#running.has(entry.id) || this.#stopping.signal.aborted) return;
+    const { store, gate, logger } = this.#options;
+    const record = await store.takeOver(entry);
+    if (record === undefined) return;
+    const { id, tenant, entity } = record;
+    if (record.phase === 'appending') gate.block(tenant, entity, id);
+    logger.warn({ erasure: id, entity }, 'an erasure that was left unfinished goes on');
+    this.#run(this.#again(record));
   }
 
   async stop(): Promise<void> {
@@ -74,46 +99,38 @@ export class Eraser {
 
   /**
    * @returns the receipt, once nothing of the entity can be read any more
-   * @throws MemplaneError `legal_hold`, `erasing`, `overloaded`, what the log refuses
+   * @throws MemplaneError `legal_hold`, `erasing`, `overloaded`, `not_implemented`, what the log refuses
    */
   async erase(tenant: string, entity: string, reason: string | undefined): Promise<Erasure> {
-    const { store, keys, gate, newId, now, erasures_open_max: max } = this.#options;
-    if (this.#running.size >= max) {
-      throw new MemplaneError('overloaded', `${max} erasures are under way.`, {
-        retryAfterMs: 1_000,
-        extra: { limit: 'erasures_open_max', max },
-      });
-    }
+    const { store, gate, newId, now } = this.#options;
+    this.#checkRoom();
+    const id = newId();
     // One at a time for an entity: the gate says so.
-    gate.begin(tenant, [{ entity }])();
-    gate.block(tenant, entity);
+    gate.begin(tenant, [{ entity }]).end();
+    gate.block(tenant, entity, id);
     let record: ErasureRecord | undefined;
     try {
       const hold = await store.holdOn(tenant, entity);
       if (hold !== undefined) throw onHold(entity, hold.reason, hold.since);
-      await gate.drained();
-      const keyId = await keys?.idOf(tenant, entity);
       record = {
-        id: newId(),
+        id,
         tenant,
         entity,
         ...(reason === undefined ? {} : { reason }),
         requestedAt: new Date(now()).toISOString(),
         isDone: false,
         phase: 'appending',
-        ...(keyId === undefined ? {} : { keyId }),
         stores: [],
       };
-      await store.save(record);
       record = await this.#shred(record);
       return receiptOf(record);
     } catch (error) {
       // What may be in the log already is seen through; the entity stays blocked until then.
-      if (error instanceof MemplaneError && !error.transient) record = undefined;
+      if (record !== undefined) record = isOver(error) ? undefined : this.#again(record);
       throw error;
     } finally {
       if (record !== undefined) this.#run(record);
-      if (record?.phase !== 'appending') gate.unblock(tenant, entity);
+      if (record?.phase !== 'appending') gate.unblock(tenant, entity, id);
     }
   }
 
@@ -122,6 +139,15 @@ export class Eraser {
     const record = await this.#options.store.get(tenant, id);
     if (record === undefined) throw noErasure(id);
     return [...(await this.#ownStores(record)), ...(await this.#ask(record, true))];
+  }
+
+  #checkRoom(): void {
+    const { erasures_open_max: max } = this.#options;
+    if (this.#running.size < max) return;
+    throw new MemplaneError('overloaded', `${max} erasures are under way.`, {
+      retryAfterMs: 1_000,
+      extra: { limit: 'erasures_open_max', max },
+    });
   }
 
   #run(record: ErasureRecord): void {
@@ -140,11 +166,11 @@ export class Eraser {
       try {
         if (current.phase === 'appending') {
           current = await this.#shred(current);
-          gate.unblock(tenant, entity);
+          gate.unblock(tenant, entity, id);
         }
-        await this.#purgeStrong();
-        const stores = [...(await this.#ownStores(current)), ...(await this.#ask(current, false))];
-        if (stores.every(({ isClear }) => isClear)) {
+        const cleared = [...(await this.#ownStores(current)), ...(await this.#ask(current, false))];
+        if (cleared.every(({ isClear }) => isClear)) {
+          const stores = [...cleared, ...(await this.#purgeStrong())];
           const doneAt = new Date(now()).toISOString();
           await store.save({ ...current, phase: 'done', isDone: true, doneAt, stores });
           logger.info({ erasure: id, entity }, 'an entity is erased');
@@ -153,38 +179,80 @@ export class Eraser {
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
+        if (current.phase === 'appending') {
+          if (isOver(error)) return gate.unblock(tenant, entity, id);
+          current = this.#again(current);
+        }
         if (failures++ === 0) logger.warn({ err: error, erasure: id }, 'an erasure goes on later');
       }
       await pause(pollMs, signal);
     }
   }
 
+  /** An event that may be in the log, or not, is not waited for: the next has an id of its own. */
+  #again(record: ErasureRecord): ErasureRecord {
+    // Alone, it is found in the log by its id.
+    if (record.phase !== 'appending' || !this.#options.isShared) return record;
+    return { ...record, attempt: (record.attempt ?? 0) + 1 };
+  }
+
   /** From the recorded intent to the point from which nothing can be read any more. */
-  async #shred(record: ErasureRecord): Promise<ErasureRecord> {
-    const { store, keys, append, now } = this.#options;
-    const { tenant, entity, id } = record;
-    const event = erasureEvent(entity, id, { tenant, now: new Date(now()).toISOString() });
-    let place: Appended;
-    try {
-      place = await append(event, tenant);
-    } catch (error) {
-      // What is refused for good is not to be tried again at each start.
-      if (error instanceof MemplaneError && !error.transient) await store.forget(record);
-      throw error;
-    }
-    await keys?.remove(tenant, entity);
-    const { partition, offset } = place;
+  async #shred(begun: ErasureRecord): Promise<ErasureRecord> {
+    const { store, keys, agree, append, now } = this.#options;
+    const { tenant, entity, id, attempt } = begun;
+    if (!(await store.begin(begun))) throw new Superseded();
+    await agree(id, this.#stopping.signal);
+    // Nobody makes a key any more, so that this is the one to remove, also after a crash.
+    const keyId = begun.keyId ?? (await keys?.idOf(tenant, entity));
+    const record = keyId === undefined ? begun : { ...begun, keyId };
+    const event = erasureEvent(entity, id, { tenant, now: new Date(now()).toISOString() }, attempt);
+    const { partition, offset } = await this.#orForgotten(record, async () => {
+      if (keyId === undefined) this.#checkPlain(entity);
+      else await this.#save(record);
+      return append(event, tenant, () => this.#confirm(record));
+    });
+    if (keyId !== undefined) await keys?.remove(tenant, entity, keyId);
     const shredded: ErasureRecord = {
       ...record,
       phase: 'clearing',
       event: { id: event.id, partition, offset },
     };
-    await store.save(shredded);
+    await this.#save(shredded);
     return shredded;
   }
 
+  /** What is refused for good is not to be tried again at each start. */
+  async #orForgotten<T>(record: ErasureRecord, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof MemplaneError && !error.transient) {
+        await this.#options.store.forget(record);
+      }
+      throw error;
+    }
+  }
+
+  /** @throws MemplaneError `not_implemented` */
+  #checkPlain(entity: string): void {
+    if (!this.#options.isShared) return;
+    throw new MemplaneError(
+      'not_implemented',
+      `${entity} has no key, so nothing of it is sealed: this plane erases only what is.`,
+      { field: 'body.entity', extra: { entity } },
+    );
+  }
+
+  async #save(record: ErasureRecord): Promise<void> {
+    if (!(await this.#options.store.save(record))) throw new Superseded();
+  }
+
+  async #confirm(record: ErasureRecord): Promise<void> {
+    if (!(await this.#options.store.isMine(record))) throw new Superseded();
+  }
+
   /** Erasures that are under way together share it. */
-  #purgeStrong(): Promise<void> {
+  #purgeStrong(): Promise<readonly ClearedStore[]> {
     this.#purging ??= this.#options.purge().finally(() => {
       this.#purging = undefined;
     });
@@ -218,6 +286,18 @@ export class Eraser {
     );
     return answers.flatMap((answer) => [...(answer as ClearingAnswer).stores]);
   }
+}
+
+/** Another instance sees to the erasure now. */
+class Superseded extends MemplaneError {
+  constructor() {
+    super('erasing', 'Another instance goes on with the erasure.', { retryAfterMs: 1_000 });
+  }
+}
+
+/** Nothing is left to be done here: it was refused for good, or another instance does it. */
+function isOver(error: unknown): boolean {
+  return error instanceof Superseded || (error instanceof MemplaneError && !error.transient);
 }
 
 export function noErasure(id: string): MemplaneError {

@@ -1,21 +1,27 @@
 import type { Invoker, Logger, Route } from '@memplane/runtime';
-import type { Appended } from '../appender.ts';
 import type { IngestConfig } from '../config.ts';
-import type { PreparedEvent } from '../domain/prepare.ts';
 import type { StrongStore } from '../domain/strong/store.ts';
 import { erasureRoutes } from '../routes/erasures.ts';
 import { holdRoutes } from '../routes/holds.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';
-import { Eraser } from './eraser.ts';
+import type { ZoneKeeper } from '../strong/zone-keeper.ts';
+import { clearEtcd } from './clear-etcd.ts';
+import { Eraser, type EraserOptions } from './eraser.ts';
+import { agreeOn } from './erasure-agreement.ts';
 import type { ErasureGate } from './erasure-gate.ts';
-import { ErasureStore, type ListingStore } from './erasure-store.ts';
+import { ListedErasures, type ListingStore, PagedErasures } from './erasure-list.ts';
+import { ErasureRecords } from './erasure-records.ts';
+import { ErasureStore } from './erasure-store.ts';
+import { ErasureWatch } from './erasure-watch.ts';
 
 export interface ErasurePartsOptions {
   readonly strong: StrongStore | undefined;
   readonly keys: EntityKeys | undefined;
+  /** By which instances know of each other; undefined: they do not. */
+  readonly keeper: ZoneKeeper | undefined;
   readonly invoker: Invoker | undefined;
   readonly gate: ErasureGate;
-  readonly append: (event: PreparedEvent, tenant: string) => Promise<Appended>;
+  readonly append: EraserOptions['append'];
   readonly config: IngestConfig;
   readonly logger: Logger;
   readonly newId: () => string;
@@ -29,22 +35,82 @@ export interface ErasureParts {
   stop(): Promise<void>;
 }
 
+/** What differs between an instance alone and one among several. */
+type Drivers = Pick<EraserOptions, 'store' | 'agree' | 'purge' | 'isShared'>;
+
 /** Where not every store can be cleared, what would erase refuses to, instead of pretending. */
 export function createErasureParts(options: ErasurePartsOptions): ErasureParts {
-  const { strong, invoker, config } = options;
-  if (!canErase(strong) || invoker === undefined || config.kafkaBrokers !== undefined) {
-    const routes = [...erasureRoutes(undefined), ...holdRoutes(undefined)];
+  const { invoker, config } = options;
+  const drivers = config.kafkaBrokers === undefined ? alone(options) : shared(options);
+  if (typeof drivers === 'string' || invoker === undefined) {
+    const why = typeof drivers === 'string' ? drivers : 'It has no way to the other services.';
+    const routes = [...erasureRoutes(why), ...holdRoutes(why)];
     return { routes, start: async () => {}, stop: async () => {} };
   }
-  const store = new ErasureStore(strong);
   const { erasures_open_max, erasurePollMs: pollMs } = config;
-  const purge = () => strong.purge();
-  const eraser = new Eraser({ ...options, invoker, store, purge, erasures_open_max, pollMs });
+  const eraser = new Eraser({ ...options, ...drivers, invoker, erasures_open_max, pollMs });
+  if (drivers.isShared) watchOthers(options, drivers.store, eraser);
+  const { store } = drivers;
   return {
     routes: [...erasureRoutes({ eraser, store }), ...holdRoutes({ store, now: options.now })],
     start: () => eraser.start(),
     stop: () => eraser.stop(),
   };
+}
+
+/** @returns why it can't erase */
+function alone({ strong, gate }: ErasurePartsOptions): Drivers | string {
+  if (!canErase(strong)) return 'It has no strong store that can list its records.';
+  const records = new ErasureRecords(strong);
+  return {
+    store: new ErasureStore({ records, list: new ListedErasures(strong) }),
+    agree: () => gate.drained(),
+    purge: async () => {
+      await strong.purge();
+      return [];
+    },
+    isShared: false,
+  };
+}
+
+/** @returns why it can't erase */
+function shared(options: ErasurePartsOptions): Drivers | string {
+  const { strong, keys, keeper, gate, config, now } = options;
+  const { etcdEndpoints } = config;
+  if (strong === undefined || keys === undefined) return 'It seals nothing: MEMPLANE_SEALING_KEYS.';
+  if (keeper === undefined) return 'Its instances do not know of each other: MEMPLANE_ZONES.';
+  if (etcdEndpoints === undefined) {
+    return 'It can not clear what etcd keeps of removed keys: MEMPLANE_ETCD_ENDPOINTS.';
+  }
+  const records = new ErasureRecords(strong);
+  const list = new PagedErasures(records);
+  return {
+    store: new ErasureStore({ records, list, runner: keeper.instance }),
+    agree: agreeOn({ gate, keeper, config }),
+    purge: async () => [await clearEtcd(etcdEndpoints, now)],
+    isShared: true,
+  };
+}
+
+function watchOthers(
+  { gate, keys, keeper, logger }: ErasurePartsOptions,
+  store: ErasureStore,
+  eraser: Eraser,
+): void {
+  if (keys === undefined || keeper === undefined) return;
+  const watch = new ErasureWatch({
+    open: () => store.open(),
+    gate,
+    keys,
+    instance: keeper.instance,
+    gone: (instances) => keeper.gone(instances),
+    onAbandoned: async (entry) => {
+      await eraser.takeOver(entry).catch((err: unknown) => {
+        logger.warn({ err, erasure: entry.id }, 'an erasure could not be taken over yet');
+      });
+    },
+  });
+  keeper.accompany(watch);
 }
 
 function canErase(

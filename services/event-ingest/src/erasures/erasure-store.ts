@@ -1,114 +1,174 @@
-import { MemplaneError } from '@memplane/contracts';
 import {
-  decodeErasures,
   type ErasureRecord,
-  encodeErasures,
   erasureName,
   type HoldRecord,
   holdName,
   OPEN_ERASURES,
 } from '../domain/erasures/erasure-record.ts';
-import type { StrongStore, WriteOutcome } from '../domain/strong/store.ts';
+import {
+  ALONE,
+  entryOf,
+  isTaken,
+  type OpenErasure,
+  type OpenErasures,
+  runnerOf,
+  withoutErasure,
+} from '../domain/erasures/open-erasures.ts';
+import type { ErasureList } from './erasure-list.ts';
+import type { ErasureRecords } from './erasure-records.ts';
 
-/** What can list its records: the embedded strong store. */
-export type ListingStore = StrongStore & Required<Pick<StrongStore, 'records'>>;
-
-interface OpenErasure {
-  readonly tenant: string;
-  readonly id: string;
+export interface ErasureStoreOptions {
+  readonly records: ErasureRecords;
+  readonly list: ErasureList;
+  /** How this instance is called among those that write here; by default there is no other. */
+  readonly runner?: string;
 }
 
-/** Erasures and legal holds in the strong store. This process alone writes them. */
+/**
+ * Erasures and legal holds in the strong store. An erasure is seen to by one instance at a time, and
+ * only that one writes its record; another takes it over once the former can append nothing any more.
+ */
 export class ErasureStore {
-  readonly #store: ListingStore;
+  readonly #records: ErasureRecords;
+  readonly #list: ErasureList;
+  readonly #runner: string;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(store: ListingStore) {
-    this.#store = store;
+  constructor({ records, list, runner = ALONE }: ErasureStoreOptions) {
+    this.#records = records;
+    this.#list = list;
+    this.#runner = runner;
   }
 
-  async get(tenant: string, id: string): Promise<ErasureRecord | undefined> {
-    const found = await this.#store.get(erasureName(tenant, id));
-    return found && decodeErasures<ErasureRecord>(found.value);
+  get(tenant: string, id: string): Promise<ErasureRecord | undefined> {
+    return this.#records.get(erasureName(tenant, id));
   }
 
-  /** Those that are not done yet, of all tenants. */
-  async open(): Promise<ErasureRecord[]> {
-    const records: ErasureRecord[] = [];
-    for (const { tenant, id } of await this.#openNames()) {
-      const record = await this.get(tenant, id);
-      if (record !== undefined) records.push(record);
-    }
-    return records;
+  /** Those that are not done, of all tenants and instances. */
+  async open(): Promise<OpenErasures> {
+    return (await this.#records.get<OpenErasures>(OPEN_ERASURES)) ?? [];
   }
 
-  /** Of a tenant, oldest first: their ids rise with time. */
+  /** Of a tenant, oldest first. */
   async *list(tenant: string, after = ''): AsyncGenerator<ErasureRecord> {
-    const prefix = erasureName(tenant, '');
-    for await (const { key, value } of this.#store.records(prefix)) {
-      if (key > prefix + after) yield decodeErasures<ErasureRecord>(value);
+    for await (const id of this.#list.ids(tenant, after)) {
+      const record = await this.get(tenant, id);
+      if (record !== undefined) yield record;
     }
   }
 
-  /** Durable on return. */
-  save(record: ErasureRecord): Promise<void> {
+  /**
+   * From its return on, all instances find that the entity is to take nothing. Again is harmless.
+   * @returns whether it is this instance that sees to that; if not, nothing is written
+   */
+  begin(record: ErasureRecord): Promise<boolean> {
     return this.#inTurn(async () => {
       const { tenant, id } = record;
-      if (record.phase !== 'done') await this.#setOpen(tenant, id, true);
-      await this.#put(erasureName(tenant, id), encodeErasures(record));
-      if (record.phase === 'done') await this.#setOpen(tenant, id, false);
+      const name = erasureName(tenant, id);
+      const own = this.#owned(record);
+      const found = await this.#records.get<ErasureRecord>(name);
+      if (found !== undefined && !this.#isMine(found)) return false;
+      let isMine = false;
+      await this.#changeOpen((open) => {
+        const entry = entryOf(open, record);
+        isMine = (entry === undefined || this.#isMine(entry)) && !isTaken(open, record);
+        return isMine ? [...withoutErasure(open, record), this.#entryOf(own)] : open;
+      });
+      if (!isMine) return false;
+      await this.#list.add(tenant, id);
+      await this.#records.change<ErasureRecord>(name, (before) => before ?? own);
+      return true;
+    });
+  }
+
+  /** @returns whether it is still this instance that sees to it; if not, nothing is written */
+  save(record: ErasureRecord): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const { tenant, id, phase } = record;
+      const own = this.#owned(record);
+      const before = await this.#records.change<ErasureRecord>(erasureName(tenant, id), (found) =>
+        this.#isMine(found) ? own : found,
+      );
+      if (!this.#isMine(before)) return false;
+      // The record first: what is not in the open ones as appending is in the log for certain.
+      await this.#changeOpen((open) => {
+        if (!this.#isMine(entryOf(open, record))) return open;
+        const others = withoutErasure(open, record);
+        return phase === 'done' ? others : [...others, this.#entryOf(own)];
+      });
+      return true;
+    });
+  }
+
+  /** Whether it is this instance that sees to it. */
+  async isMine(record: ErasureRecord): Promise<boolean> {
+    return this.#isMine(entryOf(await this.open(), record));
+  }
+
+  /**
+   * Goes on with what another instance, or an earlier run, has begun.
+   * @returns undefined: another was first, or nothing was begun
+   */
+  takeOver(entry: OpenErasure): Promise<ErasureRecord | undefined> {
+    return this.#inTurn(async () => {
+      const { tenant, id } = entry;
+      const name = erasureName(tenant, id);
+      const isBegun = (await this.#records.get(name)) !== undefined;
+      const former = runnerOf(entry);
+      let isTaken = false;
+      await this.#changeOpen((open) => {
+        const now = entryOf(open, entry);
+        isTaken = now !== undefined && [former, this.#runner].includes(runnerOf(now));
+        if (now === undefined || !isTaken) return open;
+        const others = withoutErasure(open, entry);
+        return isBegun ? [...others, { ...now, runner: this.#runner }] : others;
+      });
+      if (!isTaken || !isBegun) return undefined;
+      await this.#records.change<ErasureRecord>(name, (found) => found && this.#owned(found));
+      return this.get(tenant, id);
     });
   }
 
   /** Forgets one whose event was refused. */
-  forget({ tenant, id }: ErasureRecord): Promise<void> {
+  forget(record: ErasureRecord): Promise<void> {
     return this.#inTurn(async () => {
-      await this.#delete(erasureName(tenant, id));
-      await this.#setOpen(tenant, id, false);
+      const { tenant, id } = record;
+      await this.#records.change(erasureName(tenant, id), () => undefined);
+      await this.#changeOpen((open) => withoutErasure(open, record));
     });
   }
 
-  async holdOn(tenant: string, entity: string): Promise<HoldRecord | undefined> {
-    const found = await this.#store.get(holdName(tenant, entity));
-    return found && decodeErasures<HoldRecord>(found.value);
+  holdOn(tenant: string, entity: string): Promise<HoldRecord | undefined> {
+    return this.#records.get(holdName(tenant, entity));
   }
 
-  hold(tenant: string, hold: HoldRecord): Promise<void> {
-    return this.#inTurn(() => this.#put(holdName(tenant, hold.entity), encodeErasures(hold)));
+  async hold(tenant: string, hold: HoldRecord): Promise<void> {
+    await this.#inTurn(() => this.#records.change(holdName(tenant, hold.entity), () => hold));
   }
 
   /** @returns whether there was one */
-  release(tenant: string, entity: string): Promise<boolean> {
-    return this.#inTurn(() => this.#delete(holdName(tenant, entity)));
-  }
-
-  async #openNames(): Promise<readonly OpenErasure[]> {
-    const found = await this.#store.get(OPEN_ERASURES);
-    return found === undefined ? [] : decodeErasures<readonly OpenErasure[]>(found.value);
-  }
-
-  async #setOpen(tenant: string, id: string, isOpen: boolean): Promise<void> {
-    const before = await this.#openNames();
-    const others = before.filter((one) => one.tenant !== tenant || one.id !== id);
-    if (!isOpen && others.length === before.length) return;
-    if (isOpen && others.length < before.length) return;
-    await this.#put(OPEN_ERASURES, encodeErasures(isOpen ? [...others, { tenant, id }] : others));
-  }
-
-  async #put(key: string, value: string): Promise<void> {
-    const found = await this.#store.get(key);
-    written(
-      found === undefined
-        ? await this.#store.create(key, value)
-        : await this.#store.compareAndSet(key, value, found.version),
+  async release(tenant: string, entity: string): Promise<boolean> {
+    const name = holdName(tenant, entity);
+    const before = await this.#inTurn(() =>
+      this.#records.change<HoldRecord>(name, () => undefined),
     );
+    return before !== undefined;
   }
 
-  async #delete(key: string): Promise<boolean> {
-    const found = await this.#store.get(key);
-    if (found === undefined) return false;
-    written(await this.#store.delete(key, found.version));
-    return true;
+  #owned(record: ErasureRecord): ErasureRecord {
+    return this.#runner === ALONE ? record : { ...record, runner: this.#runner };
+  }
+
+  #isMine(one: Pick<OpenErasure, 'runner'> | undefined): boolean {
+    return one !== undefined && runnerOf(one) === this.#runner;
+  }
+
+  #entryOf({ tenant, id, entity, phase }: ErasureRecord): OpenErasure {
+    return { tenant, id, entity, isAppending: phase === 'appending', runner: this.#runner };
+  }
+
+  #changeOpen(change: (open: OpenErasures) => OpenErasures): Promise<unknown> {
+    return this.#records.change<OpenErasures>(OPEN_ERASURES, (open = []) => change(open));
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -116,13 +176,4 @@ export class ErasureStore {
     this.#turn = turn.catch(() => {});
     return turn;
   }
-}
-
-function written(outcome: WriteOutcome): void {
-  if (outcome.kind === 'written') return;
-  const cause = outcome.kind === 'unknown' ? outcome.cause : undefined;
-  throw new MemplaneError('storage_unavailable', 'A record of erasures was not written.', {
-    cause,
-    retryAfterMs: 1_000,
-  });
 }

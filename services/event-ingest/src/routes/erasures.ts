@@ -15,9 +15,9 @@ export interface ErasureRoutesContext {
   readonly store: ErasureStore;
 }
 
-/** `/v1/erasures`. @param context undefined: this plane can not erase */
-export function erasureRoutes(context: ErasureRoutesContext | undefined): Route[] {
-  const parts = () => context ?? cannotErase();
+/** `/v1/erasures`. @param context a text: why this plane can not erase */
+export function erasureRoutes(context: ErasureRoutesContext | string): Route[] {
+  const parts = () => (typeof context === 'string' ? cannotErase(context) : context);
   return [
     route(startErasure, async ({ body: { entity, reason }, tenant }) => {
       return { status: 202, body: await parts().eraser.erase(tenant, entity, reason) };
@@ -50,9 +50,6 @@ async function recordOf(store: ErasureStore, tenant: string, id: string) {
 }
 
 /** @throws MemplaneError `not_implemented` */
-export function cannotErase(): never {
-  throw new MemplaneError(
-    'not_implemented',
-    'Only the standalone plane can erase so far: not every store of this one can be cleared.',
-  );
+export function cannotErase(why: string): never {
+  throw new MemplaneError('not_implemented', `This plane can not erase. ${why}`);
 }

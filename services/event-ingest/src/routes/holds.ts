@@ -9,9 +9,9 @@ export interface HoldRoutesContext {
   readonly now: () => number;
 }
 
-/** `/v1/holds`. @param context undefined: this plane can not erase, so that nothing need be held */
-export function holdRoutes(context: HoldRoutesContext | undefined): Route[] {
-  const parts = () => context ?? cannotErase();
+/** `/v1/holds`. @param context a text: why this plane can not erase, so that nothing need be held */
+export function holdRoutes(context: HoldRoutesContext | string): Route[] {
+  const parts = () => (typeof context === 'string' ? cannotErase(context) : context);
   return [
     route(putHold, async ({ params, body: { reason }, tenant }) => {
       const { store, now } = parts();

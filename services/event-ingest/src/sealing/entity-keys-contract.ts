@@ -50,11 +50,15 @@ export function describeEntityKeysContract(
         keys.keyOf(TENANT, neighbour),
       ]);
       assert.notEqual(await others.secretOf(TENANT, entity, id), undefined);
-      await keys.remove(TENANT, entity);
-      await keys.remove(TENANT, entity);
+      await keys.remove(TENANT, entity, kept);
+      assert.equal(await others.idOf(TENANT, entity), id, 'only the key that is named');
+      await keys.remove(TENANT, entity, id);
+      await keys.remove(TENANT, entity, id);
       assert.equal(await others.secretOf(TENANT, entity, id), undefined);
       assert.equal(await others.idOf(TENANT, entity), undefined);
+      others.forgetAll();
       const { id: next } = await others.keyOf(TENANT, entity);
+      await keys.remove(TENANT, entity, id);
       assert.notEqual(next, id);
       assert.equal((await keys.keyOf(TENANT, entity)).id, next);
       assert.equal(await keys.secretOf(TENANT, entity, id), undefined);

@@ -23,6 +23,8 @@ export class EntityKeys {
   /** By partition key, the last loaded last. */
   readonly #cached = new Map<string, EntityKey>();
   readonly #loading = new Map<string, Promise<EntityKey>>();
+  /** Counts up when what is being loaded may be of no use any more. */
+  #forgotten = 0;
 
   constructor(options: EntityKeysOptions) {
     this.#options = options;
@@ -38,8 +40,11 @@ export class EntityKeys {
     if (cached !== undefined) return cached;
     let loading = this.#loading.get(name);
     if (loading === undefined) {
-      loading = this.#load(tenant, entity, name).finally(() => this.#loading.delete(name));
-      this.#loading.set(name, loading);
+      const started = this.#load(tenant, entity, name).finally(() => {
+        if (this.#loading.get(name) === started) this.#loading.delete(name);
+      });
+      this.#loading.set(name, started);
+      loading = started;
     }
     return loading;
   }
@@ -56,14 +61,31 @@ export class EntityKeys {
     return (await this.#read(tenant, entity))?.id;
   }
 
-  /** Removes an entity's key, if it has one. */
-  async remove(tenant: string, entity: string): Promise<void> {
+  /** Another instance may have removed the key: it is looked for anew. @param name partition key */
+  forget(name: string): void {
+    this.#cached.delete(name);
+    this.#loading.delete(name);
+    this.#forgotten++;
+  }
+
+  /** {@link forget} of all entities. */
+  forgetAll(): void {
+    this.#cached.clear();
+    this.#loading.clear();
+    this.#forgotten++;
+  }
+
+  /**
+   * Removes an entity's key, if it is that one: a later one stays.
+   * @throws MemplaneError `no_quorum`, what the store throws
+   */
+  async remove(tenant: string, entity: string, keyId: string): Promise<void> {
     const { store } = this.#options;
     const name = keyRecordName(tenant, entity);
-    this.#cached.delete(partitionKey(tenant, entity));
+    this.forget(partitionKey(tenant, entity));
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const found = await store.get(name);
-      if (found === undefined) return;
+      if (found === undefined || decodeKeyRecord(found.value).id !== keyId) return;
       await store.delete(name, found.version);
     }
     throw new MemplaneError('no_quorum', 'The key could not be removed yet.', {
@@ -73,9 +95,11 @@ export class EntityKeys {
 
   async #load(tenant: string, entity: string, name: string): Promise<EntityKey> {
     const { master } = this.#options;
+    const forgotten = this.#forgotten;
     const record = (await this.#read(tenant, entity)) ?? (await this.#make(tenant, entity));
     const secret = master.unwrap(record, identity(tenant, entity, record.id));
     const key = entityKey(record.id, secret);
+    if (this.#forgotten !== forgotten) return key;
     this.#cached.set(name, key);
     const [oldest] = this.#cached.keys();
     if (this.#cached.size > this.#options.keys_cached_max && oldest !== undefined) {

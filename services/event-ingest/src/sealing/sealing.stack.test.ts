@@ -1,57 +1,27 @@
 /**
  * Sealing on real servers: two instances of event-ingest that share the keys in etcd, the log on Kafka,
- * recent ids in Redis, each service beside its own sidecar; the views by a materializer of its own
- * process. What was said is looked for in every file of the servers.
+ * recent ids in Redis, each service beside its own sidecar; views and index by processes of their own.
+ * What was said is looked for in every file of the servers, and once it is erased in every file there is.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { bytesLeft, eventually, formsOfText } from '@memplane/testkit';
-import { StrongPlane, type TestAnswer } from '../strong/testing-strong-plane.ts';
+import { eventually } from '@memplane/testkit';
+import { describeErasures } from '../erasures/testing-erasures.ts';
+import { newSecret, SealedPlane } from './testing-sealed-plane.ts';
 
-const plane = new StrongPlane();
-const SERVERS = ['kafka', 'etcd', 'redis'];
+const plane = new SealedPlane();
+const SERVER = /^(kafka|etcd|redis)\//;
 const WAIT_MS = 30_000;
 
-before(() => {
-  const sealed = (match: string, consistency: string) =>
-    `  - {match: "${match}/*", consistency: ${consistency}, sealed: true}\n`;
-  const zones = `zones:\n${sealed('patient', 'eventual')}${sealed('case', 'strong')}`;
-  return plane.start(zones, async (dir) => {
-    const keys = join(dir, 'master-keys');
-    await writeFile(keys, `k1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
-    return { MEMPLANE_SEALING_KEYS: keys };
-  });
-});
+before(() => plane.startSealed());
 after(() => plane[Symbol.asyncDispose]());
 
-const newSecret = () => `s${randomBytes(12).toString('hex')}`;
-
-/** Appends by one of the instances, again where it was only not the moment. */
-async function say(
-  instance: number,
-  entity: string,
-  id: string,
-  text: string,
-): Promise<TestAnswer> {
-  const memory = { id: 'm', text, metadata: { about: text } };
-  const body = { id, type: 'Said', entity, data: { text }, attributes: { said: text }, memory };
-  return eventually(`${id} of ${entity} is appended`, WAIT_MS, async () => {
-    const answer = await plane.call('POST', `${plane.ingests[instance % 2]}/v1/events`, body);
-    assert.ok(answer.status === 201 || answer['transient'] === true, JSON.stringify(answer));
-    return answer.status === 201 ? answer : undefined;
-  });
-}
-
-/** Where the files of the servers have a text, in whatever form; what is compressed is opened. */
+/** Where the files of the servers have a text. */
 function filesWith(text: string): string[] {
-  const secrets = new Map([['said', formsOfText(text)]]);
-  return SERVERS.flatMap((server) =>
-    bytesLeft(join(plane.servers.dir, server), secrets).map((found) => `${server}/${found}`),
-  );
+  return plane.filesWith(text).filter((name) => SERVER.test(name));
 }
 
 /** What `memory-views` has of an entity, as Kafka keeps it. */
@@ -70,8 +40,8 @@ for (const [kind, zone] of [
     let token: unknown;
     // Both instances, the second with the key that the first has made.
     for (const [i, text] of secrets.entries())
-      token = (await say(i, entity, `e${i}`, text))['token'];
-    const again = await say(1, entity, 'e0', secrets[0] ?? '');
+      token = (await plane.say(i, entity, `e${i}`, text))['token'];
+    const again = await plane.say(1, entity, 'e0', secrets[0] ?? '');
     const [{ duplicate }] = again['accepted'] as [{ duplicate: boolean }];
     assert.equal(duplicate, true, 'identity and digest are equal in both');
     const view = await plane.call(
@@ -98,7 +68,7 @@ for (const [kind, zone] of [
 test('what is not sealed is found: the search looks where it should', async () => {
   const entity = `user/${randomBytes(6).toString('hex')}`;
   const text = newSecret();
-  await say(0, entity, 'e', text);
+  await plane.say(0, entity, 'e', text);
   await eventually('the view is published', WAIT_MS, async () =>
     messagesOf(entity).length > 0 ? true : undefined,
   );
@@ -111,10 +81,4 @@ test('what is not sealed is found: the search looks where it should', async () =
   }
 });
 
-test('an erasure is refused, with words, and changes nothing', async () => {
-  const entity = `patient/${randomBytes(6).toString('hex')}`;
-  await say(0, entity, 'e', newSecret());
-  const refused = await plane.call('POST', `${plane.ingests[0]}/v1/erasures`, { entity });
-  assert.deepEqual([refused.status, refused['code']], [501, 'not_implemented']);
-  await say(1, entity, 'e2', newSecret());
-});
+describeErasures(plane);

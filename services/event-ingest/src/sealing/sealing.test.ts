@@ -68,7 +68,7 @@ test('sealed bodies repeat equal in identity and content, and differ under anoth
   const [first, second] = [await seal(), await seal()];
   assert.deepEqual([second.idKey, second.contentKey], [first.idKey, first.contentKey]);
   assert.notDeepEqual(second.value, first.value);
-  await keys.remove('default', 'user/1');
+  await keys.remove('default', 'user/1', (await keys.idOf('default', 'user/1')) ?? '');
   const third = await seal();
   assert.notEqual(third.idKey, first.idKey);
   assert.notEqual(third.contentKey, first.contentKey);

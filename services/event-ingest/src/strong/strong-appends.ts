@@ -65,6 +65,7 @@ export class StrongAppends {
 
   /**
    * Appends the events of one strong entity.
+   * @param check throws where nothing may be decided any more that began before
    * @throws MemplaneError see `appendProgram`; it names the event
    */
   async append(
@@ -73,6 +74,7 @@ export class StrongAppends {
     entity: string,
     indexes: readonly number[],
     fieldOf: (index: number) => string,
+    check?: () => void,
   ): Promise<Appended[]> {
     const { entities, gate, newNonce } = this.#options;
     const firsts = firstsOf(body.events, indexes, fieldOf);
@@ -86,6 +88,7 @@ export class StrongAppends {
         zones: gate.version,
         events: ordered,
         bytes: bytesOf(body.events, indexes),
+        check,
         ...conditionsOf(body.conditions, indexes),
       });
       const byId = new Map(ordered.map(({ id }, n) => [id, places[n]] as const));

@@ -119,6 +119,11 @@ export class StrongParts {
     };
   }
 
+  /** Undefined: instances do not know of each other. */
+  get keeper(): ZoneKeeper | undefined {
+    return this.#keeper;
+  }
+
   get routes(): Route[] {
     const { context, config } = this.#options;
     const { zonesPath } = config;

@@ -13,7 +13,7 @@ export interface TestAnswer {
 
 /**
  * Two instances of event-ingest on etcd, Kafka and Redis, each with its own sidecar, and the views by
- * a materializer of its own process.
+ * a materializer of its own process; the index by another one, where it is asked for.
  */
 export class StrongPlane implements AsyncDisposable {
   readonly servers = new DaprFixture();
@@ -21,6 +21,8 @@ export class StrongPlane implements AsyncDisposable {
   readonly ingests: string[] = [];
   /** Where the materializer does. */
   views = '';
+  /** Where vector-index does; empty: there is none. */
+  index = '';
 
   get zonesFile(): string {
     return join(this.servers.dir, 'zones.yaml');
@@ -29,10 +31,12 @@ export class StrongPlane implements AsyncDisposable {
   /**
    * @param zones the text of the file of zones
    * @param settings what event-ingest is told beside
+   * @param erases whether it is to clear what is erased, which takes an index, too, and do it soon
    */
   async start(
     zones: string,
     settings: (dir: string) => Promise<Readonly<Record<string, string>>>,
+    erases = false,
   ): Promise<void> {
     await this.servers.start();
     await writeFile(this.zonesFile, zones);
@@ -41,8 +45,10 @@ export class StrongPlane implements AsyncDisposable {
       MEMPLANE_MATERIALIZER_DIR: join(this.servers.dir, 'views'),
       MEMPLANE_MATERIALIZER_PEER_PORT: String(peers),
       MEMPLANE_TIME_CUT_SETTLE_MS: '11000',
+      ...(erases ? clearingSoon(this.servers.dir) : {}),
     });
     this.views = `http://127.0.0.1:${port}`;
+    const index = erases ? this.#serveIndex() : undefined;
     const env = {
       MEMPLANE_ZONES: this.zonesFile,
       MEMPLANE_ZONES_POLL_MS: '200',
@@ -52,6 +58,7 @@ export class StrongPlane implements AsyncDisposable {
     await Promise.all([
       this.#serve('event-ingest', 'ingest-1', one, env),
       this.#serve('event-ingest', 'ingest-2', two, env),
+      index,
     ]);
     this.ingests.push(...[one, two].map((at) => `http://127.0.0.1:${at}`));
   }
@@ -60,8 +67,17 @@ export class StrongPlane implements AsyncDisposable {
     return this.servers[Symbol.asyncDispose]();
   }
 
+  async #serveIndex(): Promise<void> {
+    const [port = 0] = await freePorts(1);
+    await this.#serve('vector-index', 'vector-index', port, {
+      MEMPLANE_VECTOR_INDEX_DIR: join(this.servers.dir, 'vectors'),
+      MEMPLANE_INDEX_RETIRE_MS: '200',
+    });
+    this.index = `http://127.0.0.1:${port}`;
+  }
+
   async #serve(
-    service: 'event-ingest' | 'materializer',
+    service: 'event-ingest' | 'materializer' | 'vector-index',
     name: string,
     port: number,
     env: Readonly<Record<string, string>>,
@@ -103,4 +119,15 @@ export class StrongPlane implements AsyncDisposable {
     const text = await response.text();
     return { ...(text === '' ? {} : (JSON.parse(text) as object)), status: response.status };
   }
+}
+
+function clearingSoon(dir: string): Readonly<Record<string, string>> {
+  return {
+    MEMPLANE_BLOB_DIR: join(dir, 'blobs'),
+    MEMPLANE_ARCHIVE_TICK_MS: '100',
+    MEMPLANE_ARCHIVE_INTERVAL_MS: '300',
+    MEMPLANE_SHARD_SNAPSHOT_EVENTS_MIN: '1',
+    MEMPLANE_SHARD_SNAPSHOT_INTERVAL_MS: '300',
+    MEMPLANE_ERASURE_TICK_MS: '100',
+  };
 }

@@ -62,10 +62,15 @@ export class ZoneGate {
     this.#next = change === undefined ? undefined : new ZoneTable(change.rules);
   }
 
-  /** The registration holds until then, on the steady clock. */
-  extend(untilMs: number): void {
-    if (this.#monotonicMs() >= this.#validUntilMs) this.#lapses++;
+  /**
+   * The registration holds until then, on the steady clock.
+   * @returns whether it begins anew
+   */
+  extend(untilMs: number): boolean {
+    const isLapsed = this.#monotonicMs() >= this.#validUntilMs;
+    if (isLapsed) this.#lapses++;
     this.#validUntilMs = Math.max(this.#validUntilMs, untilMs);
+    return isLapsed;
   }
 
   /** Resolves when all that began before this has ended. */

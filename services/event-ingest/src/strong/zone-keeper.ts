@@ -11,6 +11,7 @@ import {
   NO_ZONES,
   proposed,
   unconfirmed,
+  unconfirmedErasure,
   withInstance,
   withoutInstances,
   ZONE_INSTANCES_KEY,
@@ -38,6 +39,18 @@ export interface ZoneKeeperOptions {
   readonly logger: Logger;
 }
 
+/** What else instances agree on by their registrations. */
+export interface RegistrationCompanion {
+  /** Told with the registration. */
+  readonly confirmed: readonly string[];
+  /** Whether others wait for what is confirmed. */
+  readonly isAwaited: boolean;
+  /** Called after each renewal, before the registration holds any longer. */
+  look(): Promise<void>;
+  /** The registration begins anew: in between others may have gone on without this instance. */
+  lapsed(): void;
+}
+
 /** Steps of one look: a change proposed, confirmed, in force, and the next. */
 const STEPS_MAX = 8;
 const WRITES_MAX = 20;
@@ -62,6 +75,7 @@ export class ZoneKeeper {
   #waitsFor: readonly string[] = [];
   #confirmed = 0;
   #hasLooked = false;
+  #companion: RegistrationCompanion | undefined;
 
   constructor(options: ZoneKeeperOptions) {
     this.#options = options;
@@ -81,6 +95,28 @@ export class ZoneKeeper {
   /** Instances that have not confirmed the change that is under way. */
   get waitsFor(): readonly string[] {
     return this.#waitsFor;
+  }
+
+  /** How this instance is called among those that are registered. */
+  get instance(): string {
+    return this.#options.instance;
+  }
+
+  /** To be called before {@link start}. */
+  accompany(companion: RegistrationCompanion): void {
+    this.#companion = companion;
+  }
+
+  /** Who of the registered has not confirmed an erasure, of those that are not gone. */
+  async unconfirmedErasure(id: string): Promise<readonly string[]> {
+    const instances = await this.#instances();
+    return unconfirmedErasure(instances, id).filter((name) => !this.#isGone(instances, name));
+  }
+
+  /** Which of some instances append nothing any more. */
+  async gone(names: readonly string[]): Promise<readonly string[]> {
+    const instances = await this.#instances();
+    return names.filter((name) => instances[name] === undefined || this.#isGone(instances, name));
   }
 
   /** Begins; resolves after the first look, whatever came of it. */
@@ -105,7 +141,8 @@ export class ZoneKeeper {
     await this.#looking;
     if (this.#isStopped) return;
     const { pollMs, gate } = this.#options;
-    const ms = gate.next === undefined ? pollMs : pollMs / HURRY;
+    const isAwaited = gate.next !== undefined || this.#companion?.isAwaited === true;
+    const ms = isAwaited ? pollMs / HURRY : pollMs;
     this.#timer = setTimeout(() => void this.#lookAndGoOn(), ms).unref();
   }
 
@@ -161,11 +198,14 @@ export class ZoneKeeper {
   }
 
   async #unconfirmed(version: number): Promise<string[]> {
-    const { store, isAlone } = this.#options;
-    if (isAlone) return [];
-    const stored = await store.get(ZONE_INSTANCES_KEY);
-    const instances = stored === undefined ? {} : decodeRecord<ZoneInstances>(stored.value);
+    if (this.#options.isAlone) return [];
+    const instances = await this.#instances();
     return unconfirmed(instances, version, (name) => this.#isGone(instances, name));
+  }
+
+  async #instances(): Promise<ZoneInstances> {
+    const stored = await this.#options.store.get(ZONE_INSTANCES_KEY);
+    return stored === undefined ? {} : decodeRecord<ZoneInstances>(stored.value);
   }
 
   #isGone(instances: ZoneInstances, name: string): boolean {
@@ -182,16 +222,18 @@ export class ZoneKeeper {
   async #renew(): Promise<void> {
     const { gate, isAlone, instance, monotonicMs, registrationMs } = this.#options;
     const sentMs = monotonicMs();
-    const confirmed = this.#confirmed;
+    const [confirmed, erasures] = [this.#confirmed, this.#companion?.confirmed];
     if (isAlone) {
       gate.extend(Number.POSITIVE_INFINITY);
       return;
     }
     await this.#changeInstances((all) => {
       const there = withoutInstances(all, (name) => name !== instance && this.#isGone(all, name));
-      return withInstance(there, instance, confirmed);
+      return withInstance(there, instance, confirmed, erasures);
     });
-    gate.extend(sentMs + registrationMs);
+    // What others agreed on before they knew of this instance is known here before it appends.
+    await this.#companion?.look();
+    if (gate.extend(sentMs + registrationMs)) this.#companion?.lapsed();
   }
 
   async #changeInstances(change: (all: ZoneInstances) => ZoneInstances): Promise<void> {

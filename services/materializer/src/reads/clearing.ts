@@ -8,6 +8,7 @@ import { decodeClearing } from '../domain/clearing.ts';
 import { PLANE, ShardKeys } from '../domain/keys.ts';
 import { erasedRows } from '../drivers/erased-rows.ts';
 import { waitHere } from './cuts.ts';
+import type { Part } from './part.ts';
 import { inSnapshot, keysOf, type Plane, type Waiting } from './plane.ts';
 
 /** What was published of a shard. */
@@ -22,6 +23,18 @@ export interface ClearingContext {
   readonly plane: Plane;
   readonly published: Published | undefined;
   readonly logRetentionMs: number;
+}
+
+/** A thorough look reads tables from end to end. */
+const CLEARING_TIMEOUT_MS = 9 * 60_000;
+
+/** {@link clearingOf} by the instance that owns the partition. */
+export function clearingPart(context: ClearingContext): Part<ClearingRequest, ClearedStore[]> {
+  return {
+    name: 'clearing',
+    timeoutMs: CLEARING_TIMEOUT_MS,
+    run: (_plane, _partitions, request, wait) => clearingOf(context, request, wait),
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ReplayJobs } from '../drivers/replay-jobs.ts';
 import type { ReplaySettings } from '../drivers/replay-run.ts';
+import { type ClearingContext, clearingPart } from './clearing.ts';
 import { CUT_PARTS } from './cuts.ts';
 import { DIGEST_PARTS } from './digest.ts';
 import { ENTITY_PARTS } from './entity.ts';
@@ -17,6 +18,7 @@ export function allParts(
   owner: string,
   settings: ReplaySettings,
   replays: ReplayJobs,
+  clearing: ClearingContext,
 ): ReadonlyMap<string, Part<never, unknown>> {
   const parts: readonly Part<never, unknown>[] = [
     ...CUT_PARTS,
@@ -27,6 +29,7 @@ export function allParts(
     ...LIVENESS_PARTS,
     ...QUERY_PARTS,
     ...TRACE_PARTS,
+    clearingPart(clearing),
     replayPart(settings),
     replayStatusPart(replays),
     shardsPart(owner),

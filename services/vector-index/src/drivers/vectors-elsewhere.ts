@@ -38,6 +38,8 @@ export interface VectorsElsewhere {
   settledOf(partition: number): number;
   /** Vectors that are not stored there for certain yet. */
   readonly unsettled: number;
+  /** Rows of a generation before that are still to be removed there. */
+  readonly removing: number;
   /** So little is left to be stored that others may be sent there. */
   readonly caughtUp: boolean;
   /** Why nothing can be stored at the moment. */

@@ -2,6 +2,8 @@ import { checkClearing } from '@memplane/contracts';
 import { ok, type Route, route } from '@memplane/runtime';
 import type { Generations } from '../generations.ts';
 
+const IN_MILVUS = 'Rows are removed from Milvus; its own files lose them by its compaction.';
+
 /**
  * `POST /v1/clearings`. Vectors that the plane computed go before an erasure counts as applied; what
  * the index holds goes with its files, once another has been built.
@@ -14,11 +16,13 @@ export function checkClearingRoute(generations: Generations): Route {
       (sum, { index }) => sum + index.rowsBefore(tenant, entity, offset),
       0,
     );
+    const { elsewhere } = live;
+    const areVectors = isApplied && (elsewhere?.removing ?? 0) === 0;
     const isClear = isApplied && left === 0 && !live.hasErased && !generations.hasOthers;
     return ok({
       stores: [
         { store: 'index', isClear, left },
-        { store: 'vectors', isClear: isApplied },
+        { store: 'vectors', isClear: areVectors, ...(elsewhere ? { note: IN_MILVUS } : {}) },
       ],
     });
   });

@@ -18,8 +18,9 @@ export function erasureEvent(
   entity: string,
   erasure: string,
   { tenant, now }: Pick<PrepareContext, 'tenant' | 'now'>,
+  attempt = 0,
 ): PreparedEvent {
-  const id = `erasure-${erasure}`;
+  const id = `erasure-${erasure}${attempt === 0 ? '' : `-${attempt}`}`;
   const context = { tenant, now, defaultSource: SOURCE, traceparent: undefined, newId: () => id };
   const texts = textsOf({ id, type: TYPE, entity, source: SOURCE });
   const { text, ...written } = writeEvent(texts, context, 'body', undefined);

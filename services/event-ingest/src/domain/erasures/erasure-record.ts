@@ -8,6 +8,10 @@ export interface ErasureRecord extends Erasure {
    * `clearing`: it is, and the key is gone.
    */
   readonly phase: 'appending' | 'clearing' | 'done';
+  /** The instance that sees to it, where there may be several. */
+  readonly runner?: string;
+  /** How often its event was begun anew: each has an id of its own, so that the last one counts. */
+  readonly attempt?: number;
 }
 
 /** Why an entity may not be erased. */
@@ -22,6 +26,9 @@ export const holdName = (tenant: string, entity: string): string =>
   `${tenant}.hold.${entity.replace('/', ':')}`;
 /** In the tenant `default`: which erasures of all tenants are not done yet. */
 export const OPEN_ERASURES = 'default.erasures.open';
+/** Ids of a tenant's erasures, in the order of their beginning, where the store can't list. */
+export const erasurePageName = (tenant: string, page: number): string =>
+  `${tenant}.erasure-ids.${page}`;
 
 const FORMAT_VERSION = 1;
 
@@ -37,6 +44,7 @@ export function decodeErasures<T>(text: string): T {
 }
 
 /** What callers are shown. */
-export function receiptOf({ tenant: _tenant, phase: _phase, ...erasure }: ErasureRecord): Erasure {
+export function receiptOf(record: ErasureRecord): Erasure {
+  const { tenant: _tenant, phase: _phase, runner: _runner, attempt: _attempt, ...erasure } = record;
   return erasure;
 }

@@ -52,6 +52,11 @@ export interface AppendOrder extends EntityName, Conditions {
   readonly nonce: string;
   /** The version of the zones' table in force. */
   readonly zones: number;
+  /**
+   * Called between reading the head and writing it. Throws what refuses the order: others may have
+   * gone on without this instance, and what it brings may be sealed with a key that is gone.
+   */
+  readonly check?: (() => void) | undefined;
 }
 
 /** Where an event of an append stands. */
@@ -171,6 +176,7 @@ function* planOf(
       const known = yield* knownEvents(order, next, isDoubtful);
       const before = next.sequence;
       if (known.includes(undefined)) {
+        order.check?.();
         const judged = yield* judge(order, next);
         const news = order.events.filter((_, i) => known[i] === undefined);
         const added = written(news, before);

@@ -17,6 +17,8 @@ export interface ZoneInstances {
     readonly renewal: number;
     /** The newest change for which nothing of the time before it is under way any more. */
     readonly confirmed: number;
+    /** Ids of erasures for which nothing of their entity is under way, nor begins. */
+    readonly erasures?: readonly string[];
   };
 }
 
@@ -69,9 +71,18 @@ export function withInstance(
   instances: ZoneInstances,
   name: string,
   confirmed: number,
+  erasures: readonly string[] = [],
 ): ZoneInstances {
   const renewal = (instances[name]?.renewal ?? 0) + 1;
-  return { ...instances, [name]: { renewal, confirmed } };
+  const blocks = erasures.length === 0 ? {} : { erasures };
+  return { ...instances, [name]: { renewal, confirmed, ...blocks } };
+}
+
+/** Who has not confirmed an erasure. */
+export function unconfirmedErasure(instances: ZoneInstances, id: string): string[] {
+  return Object.entries(instances)
+    .filter(([, { erasures = [] }]) => !erasures.includes(id))
+    .map(([name]) => name);
 }
 
 export function withoutInstances(

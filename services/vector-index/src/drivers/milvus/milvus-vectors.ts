@@ -69,6 +69,10 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
     return this.#problem;
   }
 
+  get removing(): number {
+    return this.#toRemove.length;
+  }
+
   get unsettled(): number {
     let sum = 0;
     for (const tenant of this.#tenants.values()) sum += tenant.unsettled;
