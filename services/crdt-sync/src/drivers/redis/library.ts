@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
  * takes the place of a lower one and is never replaced by it.
  */
 const LIBRARY = 'memplane_crdt_v5';
-export const LIBRARY_REVISION = 1;
+export const LIBRARY_REVISION = 2;
 
 export type FunctionName =
   | 'execute'

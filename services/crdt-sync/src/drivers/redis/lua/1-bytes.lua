@@ -94,6 +94,29 @@ function cbor.int(n)
   return cbor.wide(normal(0, n))
 end
 
+local RUN = 64
+local RUN_FORMAT = '>' .. string.rep('BI4', RUN)
+
+-- Numbers one after the other, none below the one before it. Of those that take five bytes, which are
+-- most where there are many, a run is packed at once.
+function cbor.ascending(list)
+  local parts, count, i, length = {}, 0, 1, #list
+  while i <= length do
+    count = count + 1
+    local n = list[i]
+    if n >= 65536 and i + RUN - 1 <= length and list[i + RUN - 1] < TWO32 then
+      local run = {}
+      for k = 1, RUN do run[2 * k - 1], run[2 * k] = 26, list[i + k - 1] end
+      parts[count] = struct.pack(RUN_FORMAT, unpack(run, 1, 2 * RUN))
+      i = i + RUN
+    else
+      parts[count] = cbor.int(n)
+      i = i + 1
+    end
+  end
+  return concat(parts)
+end
+
 function cbor.array(count)
   return cbor.head(4, 0, count)
 end

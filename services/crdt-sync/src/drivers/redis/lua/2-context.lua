@@ -40,19 +40,24 @@ function dots.has(list, dot)
   return false
 end
 
--- The intervals of an incarnation; made at its place in the order when `make` says so.
-function contexts.of(context, incarnation, make)
+-- What there is of an incarnation; made at its place in the order when `make` says so.
+local function entry_of(context, incarnation, make)
   local low, high = 1, #context
   while low <= high do
     local middle = floor((low + high) / 2)
     local entry = context[middle]
-    if entry.incarnation == incarnation then return entry.intervals end
+    if entry.incarnation == incarnation then return entry end
     if less(entry.incarnation, incarnation) then low = middle + 1 else high = middle - 1 end
   end
   if not make then return nil end
   local made = { incarnation = incarnation, intervals = {} }
   table.insert(context, low, made)
-  return made.intervals
+  return made
+end
+
+function contexts.of(context, incarnation)
+  local entry = entry_of(context, incarnation)
+  return entry and entry.intervals
 end
 
 -- What a reset has seen has a gap for each element that stands, so it is searched by halves.
@@ -69,7 +74,7 @@ end
 
 -- The next number of an incarnation, and its dot added.
 function contexts.next(context, incarnation)
-  local intervals = contexts.of(context, incarnation, true)
+  local intervals = entry_of(context, incarnation, true).intervals
   local last = #intervals
   if last == 0 then
     intervals[1], intervals[2] = 1, 1
@@ -79,40 +84,49 @@ function contexts.next(context, incarnation)
   return intervals[last]
 end
 
+-- The intervals of both. A context has a gap for each element that is still to come, so most of `a`
+-- goes over as it is, and no length is asked for twice.
 local function unite(a, b)
-  local result = {}
-  local i, j = 1, 1
-  while i <= #a or j <= #b do
-    local from, to
-    if j > #b or (i <= #a and a[i] <= b[j]) then
-      from, to = a[i], a[i + 1]
-      i = i + 2
-    else
-      from, to = b[j], b[j + 1]
-      j = j + 2
+  local result, last, i, behind = {}, 0, 1, #a
+  for j = 1, #b, 2 do
+    local from, to = b[j], b[j + 1]
+    while i < behind and a[i + 1] < from - 1 do
+      result[last + 1], result[last + 2] = a[i], a[i + 1]
+      i, last = i + 2, last + 2
     end
-    local last = #result
+    -- One of `a` may reach over several of `b`.
     if last > 0 and from <= result[last] + 1 then
-      result[last] = math.max(result[last], to)
-    else
-      result[last + 1], result[last + 2] = from, to
+      from, to, last = result[last - 1], math.max(to, result[last]), last - 2
     end
+    while i < behind and a[i] <= to + 1 do
+      from, to, i = math.min(from, a[i]), math.max(to, a[i + 1]), i + 2
+    end
+    result[last + 1], result[last + 2] = from, to
+    last = last + 2
+  end
+  for k = i, behind do
+    last = last + 1
+    result[last] = a[k]
   end
   return result
+end
+
+local function differ(a, b)
+  if #a ~= #b then return true end
+  for i = 1, #a do
+    if a[i] ~= b[i] then return true end
+  end
+  return false
 end
 
 -- Adds all of `source` to `target`. Returns whether `target` grew.
 function contexts.join(target, source)
   local grew = false
   for _, theirs in ipairs(source) do
-    local mine = contexts.of(target, theirs.incarnation, true)
-    local united = unite(mine, theirs.intervals)
-    grew = grew or #united ~= #mine
-    for i = 1, #united do
-      grew = grew or united[i] ~= mine[i]
-      mine[i] = united[i]
-    end
-    for i = #mine, #united + 1, -1 do mine[i] = nil end
+    local mine = entry_of(target, theirs.incarnation, true)
+    local united = unite(mine.intervals, theirs.intervals)
+    grew = grew or differ(united, mine.intervals)
+    mine.intervals = united
   end
   return grew
 end
@@ -151,7 +165,7 @@ function contexts.encode_form(context)
   for _, entry in ipairs(context) do
     parts[#parts + 1] = '\130' .. cbor.incarnation(entry.incarnation)
     parts[#parts + 1] = cbor.array(#entry.intervals)
-    for _, number in ipairs(entry.intervals) do parts[#parts + 1] = cbor.int(number) end
+    parts[#parts + 1] = cbor.ascending(entry.intervals)
   end
   return concat(parts)
 end
