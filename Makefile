@@ -74,6 +74,11 @@ test-helm: build ## The chart and the images, as far as no cluster is needed (ne
 test-kubernetes: build ## The chart on a real API server, with nodes that kwok plays (needs Go, Maven; first time: builds for minutes)
 	@exec $(NODE) --test --test-isolation=none $(KUBERNETES_TESTS)
 
+# Not in `.ci/run`, for its time; `make soak` runs it.
+.PHONY: test-upgrade
+test-upgrade: build ## The version before, replaced pod by pod under load (needs git, Go, Java, Maven; builds that version once)
+	@exec $(NODE) --test --test-isolation=none tests/upgrade/rolling.test.ts
+
 STACK := $(NODE) packages/stack/src/stack.ts
 
 .PHONY: stack-up

@@ -31,16 +31,21 @@ export interface Seen {
   readonly ends: Map<number, number>;
 }
 
-/** What has to be true of a stack after each round, by an independent fold of its log. */
+/** Where the plane that is judged answers. */
+export type JudgedPlane = Pick<StackPlane, 'materializer' | 'crdt' | 'vectors'>;
+/** What was done to it. */
+export type JudgedLoad = Pick<FaultLoad, 'appends' | 'increments'>;
+
+/** What has to be true of a plane after each round, by an independent fold of its log. */
 export class FaultChecks {
-  readonly #plane: StackPlane;
-  readonly #load: FaultLoad;
+  readonly #plane: JudgedPlane;
+  readonly #load: JudgedLoad;
   /** In all rounds. */
   vectorsCompared = 0;
   /** In the last round: acknowledgements that name a second copy. */
   copiesAcknowledged = 0;
 
-  constructor(plane: StackPlane, load: FaultLoad) {
+  constructor(plane: JudgedPlane, load: JudgedLoad) {
     this.#plane = plane;
     this.#load = load;
   }

@@ -18,6 +18,8 @@ export interface KubeletOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What is changed in commands and files, beside mount paths: addresses of this machine. */
   readonly texts?: (text: string) => string;
+  /** The folder that stands for the image's `/app/`; the repository unless said otherwise. */
+  readonly app?: string;
   /** The program is where the pod's user may not look: it runs as the test's. */
   readonly isOwnUser?: boolean;
   /** Where the pod's address is asked for; 127.0.0.1 unless said otherwise. */
@@ -58,7 +60,7 @@ export class ContainerProcess {
     for (const [name, value] of Object.entries(env)) env[name] = this.#inPlace(value);
     this.#env = { PATH: '/usr/bin:/bin', ...env, ...options.env };
     const [command = '', ...args] = list(container['command']).map((word) =>
-      this.#inPlace(String(word)).replace(/^\/app\//, root),
+      this.#inPlace(String(word)).replace(/^\/app\//, options.app ?? root),
     );
     const program = command === 'node' ? process.execPath : command;
     this.#child = spawn(program, args, {
