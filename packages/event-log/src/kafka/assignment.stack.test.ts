@@ -8,11 +8,13 @@ import { type KafkaPlan, type ServerProcess, startKafka } from '@memplane/stack'
 import { freePorts, TearingProxy } from '@memplane/testkit';
 import type { Ownership } from '../assignment.ts';
 import { type KafkaGroupAssignment, openKafkaAssignment, openKafkaLog } from './index.ts';
-import { Closers } from './testing.ts';
+import { Closers, setGroup } from './testing.ts';
 
 const PARTITIONS = 6;
 const SESSION_MS = 4_000;
 const DEADLINE_MS = 40_000;
+/** Between two heartbeats, where they are rare. */
+const RARE_MS = 10_000;
 
 const closers = new Closers();
 let broker: ServerProcess;
@@ -87,7 +89,7 @@ interface Group {
   ): Promise<KafkaGroupAssignment>;
 }
 
-async function newGroup(): Promise<Group> {
+async function newGroup(settings?: Readonly<Record<string, string>>): Promise<Group> {
   const topic = `log-${randomUUID()}`;
   const groupId = `group-${topic}`;
   const { writer } = await openKafkaLog({
@@ -97,6 +99,7 @@ async function newGroup(): Promise<Group> {
     create: { partitions: PARTITIONS, replicas: 1 },
   });
   await writer.close();
+  if (settings !== undefined) await setGroup({ brokers: plan.brokers, topic }, groupId, settings);
   const registry = new Registry();
   return {
     registry,
@@ -164,6 +167,26 @@ describe('ownership by a consumer group', () => {
     assert.deepEqual(registry.lost, []);
   });
 
+  test('what a member leaves is taken as soon as somebody asks for it, however rare heartbeats are', async () => {
+    const { registry, join } = await newGroup({
+      'consumer.session.timeout.ms': '45000',
+      'consumer.heartbeat.interval.ms': String(RARE_MS),
+    });
+    const a = await join('a');
+    await until('a owns all', () => registry.countOf('a') === PARTITIONS);
+    const b = await join('b');
+    await until('b owns half', () => registry.countOf('b') === PARTITIONS / 2);
+    await a.close();
+    const leftAt = performance.now();
+    const asking = setInterval(() => void b.owners(), 50);
+    await until('b owns all', () => registry.countOf('b') === PARTITIONS);
+    clearInterval(asking);
+    const tookMs = performance.now() - leftAt;
+    assert.ok(tookMs < RARE_MS / 4, `it took ${tookMs} ms`);
+    await b.close();
+    assert.deepEqual(registry.problems, []);
+  });
+
   test('an owner that hears nothing stops before another one begins, and comes back as new', async () => {
     const proxy = closers.add(await TearingProxy.start(proxied.advertisedPort, proxied.port));
     const { registry, join } = await newGroup();
@@ -177,6 +200,8 @@ describe('ownership by a consumer group', () => {
     const heldAt = performance.now();
     await until('a has stopped', () => a.owned().length === 0);
     assert.ok(performance.now() - heldAt <= SESSION_MS + 500);
+    // It owns nothing by the clock; its timer may be a little later.
+    await until('a is told', () => registry.lost.length > 0);
     assert.deepEqual(registry.lost, ['a']);
     await until('b owns all', () => registry.countOf('b') === PARTITIONS);
     proxy.release();

@@ -18,6 +18,8 @@ export interface GroupOptions {
 }
 
 const REVOKE_TIMEOUT_MS = 10_000;
+/** Between two heartbeats that are sent early, at the least. */
+const EARLY_BEAT_MS_MIN = 100;
 
 /**
  * Ownership by a consumer group. The group alone decides; offsets are nobody's business here.
@@ -46,6 +48,7 @@ export class KafkaGroupAssignment implements PartitionAssignment {
   #isToTell = false;
   /** Ends the pause between two heartbeats early. */
   #resting = new AbortController();
+  #beatAt = Number.NEGATIVE_INFINITY;
   #reconciling: Promise<void> | undefined;
   #target: readonly number[] | undefined;
   #loop: Promise<void> | undefined;
@@ -89,12 +92,19 @@ export class KafkaGroupAssignment implements PartitionAssignment {
     return this.#isSure() ? this.#owned.get(partition)?.epoch : undefined;
   }
 
-  /** By their client ids. */
+  /**
+   * By their client ids. Where somebody asks and a partition is nobody's, it may be this member's next:
+   * the group gives it with a heartbeat, which a broker wants every 5 s by default, so that one goes at
+   * once.
+   */
   async owners(): Promise<readonly Owner[]> {
-    const { options, closing } = this.#parts;
-    return await withRetries('asking who owns what', options, closing.signal, () =>
+    const { options, closing, map } = this.#parts;
+    const owners = await withRetries('asking who owns what', options, closing.signal, () =>
       this.#client.members(),
     );
+    const owned = owners.reduce((sum, { partitions }) => sum + partitions.length, 0);
+    if (owned < map.info.partitions) this.#beatEarly();
+    return owners;
   }
 
   /**
@@ -115,6 +125,10 @@ export class KafkaGroupAssignment implements PartitionAssignment {
     if (this.#memberEpoch > 0) await this.#client.leave(this.#memberId).catch(() => {});
     this.#parts.closing.abort();
     await this.#parts.links.close();
+  }
+
+  #beatEarly(): void {
+    if (performance.now() - this.#beatAt >= EARLY_BEAT_MS_MIN) this.#resting.abort();
   }
 
   #isSure(): boolean {
@@ -145,6 +159,7 @@ export class KafkaGroupAssignment implements PartitionAssignment {
 
   async #beat(): Promise<number> {
     const sentAt = performance.now();
+    this.#beatAt = sentAt;
     if (this.#isOverdue()) this.#rejoin();
     const isJoining = this.#memberEpoch === 0;
     const isTelling = isJoining || this.#isToTell;

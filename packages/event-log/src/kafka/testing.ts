@@ -1,6 +1,6 @@
-import { deleteTopicsV6 } from '@platformatic/kafka';
+import { deleteTopicsV6, incrementalAlterConfigsV1 } from '@platformatic/kafka';
 import { BrokerLinks } from './broker-links.ts';
-import { type KafkaLogOptions, resolveKafkaOptions } from './options.ts';
+import { type KafkaLogOptions, type ResolvedKafkaOptions, resolveKafkaOptions } from './options.ts';
 import { TopicMap } from './topic-map.ts';
 
 /** The brokers that tests run against, from `MEMPLANE_KAFKA_BROKERS`, separated by commas. */
@@ -11,11 +11,37 @@ export function brokersUnderTest(): string[] {
 }
 
 export async function removeTopic(options: KafkaLogOptions): Promise<void> {
+  await asAdmin(options, ({ map, requestTimeoutMs, topic }) =>
+    map.callAny(deleteTopicsV6.api, [{ name: topic }], requestTimeoutMs),
+  );
+}
+
+const GROUP_RESOURCE = 32;
+const SET = 0;
+
+/** Gives one consumer group other settings than the brokers have. */
+export async function setGroup(
+  options: KafkaLogOptions,
+  groupId: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const configs = Object.entries(settings).map(([name, value]) => {
+    return { name, configOperation: SET, value } as const;
+  });
+  const resource = { resourceType: GROUP_RESOURCE, resourceName: groupId, configs } as const;
+  await asAdmin(options, ({ map }) =>
+    map.callAny(incrementalAlterConfigsV1.api, [resource], false),
+  );
+}
+
+async function asAdmin(
+  options: KafkaLogOptions,
+  work: (admin: ResolvedKafkaOptions & { readonly map: TopicMap }) => Promise<unknown>,
+): Promise<void> {
   const resolved = resolveKafkaOptions(options);
   const links = new BrokerLinks(resolved);
   try {
-    const map = new TopicMap(resolved, links);
-    await map.callAny(deleteTopicsV6.api, [{ name: resolved.topic }], resolved.requestTimeoutMs);
+    await work({ ...resolved, map: new TopicMap(resolved, links) });
   } finally {
     await links.close();
   }
