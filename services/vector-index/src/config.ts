@@ -60,7 +60,7 @@ export const VECTOR_INDEX_SETTINGS = {
   }),
   applyIntervalMs: integer(
     'MEMPLANE_INDEX_APPLY_INTERVAL_MS',
-    25,
+    10,
     'from one transaction to the next, so that partitions share them; what comes alone does not wait',
     { unit: 'ms' },
   ),
