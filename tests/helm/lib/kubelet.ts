@@ -63,7 +63,8 @@ export class ContainerProcess {
       this.#inPlace(String(word)).replace(/^\/app\//, options.app ?? root),
     );
     const program = command === 'node' ? process.execPath : command;
-    this.#child = spawn(program, args, {
+    // It ends with this process, however that ends.
+    this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
       env: this.#env,
       ...(process.getuid?.() === 0 && !options.isOwnUser ? { uid: user, gid: user } : {}),
       cwd: '/',
