@@ -51,7 +51,7 @@ test(`${HISTORIES} histories of ${OPERATIONS} operations on three members of etc
     counts.unknown += unknown;
     counts.known += load.history.filter(({ result }) => result !== 'unknown').length;
   }
-  assert.ok(counts.known > counts.unknown, JSON.stringify(counts));
+  assert.ok(counts.known >= HISTORIES * OPERATIONS, JSON.stringify(counts));
   figure('linearizability on etcd: histories', HISTORIES);
   figure('linearizability on etcd: operations', counts.operations);
   figure('linearizability on etcd: operations whose end nobody knows', counts.unknown);

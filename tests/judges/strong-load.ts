@@ -36,6 +36,7 @@ export interface StrongTarget {
 
 export interface StrongLoadOptions {
   readonly clients: number;
+  /** Whose end is known: through an outage the load goes on until it has so many. */
   readonly operations: number;
   /** Keeps the names of one history apart from those of others. */
   readonly name: string;
@@ -46,6 +47,8 @@ const OPEN_ENTITIES = 3;
 const GUARDED_ENTITIES = 2;
 const NANOS_PER_MS = 1e6;
 const CALL_TIMEOUT_MS = 8_000;
+/** Calls for each operation whose end is known, at most: a plane that never answers is a failure. */
+const CALLS_PER_OPERATION_MAX = 20;
 const SETTLE_TIMEOUT_MS = 60_000;
 /** A client that was refused lets others go on. */
 const REFUSED_PAUSE_MS = 20;
@@ -82,6 +85,7 @@ export class StrongLoad {
   readonly #options: StrongLoadOptions;
   readonly #startedAt = process.hrtime.bigint();
   #left: number;
+  #callsLeft: number;
   #ids = 0;
   readonly #sequences = new Map<string, number>();
 
@@ -89,9 +93,10 @@ export class StrongLoad {
     this.#target = target;
     this.#options = options;
     this.#left = options.operations;
+    this.#callsLeft = options.operations * CALLS_PER_OPERATION_MAX;
   }
 
-  /** Resolves when all operations are done. */
+  /** Resolves when all operations are done. @throws Error when too many calls were not answered */
   async run(random: Seeded): Promise<void> {
     const { clients } = this.#options;
     await Promise.all(Array.from({ length: clients }, (_, i) => this.#client(i, random.fork(i))));
@@ -279,8 +284,9 @@ export class StrongLoad {
         return true;
       }
     }
-    this.#left--;
+    if (this.#callsLeft-- === 0) throw new Error(`no answer; ${this.#left} operations are left`);
     if (found !== undefined) {
+      this.#left--;
       const returnedAt = this.#now();
       this.history.push({ client, op, call: calledAt, return: returnedAt, ...fields, ...found });
       return true;
