@@ -28,10 +28,13 @@ export class ApplyQueue {
     this.#options = options;
   }
 
-  /** Resolves once the lines are applied. Rejects, with all that shared the transaction, when not. */
-  apply(partition: number, lines: readonly FeedLine[]): Promise<void> {
+  /**
+   * Resolves once the lines are applied. Rejects, with all that shared the transaction, when not.
+   * @param after see {@link PartitionLines}
+   */
+  apply(partition: number, lines: readonly FeedLine[], after = -1): Promise<void> {
     const done = Promise.withResolvers<void>();
-    this.#waiting.push({ partition, lines, done });
+    this.#waiting.push({ partition, lines, after, done });
     this.#lines += lines.length;
     const { applyIntervalMs, apply_lines_full } = this.#options;
     const waitMs = this.#begunAt + applyIntervalMs - performance.now();

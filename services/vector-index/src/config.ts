@@ -64,6 +64,12 @@ export const VECTOR_INDEX_SETTINGS = {
     'from one transaction to the next, so that partitions share them; what comes alone does not wait',
     { unit: 'ms' },
   ),
+  commitIntervalMs: integer(
+    'MEMPLANE_INDEX_COMMIT_INTERVAL_MS',
+    100,
+    'from what is applied, and seen, to the commit after which a restart has it without the log',
+    { unit: 'ms' },
+  ),
   apply_lines_full: integer(
     'MEMPLANE_INDEX_APPLY_LINES_FULL',
     256,

@@ -16,6 +16,8 @@ export interface FollowerOptions {
 }
 
 const RETRY_MS_MIN = 20;
+/** Why a read ends that is begun anew at once. */
+const NUDGED = new Error('there is more than the open answer has brought');
 
 /** Pulls every partition from its next offset on, and applies what comes, until it is stopped. */
 export class Follower {
@@ -31,6 +33,9 @@ export class Follower {
     const { generation } = options;
     const applyAll = generation.applyAll.bind(generation);
     this.#queue = new ApplyQueue({ ...options, applyAll });
+    generation.onWentBack = (error) => {
+      for (const read of this.#reads.values()) read.abort(error);
+    };
   }
 
   /** Why a partition does not follow at the moment. */
@@ -45,7 +50,7 @@ export class Follower {
 
   /** Reads a partition anew at once: there is more than the open answer has brought. */
   nudge(partition: number): void {
-    this.#reads.get(partition)?.abort();
+    this.#reads.get(partition)?.abort(NUDGED);
   }
 
   async stop(): Promise<void> {
@@ -65,7 +70,7 @@ export class Follower {
         this.#problems.delete(partition);
       } catch (error) {
         if (signal.aborted) return;
-        if (read.signal.aborted) continue;
+        if (read.signal.reason === NUDGED) continue;
         const { logger, feedRetryMsMax } = this.#options;
         const pauseMs = Math.min(feedRetryMsMax, RETRY_MS_MIN * 2 ** Math.min(failures++, 16));
         this.#problems.set(partition, error instanceof Error ? error.message : String(error));
@@ -77,13 +82,14 @@ export class Follower {
 
   async #readOnce(partition: number, signal: AbortSignal): Promise<void> {
     const { feed, generation, onApplied } = this.#options;
-    const from = (generation.applied.get(partition) ?? -1) + 1;
-    for await (const lines of feed.read(partition, from, signal)) {
+    let after = generation.applied.get(partition) ?? -1;
+    for await (const lines of feed.read(partition, after + 1, signal)) {
       const room = generation.room(signal);
       if (room) await room;
       if (signal.aborted) return;
       const startMs = Date.now();
-      await this.#queue.apply(partition, lines);
+      await this.#queue.apply(partition, lines, after);
+      after = lines.at(-1)?.offset ?? after;
       this.#problems.delete(partition);
       onApplied(lines, startMs);
     }

@@ -112,6 +112,7 @@ export class Generations {
     if (next.index.statusOfAll().vectorsPending > 0) return false;
     if (next.index.elsewhere?.caughtUp === false) return false;
     const old = this.#live;
+    next.index.commit();
     this.#writeCurrent(next);
     this.#live = next;
     this.#building = undefined;

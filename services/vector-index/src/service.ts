@@ -468,5 +468,6 @@ function generationOptions(
     entity_cache_entries_max: 65_536,
     text: { memtable_rows_max: 4_096, segments_per_level_max: 4, merge_terms_max: 256 },
     database_cache_bytes_max: config.database_cache_bytes_max,
+    commitIntervalMs: config.commitIntervalMs,
   };
 }

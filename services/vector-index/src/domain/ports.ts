@@ -22,6 +22,8 @@ export interface FeedLine {
 export interface PartitionLines {
   readonly partition: number;
   readonly lines: readonly FeedLine[];
+  /** The offset that they follow on, all before it included; absent: whatever is applied. */
+  readonly after?: number;
 }
 
 /** Where the index pulls the log from. */

@@ -3,93 +3,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { CloudEvent } from '@memplane/contracts';
-import { clusteredVectors, testSeed } from '@memplane/testkit';
-import type { Candidate, FeedLine } from '../domain/ports.ts';
-import { frequencies, termsOf } from '../domain/text.ts';
-import { Generation, type GenerationOptions } from './generation.ts';
+import { testSeed } from '@memplane/testkit';
+import { LINES, SmallIndex } from '../testing/small-index.ts';
 
-const DIMENSIONS = 32;
-const LINES = 400;
 const HEADER_BYTES = 4096;
-const NOW_MS = 1_790_000_000_000;
-const OPTIONS: GenerationOptions = {
-  dimensions: DIMENSIONS,
-  model: undefined,
-  computes: false,
-  stage1_rows_min: 64,
-  direct_rows_max: 128,
-  fields_per_row_max: 8,
-  filter_cache_bytes_max: 1 << 20,
-  cut_cache_entries_max: 4,
-  entity_cache_entries_max: 64,
-  text: { memtable_rows_max: 64, segments_per_level_max: 4, merge_terms_max: 256 },
-  database_cache_bytes_max: 1 << 20,
-};
-
-/** Memories of few names, so that many a one is superseded or forgotten. */
-function makeLines(): FeedLine[] {
-  const random = testSeed('damage');
-  const source = clusteredVectors({ seed: 3, dimensions: DIMENSIONS });
-  return Array.from({ length: LINES }, (_, offset) => {
-    const vector = new Float32Array(DIMENSIONS);
-    source.next(vector);
-    const id = `m${random.int(0, 60)}`;
-    const values = Buffer.from(vector.buffer).toString('base64');
-    const text = `${random.pick(['harbour', 'violin', 'orchard'])} ${id}`;
-    const memory = random.chance(0.2)
-      ? { id, forgotten: true as const }
-      : { id, text, embedding: { model: 'm', values } };
-    const hlc = '019fd0a5b400-0000';
-    const event = { id: `e${offset}`, subject: 'user/1', tenant: 'default', hlc, data: { memory } };
-    return { partition: 0, epoch: 0, offset, event: event as unknown as CloudEvent };
-  });
-}
-
-const ALL = makeLines();
-
-class Index {
-  readonly generation: Generation;
-  damaged = 0;
-
-  constructor(folder: string) {
-    const onDamaged = () => void this.damaged++;
-    this.generation = new Generation(folder, { ...OPTIONS, onDamaged });
-  }
-
-  get applied(): number {
-    return this.generation.applied.get(0) ?? -1;
-  }
-
-  apply(to: number): this {
-    for (let at = this.applied + 1; at < to; at += 16) {
-      this.generation.apply(0, ALL.slice(at, Math.min(to, at + 16)));
-    }
-    return this;
-  }
-
-  /** What all its searches find. */
-  answers(): unknown {
-    const cut = { logId: '', epoch: 0, offsets: new Map([[0, this.applied]]) };
-    const questions = clusteredVectors({ seed: 4, dimensions: DIMENSIONS });
-    const vectors = Array.from({ length: 5 }, () => {
-      const vector = new Float32Array(DIMENSIONS);
-      questions.next(vector);
-      return { vector, terms: undefined };
-    });
-    const texts = ['harbour', 'violin m7'].map((text) => {
-      return { vector: undefined, terms: frequencies(termsOf(text)) };
-    });
-    return [...vectors, ...texts].map((request) => {
-      const body = { ...request, filter: undefined, entity: undefined };
-      const found = this.generation.latest('default', cut, NOW_MS, body);
-      return (found.rank(20) as readonly Candidate[]).map(({ row, score }) => [
-        found.details(row).eventId,
-        score,
-      ]);
-    });
-  }
-}
 
 function folders(t: TestContext): (name: string) => string {
   const root = mkdtempSync(join(tmpdir(), 'damage-'));
@@ -99,7 +16,7 @@ function folders(t: TestContext): (name: string) => string {
 
 /** The answers of an index that never met any harm. */
 function whole(folder: string, to: number): unknown {
-  const index = new Index(folder).apply(to);
+  const index = new SmallIndex(folder).apply(to);
   const answers = index.answers();
   index.generation.close();
   return answers;
@@ -114,7 +31,7 @@ test('a file that was cut short is found when the index opens, which begins anew
     cpSync(folder('whole'), folder('cut'), { recursive: true });
     const path = join(folder('cut'), file);
     truncateSync(path, HEADER_BYTES + Math.floor((readFileSync(path).length - HEADER_BYTES) / 3));
-    const index = new Index(folder('cut'));
+    const index = new SmallIndex(folder('cut'));
     assert.deepEqual([index.damaged, index.applied], [1, -1], file);
     assert.deepEqual(index.apply(LINES).answers(), expected, file);
     index.generation.close();
@@ -140,7 +57,7 @@ test('whatever bytes change or are lost as zeros, no answer changes', (t) => {
     if (random.chance(0.5)) bytes[at] = (bytes[at] as number) ^ (1 << random.int(0, 7));
     else bytes.subarray(at, at + 4096).fill(0);
     writeFileSync(path, bytes);
-    const index = new Index(folder('harm'));
+    const index = new SmallIndex(folder('harm'));
     try {
       if (index.damaged > 0) index.apply(LINES);
       assert.deepEqual(index.answers(), expected, `${file} at ${at}`);
@@ -169,7 +86,7 @@ test('files older than the commit are found; files newer than the commit do no h
     // The database reached the disk, the tail of this file did not.
     cpSync(folder('new'), folder('mixed'), { recursive: true });
     cpSync(join(folder('old'), file), join(folder('mixed'), file));
-    const index = new Index(folder('mixed'));
+    const index = new SmallIndex(folder('mixed'));
     assert.equal(index.damaged, 1, file);
     assert.deepEqual(index.apply(LINES).answers(), expected, file);
     index.generation.close();
@@ -178,12 +95,12 @@ test('files older than the commit are found; files newer than the commit do no h
   // The files reached the disk, the newest commits of the database did not.
   cpSync(folder('old'), folder('mixed'), { recursive: true });
   for (const file of FILES) cpSync(join(folder('new'), file), join(folder('mixed'), file));
-  const index = new Index(folder('mixed'));
+  const index = new SmallIndex(folder('mixed'));
   assert.deepEqual([index.damaged, index.applied], [0, half - 1]);
   assert.deepEqual(index.answers(), expectedHalf);
   assert.deepEqual(index.apply(LINES).answers(), expected);
   index.generation.close();
-  const again = new Index(folder('mixed'));
+  const again = new SmallIndex(folder('mixed'));
   assert.equal(again.damaged, 0);
   assert.deepEqual(again.answers(), expected);
   again.generation.close();
@@ -201,7 +118,7 @@ test('marks of superseded rows that never reached the disk are found', (t) => {
   assert.ok(marked.length > 100);
   bytes.writeDoubleLE(Infinity, marked[marked.length >>> 1] ?? 0);
   writeFileSync(path, bytes);
-  const index = new Index(folder('whole'));
+  const index = new SmallIndex(folder('whole'));
   assert.equal(index.damaged, 1);
   assert.deepEqual(index.apply(LINES).answers(), expected);
   index.generation.close();
@@ -211,7 +128,7 @@ test('a database that is no database, and one of another format, begin anew', (t
   const folder = folders(t);
   const expected = whole(folder('whole'), LINES);
   writeFileSync(join(folder('whole'), 'index.db'), Buffer.alloc(8192, 'x'));
-  const index = new Index(folder('whole'));
+  const index = new SmallIndex(folder('whole'));
   assert.equal(index.damaged, 1);
   assert.deepEqual(index.apply(LINES).answers(), expected);
   index.generation.close();

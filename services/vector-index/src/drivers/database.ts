@@ -52,9 +52,9 @@ export class Database {
     this.#db = new DatabaseSync(path);
     // With the lock kept there is no shared memory file, whose pages a frozen disk would kill us for.
     this.#db.exec(`PRAGMA locking_mode = EXCLUSIVE;
-      PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+      PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
       PRAGMA cache_size = -${Math.ceil(options.cache_bytes_max / 1024)};
-      PRAGMA wal_autocheckpoint = 2000; PRAGMA temp_store = MEMORY;`);
+      PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;`);
     this.#db.exec(TABLES);
     const format = this.meta('format');
     if (format === undefined) this.setMeta('format', INDEX_FORMAT);
@@ -76,15 +76,57 @@ export class Database {
     return statement;
   }
 
-  /** All of the work or nothing. @throws MemplaneError `storage_full`, `storage_unavailable`. */
+  /** Whether there is work that {@link commit} has yet to make last. */
+  get hasBegun(): boolean {
+    return this.#db.isTransaction;
+  }
+
+  /** From here on all that is done is seen here alone, until {@link commit}. */
+  begin(): void {
+    this.#guarded(() => this.#db.exec('BEGIN IMMEDIATE'));
+  }
+
+  /** @throws MemplaneError `storage_full`, `storage_unavailable`; then nothing is left of the work */
+  commit(): void {
+    this.#guarded(() => this.#db.exec('COMMIT'));
+  }
+
+  rollback(): void {
+    if (this.hasBegun) this.#db.exec('ROLLBACK');
+  }
+
+  /**
+   * All of the work or nothing; it lasts with what has begun, where something has.
+   * @throws MemplaneError `storage_full`, `storage_unavailable`
+   */
   transaction<T>(work: () => T): T {
-    try {
-      this.#db.exec('BEGIN IMMEDIATE');
+    if (this.hasBegun) return this.#step(work);
+    this.begin();
+    return this.#guarded(() => {
       const result = work();
       this.#db.exec('COMMIT');
       return result;
+    });
+  }
+
+  /** A part of what has begun. A failure that ends all of it is told by {@link hasBegun}. */
+  #step<T>(work: () => T): T {
+    this.#db.exec('SAVEPOINT step');
+    try {
+      const result = work();
+      this.#db.exec('RELEASE step');
+      return result;
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      if (this.hasBegun) this.#db.exec('ROLLBACK TO step; RELEASE step');
+      throw storageError(error);
+    }
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.rollback();
       throw storageError(error);
     }
   }

@@ -23,6 +23,11 @@ export interface GenerationOptions extends Omit<TenantIndexOptions, 'elsewhere'>
   /** Where the vectors are kept, when not here. */
   readonly vectors?: VectorsElsewhereFactory | undefined;
   readonly database_cache_bytes_max: number;
+  /**
+   * From the first thing that is applied to the commit that makes it outlive a crash of the process,
+   * in milliseconds; searches see it at once. Default 0: with each. Vectors elsewhere have it so.
+   */
+  readonly commitIntervalMs?: number;
   /** Told of the texts of an entity that is erased, before its erasure counts as applied. */
   readonly onErased?: (texts: readonly string[]) => void;
   /** Told of files that do not fit together: the index begins anew, from the log. */
@@ -40,6 +45,15 @@ export class Generation implements RecallStore {
   #tenants = new Map<string, TenantIndex>();
   #partitions = new Map<number, PartitionState>();
   readonly applied = new Map<number, number>();
+  /** Told when what was applied since the last commit is lost: it is to be applied again. */
+  onWentBack: ((error: unknown) => void) | undefined;
+  readonly #commitIntervalMs: number;
+  #begunAt = 0;
+  /** No commit has succeeded since the last that failed: the next thing shows whether one does. */
+  #isInDoubt = false;
+  /** What has changed since the last commit. */
+  readonly #touched = new Set<TenantIndex>();
+  readonly #moved = new Set<number>();
 
   /**
    * Reads all that memory holds, and checks it against its sums. What is damaged, or was written by
@@ -50,6 +64,7 @@ export class Generation implements RecallStore {
     this.elsewhere = options.vectors?.(options);
     const { elsewhere } = this;
     this.#options = elsewhere ? { ...options, elsewhere } : options;
+    this.#commitIntervalMs = elsewhere ? 0 : (options.commitIntervalMs ?? 0);
     mkdirSync(folder, { recursive: true });
     try {
       this.#db = this.#open();
@@ -111,40 +126,45 @@ export class Generation implements RecallStore {
     );
   }
 
+  /** In order. */
   tenants(): readonly string[] {
-    return this.#db
-      .sql(`SELECT substr(key, 6) AS tenant FROM meta WHERE key GLOB 'rows:*' ORDER BY key`)
+    const stored = this.#db
+      .sql(`SELECT substr(key, 6) AS tenant FROM meta WHERE key GLOB 'rows:*'`)
       .all()
       .map((row) => String(row['tenant']));
+    return [...new Set([...stored, ...this.#tenants.keys()])].sort();
   }
 
   apply(partition: number, lines: readonly FeedLine[]): void {
     this.applyAll([{ partition, lines }]);
   }
 
-  /** Applies records of several partitions, each at most once in the list, as one. */
+  /**
+   * Applies records of several partitions, each at most once in the list, as one. They are seen at
+   * once, and last from the next commit on: see {@link GenerationOptions.commitIntervalMs}.
+   * @throws MemplaneError `storage_unavailable` where they follow on what has been lost since
+   */
   applyAll(batches: readonly PartitionLines[]): void {
-    const states = new Map<number, PartitionState>();
+    for (const { partition, after = -1 } of batches) {
+      const { applied } = this.partition(partition);
+      if (applied < after) throw wentBack(partition, applied, after);
+    }
     this.#write(() => {
-      const touched = new Set<TenantIndex>();
+      const states = new Map<number, PartitionState>();
       for (const { partition, lines } of batches) {
-        const next = this.#applyLines(partition, lines, touched);
+        const next = this.#applyLines(partition, lines);
         if (next !== undefined) states.set(partition, next);
       }
-      for (const index of touched) index.flush();
+      for (const [partition, state] of states) {
+        this.#partitions.set(partition, state);
+        this.applied.set(partition, state.applied);
+        this.#moved.add(partition);
+      }
     });
-    for (const [partition, state] of states) {
-      this.#partitions.set(partition, state);
-      this.applied.set(partition, state.applied);
-    }
   }
 
   /** Within a transaction. @returns where the partition is then; undefined when all was known */
-  #applyLines(
-    partition: number,
-    lines: readonly FeedLine[],
-    touched: Set<TenantIndex>,
-  ): PartitionState | undefined {
+  #applyLines(partition: number, lines: readonly FeedLine[]): PartitionState | undefined {
     const state = this.partition(partition);
     const news = lines.filter((line) => line.offset > state.applied);
     const last = news.at(-1);
@@ -158,16 +178,12 @@ export class Generation implements RecallStore {
       if (!memory) continue;
       const index = this.#tenant(memory.tenant);
       index.add(line, memory);
-      touched.add(index);
+      this.#touched.add(index);
       rows++;
       digest = BigInt.asUintN(64, digest + rowDigest(line));
     }
     const hex = digest.toString(16).padStart(16, '0');
-    const next = { epoch: last.epoch, applied: last.offset, rows, digest: hex };
-    this.#db
-      .sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)')
-      .run(partition, next.epoch, next.applied, next.rows, next.digest);
-    return next;
+    return { epoch: last.epoch, applied: last.offset, rows, digest: hex };
   }
 
   /**
@@ -199,7 +215,7 @@ export class Generation implements RecallStore {
     const index = this.#tenant(tenant);
     this.#write(() => {
       for (const { row, vector } of vectors) index.addComputed(row, vector);
-      index.flush();
+      this.#touched.add(index);
     });
   }
 
@@ -246,15 +262,56 @@ export class Generation implements RecallStore {
     return { rows, ended };
   }
 
-  /** A bounded step of background work; false when there is none. */
+  /** A commit, where one is due, and a bounded step of background work; false when there is none. */
   maintain(): boolean {
-    for (const index of this.#tenants.values()) if (index.maintain()) return true;
-    return false;
+    if (this.#isDue) this.commit();
+    const { hasBegun } = this.#db;
+    try {
+      for (const index of this.#tenants.values()) if (index.maintain()) return true;
+      return false;
+    } catch (error) {
+      if (hasBegun && !this.#db.hasBegun) this.#goBack(error);
+      throw error;
+    }
+  }
+
+  get #isDue(): boolean {
+    if (!this.#db.hasBegun) return false;
+    return this.#isInDoubt || performance.now() - this.#begunAt >= this.#commitIntervalMs;
+  }
+
+  /**
+   * Makes what was applied outlive a crash of the process.
+   * @throws MemplaneError `storage_full`, `storage_unavailable`; then all since the last commit is lost
+   */
+  commit(): void {
+    if (!this.#db.hasBegun) return;
+    try {
+      this.#store();
+      this.#db.commit();
+      this.#touched.clear();
+      this.#moved.clear();
+      this.#isInDoubt = false;
+    } catch (error) {
+      this.#goBack(error);
+      throw storageError(error);
+    }
+  }
+
+  /** Writes what memory has that the commit is to cover. */
+  #store(): void {
+    for (const index of this.#touched) index.flush();
+    const store = this.#db.sql('INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)');
+    for (const partition of this.#moved) {
+      const { epoch, applied, rows, digest } = this.partition(partition);
+      store.run(partition, epoch, applied, rows, digest);
+    }
   }
 
   /** @param remove what is kept elsewhere goes too. At once where all is here. */
   close(remove = false): Promise<void> {
     const closeHere = () => {
+      this.commit();
       for (const index of this.#tenants.values()) {
         index.sync();
         index.close();
@@ -287,6 +344,8 @@ export class Generation implements RecallStore {
     this.#tenants = new Map();
     this.#partitions = new Map();
     this.applied.clear();
+    this.#touched.clear();
+    this.#moved.clear();
   }
 
   #open(): Database {
@@ -317,18 +376,28 @@ export class Generation implements RecallStore {
     }
   }
 
-  /**
-   * A transaction over the database and what is in memory. When it fails, memory is dropped and
-   * read back from the last commit: reads go on with that.
-   */
+  /** Work that is seen at once, and lasts from the next commit on. */
   #write(work: () => void): void {
     try {
-      this.#db.transaction(work);
+      if (!this.#db.hasBegun) {
+        this.#db.begin();
+        this.#begunAt = performance.now();
+      }
+      work();
     } catch (error) {
-      this.#dropMemory();
-      this.#loadPartitions(this.#db);
+      this.#goBack(error);
       throw storageError(error);
     }
+    if (this.#isDue) this.commit();
+  }
+
+  /** Drops memory, which is read back from the last commit: reads go on with that. */
+  #goBack(error: unknown): void {
+    this.#db.rollback();
+    this.#isInDoubt = true;
+    this.#dropMemory();
+    this.#loadPartitions(this.#db);
+    this.onWentBack?.(storageError(error));
   }
 
   #tenant(tenant: string): TenantIndex {
@@ -346,6 +415,13 @@ export class Generation implements RecallStore {
     }
     return index;
   }
+}
+
+function wentBack(partition: number, applied: number, after: number): MemplaneError {
+  return new MemplaneError(
+    'storage_unavailable',
+    `The index is at offset ${applied} of partition ${partition} again, and was at ${after}.`,
+  );
 }
 
 function hasEvent(line: FeedLine): line is EventLine {

@@ -179,7 +179,6 @@ export class TenantIndex implements TextSource {
   /** Writes what the transaction has to cover. Called before its commit. */
   flush(): void {
     if (this.#text.full) this.#text.flush(this.columns.count);
-    this.#entityRows.flush(this.columns.count);
     this.columns.flush();
     this.vectors.flush();
     this.#setCounter('rows', this.columns.count);
@@ -190,7 +189,7 @@ export class TenantIndex implements TextSource {
 
   /** A step of the background work; false when there is none. */
   maintain(): boolean {
-    return this.#text.mergeStep();
+    return this.#entityRows.step() || this.#text.mergeStep();
   }
 
   sync(): void {
