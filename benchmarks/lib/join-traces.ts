@@ -28,8 +28,11 @@ interface Joined<S, D> {
 }
 
 const ORIGINS = 4;
-/** Replicas take each other's state in between, so that they do not drift apart for ever. */
-const EXCHANGE_OPERATIONS = 8;
+/**
+ * Replicas take each other's state in between, so that they do not drift apart for ever. No multiple
+ * of `ORIGINS`, or it would be the turn of the same one each time.
+ */
+const EXCHANGE_OPERATIONS = 7;
 
 interface Sizes {
   readonly what: string;
