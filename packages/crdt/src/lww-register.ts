@@ -1,5 +1,6 @@
 import { addDot, contextOf, dotsOf, subtractContext } from './context.ts';
 import { compareDots, compareText, type Incarnation } from './dot.ts';
+import { MarkChain } from './mark-chain.ts';
 import { joinRegisterInto } from './register-joins.ts';
 import {
   type Json,
@@ -27,19 +28,18 @@ export interface RegisterWrite {
 }
 
 export function emptyRegister(): RegisterState {
-  return new RegisterState([], [], []);
+  return new RegisterState([], MarkChain.of([]));
 }
 
 export function cloneRegister(state: RegisterState): RegisterState {
-  const { incarnations, marks, standing, loose } = state;
-  return new RegisterState(incarnations, marks.slice(), standing.slice(), loose);
+  const { incarnations, marks, loose } = state;
+  return new RegisterState(incarnations, marks.clone(), loose);
 }
 
 /** The version that wins, or undefined where nothing is written. */
 export function readRegister(state: RegisterState): RegisterVersion | undefined {
   let best: RegisterVersion | undefined;
-  for (const version of state.loose?.versions ?? state.standing) {
-    if (version === undefined) continue;
+  for (const version of state.versions) {
     if (best === undefined || compareVersions(version, best) > 0) best = version;
   }
   return best;

@@ -1,13 +1,11 @@
 import { cloneContext, containsDot, joinContextInto } from './context.ts';
-import { compareDots, type Dot, hasDot, type Incarnation } from './dot.ts';
+import { compareDots, compareText, type Dot, hasDot, type Incarnation } from './dot.ts';
+import { MarkChain, raiseMarks } from './mark-chain.ts';
+import { LAST_MAX, lastOf, type Mark, markOf } from './register-mark.ts';
 import {
   findIncarnation,
-  LAST_MAX,
   type LooseRegister,
-  lastOf,
-  markOf,
   type RegisterState,
-  type RegisterVersion,
   setRegister,
 } from './register-state.ts';
 
@@ -15,63 +13,50 @@ import {
 export function joinRegisterInto(target: RegisterState, source: RegisterState): boolean {
   // No loose state shares its empty list with one that is not.
   const isSame = target.incarnations === source.incarnations && target.loose === undefined;
-  return isSame ? joinMarks(target, source) : joinUnlike(target, source);
+  return isSame ? raiseMarks(target.marks, source.marks) : joinUnlike(target, source);
 }
 
 function joinUnlike(target: RegisterState, source: RegisterState): boolean {
   if (target.loose !== undefined) return joinAny(target, source);
   if (source.loose !== undefined) return joinLoose(target, source.loose) ?? joinAny(target, source);
-  if (knowsSame(target.incarnations, source.incarnations)) return joinMarks(target, source);
-  return joinOthers(target, source);
+  const isSame = knowsSame(target.incarnations, source.incarnations);
+  return isSame ? raiseMarks(target.marks, source.marks) : joinOthers(target, source);
 }
 
 function knowsSame(mine: readonly Incarnation[], theirs: readonly Incarnation[]): boolean {
   return mine.length === theirs.length && mine.every((it, i) => it === theirs[i]);
 }
 
-/** States of the same incarnations: of each the higher mark, with its version. */
-function joinMarks(target: RegisterState, source: RegisterState): boolean {
-  const { marks, standing } = target;
-  const theirs = source.marks;
+/**
+ * States of other incarnations: of each the higher mark. Where this one has come to know just those
+ * of the other, both share a list.
+ */
+function joinOthers(target: RegisterState, source: RegisterState): boolean {
+  const all = markOfEach(target);
   let grew = false;
-  for (let i = 0; i < theirs.length; i++) {
-    const mark = theirs[i] as number;
-    if (mark <= (marks[i] as number)) continue;
-    marks[i] = mark;
-    standing[i] = source.standing[i];
+  for (const [incarnation, mark] of markOfEach(source)) {
+    if (mark.mark <= (all.get(incarnation)?.mark ?? 0)) continue;
+    all.set(incarnation, mark);
     grew = true;
   }
-  return grew;
+  if (!grew) return false;
+  const isCovered = all.size === source.incarnations.length;
+  target.incarnations = isCovered ? source.incarnations : [...all.keys()].sort(compareText);
+  target.marks = MarkChain.of(target.incarnations.map((it) => all.get(it) as Mark));
+  return true;
 }
 
-/** States of other incarnations. Where this one has come to know those of the other, both share a list. */
-function joinOthers(target: RegisterState, source: RegisterState): boolean {
-  let grew = false;
-  for (const [i, incarnation] of source.incarnations.entries()) {
-    grew = raiseMark(target, incarnation, source.marks[i] ?? 0, source.standing[i]) || grew;
-  }
-  if (target.incarnations.length === source.incarnations.length) {
-    target.incarnations = source.incarnations;
-  }
-  return grew;
+function markOfEach({ incarnations, marks }: RegisterState): Map<Incarnation, Mark> {
+  const all = new Map<Incarnation, Mark>();
+  for (const mark of marks) all.set(incarnations[all.size] as Incarnation, mark);
+  return all;
 }
 
-function raiseMark(
-  target: RegisterState,
-  incarnation: Incarnation,
-  mark: number,
-  version: RegisterVersion | undefined,
-): boolean {
+function raiseMark(target: RegisterState, incarnation: Incarnation, mark: Mark): boolean {
   const at = findIncarnation(target.incarnations, incarnation);
-  if (at < 0) {
-    target.incarnations = target.incarnations.toSpliced(~at, 0, incarnation);
-    target.marks.splice(~at, 0, mark);
-    target.standing.splice(~at, 0, version);
-    return true;
-  }
-  if (mark <= (target.marks[at] ?? 0)) return false;
-  target.marks[at] = mark;
-  target.standing[at] = version;
+  if (at >= 0) return target.marks.raise(at, mark);
+  target.incarnations = target.incarnations.toSpliced(~at, 0, incarnation);
+  target.marks = target.marks.with(~at, mark);
   return true;
 }
 
@@ -80,7 +65,7 @@ function raiseMark(
  * @returns undefined where it leaves a gap, or two versions of one incarnation
  */
 function joinLoose(target: RegisterState, source: LooseRegister): boolean | undefined {
-  const raised: Parameters<typeof raiseMark>[] = [];
+  const raised: [Incarnation, Mark][] = [];
   let next = 0;
   for (const incarnation of [...source.context.keys()].sort()) {
     const [from = 0, to = 0, ...more] = source.context.get(incarnation) ?? [];
@@ -88,17 +73,17 @@ function joinLoose(target: RegisterState, source: LooseRegister): boolean | unde
     const stands = version?.dot.incarnation === incarnation;
     if (stands) next++;
     const at = findIncarnation(target.incarnations, incarnation);
-    const mine = at < 0 ? undefined : target.marks[at];
-    const last = lastOf(mine);
+    const mine = at < 0 ? undefined : target.marks.at(at);
+    const last = mine === undefined ? 0 : lastOf(mine);
     // What is behind the last one that stands here has to have seen that.
-    const begin = mine === undefined || mine % 2 === 1 ? last + 1 : last;
+    const begin = mine?.standing === undefined ? last + 1 : last;
     if (more.length > 0 || from > begin || to > LAST_MAX) return undefined;
     if (stands && version.dot.seq !== to) return undefined;
-    raised.push([target, incarnation, markOf(to, stands), stands ? version : undefined]);
+    raised.push([incarnation, markOf(to, stands ? version : undefined)]);
   }
   if (next < source.versions.length) return undefined;
   let grew = false;
-  for (const raise of raised) grew = raiseMark(...raise) || grew;
+  for (const [incarnation, mark] of raised) grew = raiseMark(target, incarnation, mark) || grew;
   return grew;
 }
 

@@ -1,5 +1,7 @@
 import { type CausalContext, containsDot, type ReadonlyContext } from './context.ts';
 import { compareText, type Dot, type Incarnation } from './dot.ts';
+import { MarkChain } from './mark-chain.ts';
+import { LAST_MAX, lastOf, type Mark, markOf } from './register-mark.ts';
 
 /** Any JSON value. */
 export type Json =
@@ -28,9 +30,8 @@ export interface LooseRegister {
 /**
  * What is known of a register. An incarnation's later write takes the place of its earlier ones, so
  * a state without gaps has to know two things of each incarnation: its last write, and whether that
- * still stands. Both together are a **mark**, one number, twice the sequence of the write and one
- * more where it was taken away; of two marks the higher is what both have seen. So states that know
- * of the same incarnations, as nearly all that meet do, are joined by comparing numbers.
+ * still stands. That is its {@link Mark}, so states that know of the same incarnations, as nearly
+ * all that meet do, are joined by comparing numbers.
  *
  * What has gaps, as deltas have, or versions that a clock which went back left standing, is
  * {@link loose}: versions and a causal context. One state has exactly one of the two forms.
@@ -39,33 +40,25 @@ export class RegisterState {
   /** In canonical order; shared between states, and never changed in place. */
   incarnations: readonly Incarnation[];
   /** One for each incarnation. */
-  marks: number[];
-  /** One for each incarnation: its last write, where that stands. */
-  standing: (RegisterVersion | undefined)[];
+  marks: MarkChain;
   /** In place of all others. */
   loose: LooseRegister | undefined;
 
-  constructor(
-    incarnations: readonly Incarnation[],
-    marks: number[],
-    standing: (RegisterVersion | undefined)[],
-    loose?: LooseRegister,
-  ) {
+  constructor(incarnations: readonly Incarnation[], marks: MarkChain, loose?: LooseRegister) {
     this.incarnations = incarnations;
     this.marks = marks;
-    this.standing = standing;
     this.loose = loose;
   }
 
   /** In canonical order of their dots. */
   get versions(): readonly RegisterVersion[] {
-    return this.loose?.versions ?? this.standing.filter((version) => version !== undefined);
+    return this.loose?.versions ?? [...this.marks].flatMap(({ standing }) => standing ?? []);
   }
 
   /** All dots that the state has seen. */
   get context(): ReadonlyContext {
     if (this.loose !== undefined) return this.loose.context;
-    return new Map(this.incarnations.map((it, i) => [it, [1, lastOf(this.marks[i])]]));
+    return new Map(this.incarnations.map((it, i) => [it, [1, lastOf(this.marks.at(i))]]));
   }
 
   /** Whether there is a write, or the trace of one. */
@@ -74,24 +67,12 @@ export class RegisterState {
   }
 }
 
-/** The sequence of the write that a mark is about. */
-export function lastOf(mark: number | undefined): number {
-  return Math.floor((mark ?? 0) / 2);
-}
-
-export function markOf(last: number, isStanding: boolean): number {
-  return last * 2 + (isStanding ? 0 : 1);
-}
-
-/** Twice as much is still exact. */
-export const LAST_MAX = 2 ** 51;
-
 /** The state of these versions, in canonical order of their dots, under this context. */
 export function registerOf(
   versions: readonly RegisterVersion[],
   context: CausalContext,
 ): RegisterState {
-  const state = new RegisterState([], [], []);
+  const state = new RegisterState([], MarkChain.of([]));
   setRegister(state, { versions, context });
   return state;
 }
@@ -100,8 +81,7 @@ export function registerOf(
 export function setRegister(state: RegisterState, loose: LooseRegister): void {
   const { versions, context } = loose;
   const incarnations = [...context.keys()].sort(compareText);
-  const marks: number[] = [];
-  const standing: (RegisterVersion | undefined)[] = [];
+  const marks: Mark[] = [];
   let next = 0;
   for (const incarnation of incarnations) {
     const [from, last = 0, ...gaps] = context.get(incarnation) ?? [];
@@ -109,13 +89,11 @@ export function setRegister(state: RegisterState, loose: LooseRegister): void {
     const version = versions[next];
     const isStanding = version?.dot.incarnation === incarnation && version.dot.seq === last;
     if (isStanding) next++;
-    marks.push(markOf(last, isStanding));
-    standing.push(isStanding ? version : undefined);
+    marks.push(markOf(last, isStanding ? version : undefined));
   }
   const isWhole = marks.length === incarnations.length && next === versions.length;
   state.incarnations = isWhole ? incarnations : [];
-  state.marks = isWhole ? marks : [];
-  state.standing = isWhole ? standing : [];
+  state.marks = MarkChain.of(isWhole ? marks : []);
   state.loose = isWhole ? undefined : loose;
 }
 
@@ -137,7 +115,7 @@ export function findIncarnation(all: readonly Incarnation[], incarnation: Incarn
 export function lastSeen(state: RegisterState, incarnation: Incarnation): number {
   if (state.loose !== undefined) return state.loose.context.get(incarnation)?.at(-1) ?? 0;
   const index = findIncarnation(state.incarnations, incarnation);
-  return index < 0 ? 0 : lastOf(state.marks[index]);
+  return index < 0 ? 0 : lastOf(state.marks.at(index));
 }
 
 export function hasSeen(state: RegisterState, dot: Dot): boolean {
