@@ -51,13 +51,17 @@ export const OWN_SETTINGS: ReadonlySet<string> = new Set([
   ...['MEMPLANE_GOSSIP_JOIN', 'MEMPLANE_GOSSIP_HOST', 'MEMPLANE_GOSSIP_ADVERTISE'],
   ...['MEMPLANE_GOSSIP_KEYS', 'MEMPLANE_CLUSTER', 'MEMPLANE_VECTOR_INDEX_DIR'],
   ...['MEMPLANE_MILVUS_ADDRESS', 'MEMPLANE_MILVUS_TOKEN', 'MEMPLANE_EMBEDDER_URL'],
-  ...['MEMPLANE_EMBEDDER_MODEL', 'MEMPLANE_EMBEDDER_KEY'],
+  ...['MEMPLANE_EMBEDDER_MODEL', 'MEMPLANE_EMBEDDER_KEY', 'MEMPLANE_ETCD_ENDPOINTS'],
+  ...['MEMPLANE_ZONES', 'MEMPLANE_SEALING_KEYS', 'MEMPLANE_TENANTS'],
+  // A secret, which nobody needs here: services call each other by their sidecars, or within one pod.
+  'MEMPLANE_PLANE_TOKEN',
 ]);
 
 const NAME = '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$';
 const OR_EMPTY = (pattern: string) => `^$|${pattern}`;
 const ADDRESS = '^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?:[0-9]{1,5}$';
 const URL = '^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[^ ]*)?$';
+const SECURE_URL = URL.replace('s?', 's');
 const QUANTITY = '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$';
 const HOUR_MS = 3_600_000;
 
@@ -87,6 +91,18 @@ const startTimeoutMs = () =>
     10_000,
     HOUR_MS,
   );
+/** As docs/consistency.md has it. */
+const zoneRule: Schema = {
+  description: 'A rule',
+  type: 'object',
+  additionalProperties: false,
+  required: ['match', 'consistency'],
+  properties: {
+    match: string('`kind/id`, with `*` for anything', '^[A-Za-z0-9._~@*-]+/[A-Za-z0-9._~@*-]+$'),
+    consistency: choice('What is promised', ['strong', 'eventual']),
+    sealed: bool('Whether what is said of them is sealed'),
+  },
+};
 const peers = (who: string) => kubernetes(`NetworkPolicyPeers: ${who}`);
 
 function settings(key: string): Schema {
@@ -155,6 +171,30 @@ const VALUES = closed('Values of the chart', {
   embeddingDimensions: whole('Dimensions of every embedding', 1, 4096),
   clockDriftMs: whole('How far clocks may be apart', 0, HOUR_MS),
   clusterDomain: string('Domain of the cluster', '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'),
+  zones: closed(
+    'Consistency zones, a file that event-ingest reads again when it changes. All pods of event-ingest have it, or none',
+    {
+      enabled: bool('Whether there are zones; sealing in the distributed shape needs them'),
+      rules: list(
+        'Rules, of which the first that matches counts; what none matches is eventual',
+        zoneRule,
+      ),
+    },
+  ),
+  sealing: closed('Sealing of entities, and in the distributed shape their erasure', {
+    enabled: bool(
+      'Whether the file of master keys, which is in a secret, is mounted into event-ingest. Once something is sealed it stays on',
+    ),
+  }),
+  tenants: closed('Tenants', {
+    enabled: bool(
+      'Whether callers are told apart: the file of tenants, which is in a secret, is mounted into all services. With sealing all entities are sealed then',
+    ),
+    issuers: list('`jwksUrl`s of that file, for the NetworkPolicies', {
+      type: 'string',
+      pattern: SECURE_URL,
+    }),
+  }),
   standalone: service('The one pod of the standalone shape', 'standalone', undefined, {
     persistence: persistence('the plane'),
   }),
@@ -244,11 +284,14 @@ const VALUES = closed('Values of the chart', {
       },
     ),
   }),
-  etcd: closed('Keeps the `strong` state', {
-    endpoints: list('`host:port` of its members; needed in the distributed shape', {
-      type: 'string',
-      pattern: ADDRESS,
-    }),
+  etcd: closed('Keeps the `strong` state; without TLS, a name or certificates', {
+    endpoints: list(
+      '`host:port` of its members; needed in the distributed shape. Of all of them, and not of a service before them, where anything is sealed: an erasure clears each',
+      {
+        type: 'string',
+        pattern: ADDRESS,
+      },
+    ),
   }),
   state: closed('Keeps the record of recent ids, which may be forgotten', {
     redisAddress: string(
@@ -333,6 +376,7 @@ const VALUES = closed('Values of the chart', {
       s3: peers('S3 storage'),
       telemetry: peers('the collector of spans'),
       embedder: peers('the embedder'),
+      issuers: peers('the ones of `tenants.issuers`'),
     }),
   }),
   monitoring: closed('For the Prometheus operator and Grafana, from ops/', {

@@ -130,6 +130,14 @@ test('services reach the stores that they or their sidecars use, and no others',
   for (const service of services) assert.equal(can(pod(service), stranger, 4318), true, 'spans');
 });
 
+test('all reach the issuers of tenants’ tokens, where they are', () => {
+  for (const service of services) {
+    assert.equal(can(pod(service), elsewhere('203.0.113.7'), 443), true, service);
+    assert.equal(can(pod(service), elsewhere('203.0.113.7'), 80), false, service);
+  }
+  assert.equal(can(pod('check'), elsewhere('203.0.113.7'), 443), false);
+});
+
 test('every component of components/ has its store in this table, or needs none', () => {
   const names = readdirSync(join(root, 'components')).map((file) => file.replace('.yaml', ''));
   assert.deepEqual(names.sort(), ['pubsub', 'reconcile-timer', 'secrets', 'state', 'strong']);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { SERVICES, type ServiceName } from '@memplane/contracts';
 import { nodeFlags } from '@memplane/stack';
 import { PORT_VARIABLES } from '../../packages/standalone/src/plane/settings.ts';
+import { parseZoneFile } from '../../services/event-ingest/src/domain/zones/zone-file.ts';
 import {
   chart,
   DISTRIBUTED,
@@ -232,6 +233,64 @@ test('every volume that is mounted is there, and every one is mounted, by sideca
       );
       assert.deepEqual(new Set(mounted), new Set(volumes), `${what}, ${component}`);
     }
+  }
+});
+
+test('files of zones, master keys and tenants are where the settings of services say', () => {
+  const files = (rendered: Rendered, component: string) => {
+    const pod = pods(rendered).get(component)!;
+    const container = application(rendered, component);
+    const env = environmentOf(container, FIELDS, secretOf);
+    return Object.fromEntries(
+      ['MEMPLANE_ZONES', 'MEMPLANE_SEALING_KEYS', 'MEMPLANE_TENANTS'].flatMap((setting) => {
+        const path = env[setting];
+        if (path === undefined) return [];
+        const [, folder = '', file = ''] = /^(.+)\/([^/]+)$/.exec(path) ?? [];
+        const mount = list(container['volumeMounts']).find(
+          ({ mountPath }) => String(mountPath) === folder,
+        );
+        // A part of a volume would never change.
+        assert.equal(mount?.['subPath'], undefined);
+        const volume = named(pod['spec']!['volumes'], String(mount?.['name']));
+        const source = volume['secret']?.['secretName'] ?? volume['configMap']?.['name'];
+        const expected = { MEMPLANE_SEALING_KEYS: 'master-keys', MEMPLANE_TENANTS: 'tenants.yaml' };
+        if (volume['secret'] === undefined)
+          assert.ok(rendered.get('ConfigMap', String(source))['data']![file]);
+        else assert.equal(file, expected[setting as keyof typeof expected]);
+        return [[setting, String(source)]];
+      }),
+    );
+  };
+  const all = {
+    MEMPLANE_ZONES: `${NAME}-zones`,
+    MEMPLANE_SEALING_KEYS: 'memplane-sealing',
+    MEMPLANE_TENANTS: 'memplane-tenants',
+  };
+  assert.deepEqual(files(full, 'event-ingest'), all);
+  assert.deepEqual(files(standalone, 'standalone'), all);
+  const { MEMPLANE_TENANTS } = all;
+  for (const other of ['materializer', 'crdt-sync', 'vector-index']) {
+    assert.deepEqual(files(full, other), { MEMPLANE_TENANTS }, other);
+  }
+  for (const component of SERVICE_NAMES) assert.deepEqual(files(redis, component), {});
+});
+
+test('the rules of zones are a file that event-ingest takes, in their order', () => {
+  for (const rendered of [full, standalone]) {
+    const rules = parseZoneFile(
+      String(rendered.get('ConfigMap', `${NAME}-zones`)['data']!['zones.yaml']),
+    );
+    assert.deepEqual(rules[0], { match: 'patient/*', consistency: 'eventual', sealed: true });
+  }
+});
+
+test('event-ingest knows all members of etcd, past its sidecar', () => {
+  const env = environmentOf(application(full, 'event-ingest'), FIELDS, secretOf);
+  const { value } = named(full.get('Component', 'strong')['spec']!['metadata'], 'endpoints');
+  assert.equal(env['MEMPLANE_ETCD_ENDPOINTS'], String(value));
+  for (const other of ['materializer', 'crdt-sync', 'vector-index']) {
+    const { MEMPLANE_ETCD_ENDPOINTS } = environmentOf(application(full, other), FIELDS, secretOf);
+    assert.equal(MEMPLANE_ETCD_ENDPOINTS, undefined, other);
   }
 });
 

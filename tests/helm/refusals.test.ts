@@ -23,6 +23,19 @@ const WRONG: readonly (readonly [string, unknown])[] = [
   ['embeddingDimensions', '768'],
   ['clockDriftMs', -1],
   ['clusterDomain', '.local'],
+  ['zones', [{ match: 'a/*', consistency: 'strong' }]],
+  ['zones.file', 'zones.yaml'],
+  ['zones.rules', [{ match: 'patient', consistency: 'strong' }]],
+  ['zones.rules', [{ match: 'patient/*' }]],
+  ['zones.rules', [{ match: 'patient/*', consistency: 'eventually' }]],
+  ['zones.rules', [{ match: 'patient/*', consistency: 'eventual', sealed: 'yes' }]],
+  ['sealing.enabled', 'yes'],
+  ['sealing.keys', 'k1:in-plain-sight'],
+  ['tenants.tokens', [{ name: 'acme', tenant: 'acme' }]],
+  ['tenants.issuers', ['http://id.example.com/jwks']],
+  ['standalone.settings.MEMPLANE_PLANE_TOKEN', 'in-plain-sight'],
+  ['eventIngest.settings.MEMPLANE_ETCD_ENDPOINTS', 'elsewhere:2379'],
+  ['eventIngest.settings.MEMPLANE_SEALING_KEYS', '/tmp/keys'],
   ['standalone.replicas', 2],
   ['standalone.resources.limits.cpu', 'two'],
   ['standalone.resources.limits.memory', 2048],
@@ -79,6 +92,7 @@ const WRONG: readonly (readonly [string, unknown])[] = [
   ['podDisruptionBudgets.enabled', 'yes'],
   ['networkPolicy.operators', { namespaceSelector: {} }],
   ['networkPolicy.to.postgres', []],
+  ['networkPolicy.to.issuers', ['id.example.com']],
   ['monitoring.serviceMonitor.intervalSeconds', 1],
   ['monitoring.rules.labels', { release: 1 }],
   ['reconciliation.schedule', 'nightly'],
@@ -95,6 +109,8 @@ for (const [path, value] of WRONG) {
   });
 }
 
+const SEALED = [{ match: 'patient/*', consistency: 'eventual', sealed: true }];
+
 /** What values must not be together, and the one that the message begins with. */
 const TOGETHER: readonly (readonly [string, Values, base?: Values])[] = [
   ['kafka.brokers', { kafka: { brokers: [] } }, DISTRIBUTED],
@@ -102,6 +118,10 @@ const TOGETHER: readonly (readonly [string, Values, base?: Values])[] = [
   ['state.redisAddress', { 'state.redisAddress': '' }, DISTRIBUTED],
   ['milvus.address', { 'milvus.address': '' }, DISTRIBUTED],
   ['s3.endpoint', { 's3.endpoint': '' }, DISTRIBUTED],
+  ['zones.enabled', { 'zones.rules': [{ match: 'a/*', consistency: 'strong' }] }],
+  ['zones.enabled', { 'sealing.enabled': true }, DISTRIBUTED],
+  ['sealing.enabled', { zones: { enabled: true, rules: SEALED } }],
+  ['tenants.enabled', { 'tenants.issuers': ['https://id.example.com/jwks'] }],
   ['redis.addresses', { 'redis.addresses': ['a:1', 'b:1'] }, DISTRIBUTED],
   ['redis.addresses', { 'redis.addresses': ['a:1', 'b:1', 'a:1'] }, DISTRIBUTED],
   ['state.redisAddress', { 'redis.addresses': ['a:1', 'b:1', 'redis.redis:6379'] }, DISTRIBUTED],

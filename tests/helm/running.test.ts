@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SERVICES } from '@memplane/contracts';
-import { freePorts } from '@memplane/testkit/ports';
-import { PORT_VARIABLES } from '../../packages/standalone/src/plane/settings.ts';
 import { ContainerProcess, type KubeletOptions, Scratch } from './lib/kubelet.ts';
 import { NAME, named, pods, render } from './lib/render.ts';
 import { environmentOf } from './lib/services.ts';
+import { standalonePorts } from './lib/standalone-ports.ts';
 
 // The rendered standalone pod, run: its command, environment, user, volume and probes as a process.
 // Only its ports are others, since another plane may run on this machine.
@@ -18,18 +16,8 @@ const container = named(pod['spec']!['containers'], 'standalone');
 const secrets = () => TOKEN;
 
 async function optionsIn(scratch: Scratch): Promise<KubeletOptions> {
-  const free = await freePorts(5);
-  const services = Object.entries(SERVICES);
-  const ports: Record<string, number> = {};
-  const env: Record<string, string> = {};
-  for (const [i, [service, { port }]] of services.entries()) {
-    ports[port] = free[i] ?? 0;
-    env[PORT_VARIABLES[service as keyof typeof PORT_VARIABLES]] = String(free[i]);
-  }
-  ports[SERVICES['crdt-sync'].respPort] = free[4] ?? 0;
-  env['MEMPLANE_RESP_PORT'] = String(free[4]);
   const volumes = { data: join(scratch.path, 'data'), tmp: join(scratch.path, 'tmp') };
-  return { volumes, fields: {}, secrets, ports, env };
+  return { volumes, fields: {}, secrets, ...(await standalonePorts()) };
 }
 
 test('the standalone pod starts, is tested, ends within its grace period, and has its data again', async (t) => {

@@ -36,6 +36,7 @@
 {{- if and (or $v.kafka.topics.create $v.kafka.users.create) (not $v.kafka.topics.cluster) }}{{ fail "kafka.topics.cluster: name the Kafka resource that topics and users are for" }}{{ end -}}
 {{- if gt (int $v.kafka.topics.minInsyncReplicas) (int $v.kafka.topics.replicas) }}{{ fail "kafka.topics.minInsyncReplicas: is more than kafka.topics.replicas, and nothing could be written" }}{{ end -}}
 {{- if and $v.vectorIndex.embedder.url (not $v.vectorIndex.embedder.model) }}{{ fail "vectorIndex.embedder.model: which model of vectorIndex.embedder.url?" }}{{ end -}}
+{{- if and $v.sealing.enabled (not $v.zones.enabled) }}{{ fail "zones.enabled: sealing needs it in the distributed shape, where instances of event-ingest know of each other by zones; zones.rules may be empty" }}{{ end -}}
 {{- else -}}
 {{- range $name := list "eventIngest" "materializer" "vectorIndex" "agents" -}}
 {{- if (index $v.autoscaling $name).enabled }}{{ fail (printf "autoscaling.%s.enabled: the standalone shape is one pod" $name) }}{{ end -}}
@@ -44,6 +45,11 @@
 {{- if $v.kafka.users.create }}{{ fail "kafka.users.create: the standalone shape has no Kafka" }}{{ end -}}
 {{- if $v.reconciliation.enabled }}{{ fail "reconciliation.enabled: the standalone shape has one replica, and nobody to compare it with" }}{{ end -}}
 {{- end -}}
+{{- if and $v.zones.rules (not $v.zones.enabled) }}{{ fail "zones.enabled: zones.rules mean nothing without it" }}{{ end -}}
+{{- range $v.zones.rules -}}
+{{- if and .sealed (not $v.sealing.enabled) }}{{ fail (printf "sealing.enabled: zones.rules seal %s, which takes no events without a master key" .match) }}{{ end -}}
+{{- end -}}
+{{- if and $v.tenants.issuers (not $v.tenants.enabled) }}{{ fail "tenants.enabled: tenants.issuers mean nothing without it" }}{{ end -}}
 {{- range $key, $_ := include "memplane.components" . | fromYaml -}}
 {{- $own := index $v (index $_ "values") -}}
 {{- range $container := list (dict "at" (index $_ "values") "resources" $own.resources) (dict "at" "redis" "resources" $v.redis.resources) (dict "at" "dapr" "resources" $v.dapr.resources) -}}

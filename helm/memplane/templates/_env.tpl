@@ -37,6 +37,9 @@
 {{ include "memplane.secretEnv" (dict "name" "DAPR_API_TOKEN" "secret" (printf "%s-%s-api" $prefix .component) "key" "token") }}
 {{ include "memplane.secretEnv" (dict "name" "APP_API_TOKEN" "secret" (printf "%s-%s-app" $prefix .component) "key" "token") }}
 {{- end }}
+{{- range $name, $each := include "memplane.files" . | fromYaml }}
+- { name: {{ $each.setting }}, value: /etc/memplane/{{ $name }}/{{ $each.file }} }
+{{- end }}
 {{ include (printf "memplane.env.%s" .component) . }}
 {{- range $name, $value := .values.settings }}
 - { name: {{ $name }}, value: {{ include "memplane.text" $value | quote }} }
@@ -66,6 +69,8 @@
 - { name: MEMPLANE_KAFKA_DELIVERY_DEADLINE_MS, value: {{ .root.Values.kafka.deliveryDeadlineMs | int | quote }} }
 - { name: MEMPLANE_CLOCK_DRIFT_MS, value: {{ .root.Values.clockDriftMs | int | quote }} }
 - { name: MEMPLANE_EMBEDDING_DIMENSIONS, value: {{ .root.Values.embeddingDimensions | int | quote }} }
+# Past its sidecar, which has no call for it: an erasure clears what etcd keeps of removed keys.
+- { name: MEMPLANE_ETCD_ENDPOINTS, value: {{ join "," .root.Values.etcd.endpoints | quote }} }
 {{- end -}}
 
 {{- define "memplane.env.materializer" -}}

@@ -111,6 +111,7 @@ vector-index: [agents, event-ingest]
 {{- define "memplane.stores" -}}
 {{- $v := .root.Values -}}
 telemetry: {{ compact (list $v.telemetry.otlpEndpoint) | toJson }}
+issuers: {{ toJson $v.tenants.issuers }}
 {{- if ne .component "standalone" }}
 kafka: {{ toJson $v.kafka.brokers }}
 {{- end }}

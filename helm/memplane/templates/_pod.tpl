@@ -83,6 +83,7 @@ dapr.io/volume-mounts: "secrets:/memplane/secrets"
 {{- $v := .root.Values -}}
 {{- $selector := include "memplane.selector" (dict "root" .root "component" .component) -}}
 {{- $ownRedis := and (eq .component "crdt-sync") (not $v.redis.addresses) -}}
+{{- $files := include "memplane.files" . | fromYaml -}}
 metadata:
   labels: {{- include "memplane.labels" (dict "root" .root "component" .component) | nindent 4 }}
 {{- if or $v.podAnnotations (ne .component "standalone") }}
@@ -155,11 +156,17 @@ spec:
 {{- if or .facts.folder (eq .component "standalone") }}
         - { name: data, mountPath: /data }
 {{- end }}
+{{- range $name, $_ := $files }}
+        - { name: {{ $name }}, mountPath: /etc/memplane/{{ $name }}, readOnly: true }
+{{- end }}
 {{- if and (eq .component "crdt-sync") $v.redis.addresses }}
         - { name: redis, mountPath: /etc/memplane/redis.env, subPathExpr: $(POD_NAME), readOnly: true }
 {{- end }}
   volumes:
     - { name: tmp, emptyDir: { sizeLimit: 256Mi } }
+{{- range $name, $each := $files }}
+    - {{ merge (dict "name" $name) $each.volume | toJson }}
+{{- end }}
 {{- if eq .component "materializer" }}
     # For the sidecar: Dapr's secret store reads this file.
     - { name: secrets, secret: { secretName: {{ $v.secrets.prefix }}-s3, items: [{ key: secrets.json, path: secrets.json }] } }

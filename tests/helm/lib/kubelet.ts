@@ -12,7 +12,7 @@ export interface KubeletOptions {
   readonly volumes: Readonly<Record<string, string>>;
   readonly fields: Readonly<Record<string, string>>;
   readonly secrets: (name: string, key: string) => string;
-  /** ConfigMaps by their names. */
+  /** ConfigMaps and secrets that are mounted, by their names; a secret's data as text. */
   readonly files?: Readonly<Record<string, Resource>>;
   /** In place of addresses of the cluster and of ports that others on this machine may have. */
   readonly env?: Readonly<Record<string, string>>;
@@ -160,11 +160,12 @@ export class ContainerProcess {
     return mounts;
   }
 
-  /** What ConfigMaps hold, with the folders of this machine. */
+  /** What ConfigMaps and secrets hold, with the folders of this machine. */
   #writeFiles(): void {
     for (const volume of list(this.#pod['spec']!['volumes'])) {
       const folder = this.#options.volumes[String(volume['name'])];
-      const data = this.#options.files?.[String(volume['configMap']?.['name'])]?.['data'] ?? {};
+      const source = volume['configMap']?.['name'] ?? volume['secret']?.['secretName'];
+      const data = this.#options.files?.[String(source)]?.['data'] ?? {};
       if (folder === undefined) continue;
       for (const [file, text] of Object.entries(data)) {
         writeFileSync(join(folder, file), this.#inPlace(String(text)));
