@@ -77,9 +77,9 @@ const resources = () =>
   });
 const persistence = (what: string) =>
   closed(`The volume of ${what}`, {
-    size: string('Its size', QUANTITY),
+    size: string('Its size. No upgrade changes it: docs/operations.md has the steps', QUANTITY),
     storageClass: string(
-      'Its storage class; empty: the default one of the cluster',
+      'Its storage class; empty: the default one of the cluster. No upgrade changes it',
       OR_EMPTY(NAME),
     ),
   });
