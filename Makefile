@@ -76,8 +76,9 @@ test-kubernetes: build ## The chart on a real API server, with nodes that kwok p
 
 # Not in `.ci/run`, for its time; `make soak` runs it.
 .PHONY: test-upgrade
-test-upgrade: build ## The version before, replaced pod by pod under load (needs git, Go, Java, Maven; builds that version once)
+test-upgrade: build ## The version before, replaced pod by pod and as one process, under load (needs git, Go, Java, Maven; builds that version once)
 	@exec $(NODE) --test --test-isolation=none tests/upgrade/rolling.test.ts
+	@exec $(NODE) --test tests/upgrade/standalone.test.ts
 
 STACK := $(NODE) packages/stack/src/stack.ts
 

@@ -17,6 +17,8 @@ export interface PlaneOptions {
   readonly ports?: PlanePorts;
   readonly env?: Readonly<Record<string, string>>;
   readonly readyTimeoutMs?: number;
+  /** The launcher of another version; this one's unless given. */
+  readonly launcher?: string;
 }
 
 export interface PlaneExit {
@@ -89,7 +91,7 @@ export class Plane implements AsyncDisposable {
   private constructor(options: PlaneOptions, ports: PlanePorts) {
     this.options = options;
     this.ports = ports;
-    const [command, ...args] = runCommand();
+    const [command, ...args] = options.launcher ? [options.launcher, 'run'] : runCommand();
     this.#child = spawn(command, args, {
       cwd: repository,
       env: { ...cleanEnv(), ...planeEnv(options.dataDir, ports), ...options.env },
