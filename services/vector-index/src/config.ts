@@ -42,9 +42,11 @@ export const VECTOR_INDEX_SETTINGS = {
     max: LIMITS.wait_ms_max,
     unit: 'ms',
   }),
+  // Sidecars of Dapr 1.18 pass on at once what comes; older ones may keep the end of a line back.
+  // Far beyond what a feed takes: to read anew costs two sidecars, and what is on its way, a turn.
   feedNudgeMs: integer(
     'MEMPLANE_FEED_NUDGE_MS',
-    30,
+    250,
     'beside a sidecar: how long the open feed may take to bring what is waited for',
     { min: 1, unit: 'ms' },
   ),
