@@ -37,7 +37,7 @@ export class AppliedGate {
   /** To be called whenever something has been applied. */
   wake(): void {
     for (const waiting of this.#waiting) {
-      if (!this.#has(waiting.offsets)) continue;
+      if (!this.has(waiting)) continue;
       this.#waiting.delete(waiting);
       waiting.resolve();
     }
@@ -45,7 +45,7 @@ export class AppliedGate {
 
   /** @throws MemplaneError `not_yet_visible` after `waitMs`, `overloaded` */
   async wait(cut: Pick<Cut, 'offsets'>, waitMs: number, signal: AbortSignal): Promise<void> {
-    if (this.#has(cut.offsets)) return;
+    if (this.has(cut)) return;
     if (this.#waiting.size >= this.#waiting_reads_max) {
       throw new MemplaneError('overloaded', 'Too many searches wait for the index.', {
         retryAfterMs: 200,
@@ -80,7 +80,8 @@ export class AppliedGate {
     }
   }
 
-  #has(offsets: ReadonlyMap<number, number>): boolean {
+  /** Whether the index has applied all of it. */
+  has({ offsets }: Pick<Cut, 'offsets'>): boolean {
     const applied = this.#applied();
     for (const [partition, offset] of offsets) {
       if ((applied.get(partition) ?? -1) < offset) return false;

@@ -15,6 +15,7 @@ import type { AppliedGate } from './applied-gate.ts';
 import { readVector } from './domain/embedding.ts';
 import type {
   Candidate,
+  NearestAhead,
   RankRequest,
   RecallSnapshot,
   RecallStore,
@@ -58,12 +59,16 @@ export async function search(
   const filter = splitFilter((request.filter ?? {}) as never, 'body.filter');
   const generation = parts.generation;
   let rank = rankRequest(parts, request, filter);
-  await waitForTokens(parts, request, signal);
+  const after = tokensCut(parts, request);
   const computes = parts.queryVectors !== undefined && !rank.vector && request.text !== undefined;
   if (computes && parts.queryVectors?.model === generation.model) {
     const { dimensions } = generation;
     const vector = await parts.queryVectors.of(request.text ?? '', dimensions, signal);
     rank = { ...rank, vector };
+  }
+  if (after && !parts.gate.has(after)) {
+    rank = { ...rank, ahead: searchAhead(parts, tenant, { request, rank, filter }) };
+    await parts.gate.wait(after, request.waitMs, signal);
   }
   const past =
     request.asOf === undefined ? undefined : await pastCut(parts, tenant, request, signal);
@@ -132,18 +137,37 @@ function rankRequest(parts: SearchParts, request: Request, filter: SplitFilter):
   };
 }
 
-async function waitForTokens(
-  parts: SearchParts,
-  request: Request,
-  signal: AbortSignal,
-): Promise<void> {
-  if (request.after === undefined) return;
+/** What `after` says that the answer must include. */
+function tokensCut(parts: SearchParts, request: Request): Cut | undefined {
+  if (request.after === undefined) return undefined;
   const tokens = Array.isArray(request.after) ? request.after : [request.after];
   const [first, ...rest] = tokens.map((token) => decodeToken(token, 'body.after'));
-  if (first === undefined) return;
+  if (first === undefined) return undefined;
   const cut = joinCuts([first, ...rest]);
   checkLog(parts, cut, 'body.after');
-  await parts.gate.wait(cut, request.waitMs, signal);
+  return cut;
+}
+
+interface Ahead {
+  readonly request: Request;
+  readonly rank: RankRequest;
+  readonly filter: SplitFilter;
+}
+
+/**
+ * Lets a database of vectors elsewhere search while the index still applies what the answer must
+ * include: that is looked at beside what the database finds. The past is not known before its cut.
+ */
+function searchAhead(
+  parts: SearchParts,
+  tenant: string,
+  { request, rank, filter }: Ahead,
+): NearestAhead | undefined {
+  const { generation } = parts;
+  if (request.asOf !== undefined || generation.logId === undefined) return undefined;
+  const cut = latestCut(parts, generation);
+  const snapshot = generation.latest(tenant, cut, cut.timeMs, rank);
+  return snapshot.ahead(Math.min(firstCount(request, filter), snapshot.matches));
 }
 
 /** The cut that `asOf` means, once the index has applied it. */
@@ -200,8 +224,7 @@ async function confirmed(parts: SearchParts, check: Check, signal: AbortSignal):
   const max = check.snapshot.matches;
   const hits: Hit[] = [];
   let seen = 0;
-  // Where the entity is filtered too, more candidates fall away.
-  let count = check.filter.entity ? topK * 4 + 32 : topK + 8;
+  let count = firstCount(check.request, check.filter);
   while (hits.length < topK && seen < max) {
     // What is here answers at once: an await for nothing costs a search its turn.
     const answer = check.snapshot.rank(Math.min(count, max));
@@ -216,6 +239,11 @@ async function confirmed(parts: SearchParts, check: Check, signal: AbortSignal):
     count *= 4;
   }
   return hits.slice(0, topK);
+}
+
+/** How many candidates are ranked at first. Where the entity is filtered too, more fall away. */
+function firstCount({ topK }: Request, filter: SplitFilter): number {
+  return filter.entity ? topK * 4 + 32 : topK + 8;
 }
 
 async function confirm(

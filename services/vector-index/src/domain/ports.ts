@@ -110,6 +110,8 @@ export interface RankRequest {
   /** Rows that may be shown; the statistics of words are those of all rows live at the cut. */
   readonly filter: Filter | undefined;
   readonly entity: string | undefined;
+  /** What {@link RecallSnapshot.ahead} of an earlier snapshot has begun for the same request. */
+  readonly ahead?: NearestAhead | undefined;
 }
 
 /** The rows of one tenant at one cut. Later writes do not show in it. */
@@ -122,6 +124,11 @@ export interface RecallSnapshot {
    * @throws MemplaneError `storage_damaged`, `dependency_unavailable`
    */
   rank(count: number): readonly Candidate[] | Promise<readonly Candidate[]>;
+  /**
+   * Asks a database elsewhere at once, if {@link rank} would ask one, so that it works while the
+   * index still has to apply what the answer must include. A later snapshot takes it up.
+   */
+  ahead(count: number): NearestAhead | undefined;
   details(row: number): RowDetails;
 }
 
@@ -135,6 +142,27 @@ export interface TenantStatus {
 export interface NearestScope {
   readonly filter: Filter | undefined;
   readonly entity: string | undefined;
+  readonly ahead?: NearestAhead | undefined;
+}
+
+/** A row that a database elsewhere has found. */
+export interface NearRow {
+  readonly position: number;
+  readonly score: number;
+}
+
+/** A search of a database elsewhere, under way. */
+export interface NearestAsked {
+  readonly limit: number;
+  readonly found: Promise<readonly NearRow[]>;
+}
+
+/** One that was begun before it was settled which rows may be given. */
+export interface NearestAhead extends NearestAsked {
+  /** Whose rows. */
+  readonly of: TenantVectors;
+  /** The rows that it can find: any others are to be looked at one by one. */
+  readonly findable: Bitmap;
 }
 
 /** The vectors of one tenant, by row. Written in the transaction of their owner. */
@@ -163,6 +191,14 @@ export interface TenantVectors {
     before: (a: number, b: number) => number,
     scope: NearestScope,
   ): readonly Ranked[] | Promise<readonly Ranked[]>;
+  /** Begins what {@link nearest} would ask of a database elsewhere; undefined when it would not. */
+  ahead?(
+    query: Float32Array,
+    count: number,
+    allowedCount: number,
+    rowCount: number,
+    scope: NearestScope,
+  ): NearestAhead | undefined;
 }
 
 /** Where a partition of the log stands. */

@@ -3,7 +3,13 @@ import type { Bitmap } from '../domain/bitmap.ts';
 import { scoreText, type TextScores } from '../domain/bm25.ts';
 import { filterRows } from '../domain/filter-rows.ts';
 import { best, fuse, type Ranked } from '../domain/fusion.ts';
-import type { Candidate, RankRequest, RecallSnapshot, RowDetails } from '../domain/ports.ts';
+import type {
+  Candidate,
+  NearestAhead,
+  RankRequest,
+  RecallSnapshot,
+  RowDetails,
+} from '../domain/ports.ts';
 import type { LiveRows, TenantIndex } from './tenant-index.ts';
 
 /** Fewest rows of each ranking that are fused. */
@@ -36,12 +42,20 @@ export class Ranking implements RecallSnapshot {
     const { vector, terms } = this.#request;
     if (vector && !terms) return this.#nearest(vector, count);
     if (!vector) return this.#byText(count);
-    const depth = Math.max(FUSION_DEPTH_MIN, 4 * count);
+    const depth = fusionDepth(count);
     const nearest = this.#nearest(vector, depth);
     const texts = this.#byText(depth);
     const fused = (vectors: readonly Ranked[]) =>
       fuse([vectors, texts], this.#index.columns.before).slice(0, count);
     return nearest instanceof Promise ? nearest.then(fused) : fused(nearest);
+  }
+
+  ahead(count: number): NearestAhead | undefined {
+    const { vector, terms } = this.#request;
+    if (!vector) return undefined;
+    const { vectors } = this.#index;
+    const depth = terms ? fusionDepth(count) : count;
+    return vectors.ahead?.(vector, depth, this.matches, this.#live.rowCount, this.#request);
   }
 
   details(row: number): RowDetails {
@@ -73,6 +87,10 @@ export class Ranking implements RecallSnapshot {
         : scored.rows.filter((row) => this.#allowed.has(row));
     return best(shown, scored.scores, count, this.#index.columns.before);
   }
+}
+
+function fusionDepth(count: number): number {
+  return Math.max(FUSION_DEPTH_MIN, 4 * count);
 }
 
 /** Few rows are looked at one by one; many go through the index. */

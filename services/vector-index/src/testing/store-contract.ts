@@ -6,12 +6,12 @@ import { type TestContext, test } from 'node:test';
 import type { Json } from '@memplane/contracts';
 import { parseFilter } from '@memplane/filter';
 import { testSeed } from '@memplane/testkit';
-import type { RankRequest } from '../domain/ports.ts';
+import type { NearestAhead, RankRequest } from '../domain/ports.ts';
 import { Generation, type GenerationOptions } from '../drivers/generation.ts';
 import { type LinesOptions, MODEL, RecallModel, START_MS } from './recall-model.ts';
 
 export const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
-const LATER_MS = START_MS + 10_000_000;
+export const LATER_MS = START_MS + 10_000_000;
 const LINES: LinesOptions = {
   partitions: 3,
   dimensions: 64,
@@ -118,14 +118,17 @@ export class OpenStore {
       ends?: ReadonlyMap<number, number>;
       timeMs?: number;
       tenant?: string;
+      ahead?: NearestAhead | undefined;
     } = {},
   ): Promise<{ eventId: string; score: number }[]> {
     const { count = 10, filter, entity, ends, timeMs = LATER_MS, tenant = 'default' } = options;
+    const { ahead } = options;
     const request: RankRequest = {
       vector: query,
       terms: undefined,
       filter: filter && parseFilter(filter, { field: 'filter' }),
       entity,
+      ahead,
     };
     const cut = { logId: LOG_ID, epoch: 0, offsets: ends ?? this.model.ends };
     const snapshot =
@@ -134,6 +137,13 @@ export class OpenStore {
         : this.generation.snapshot(tenant, cut, timeMs, request);
     const found = await snapshot.rank(count);
     return found.map(({ row, score }) => ({ eventId: snapshot.details(row).eventId, score }));
+  }
+
+  /** Begins a search of all that is applied, for a later one of the same vector to take up. */
+  ahead(query: Float32Array, count = 10): NearestAhead | undefined {
+    const request = { vector: query, terms: undefined, filter: undefined, entity: undefined };
+    const cut = { logId: LOG_ID, epoch: 0, offsets: this.generation.applied };
+    return this.generation.latest('default', cut, LATER_MS, request).ahead(count);
   }
 
   #open(): Generation {

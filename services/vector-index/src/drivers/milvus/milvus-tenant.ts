@@ -4,7 +4,13 @@ import { type Json, type MemplaneError, partitionKey } from '@memplane/contracts
 import type { RowData } from '@zilliz/milvus2-sdk-node';
 import { Bitmap } from '../../domain/bitmap.ts';
 import { byScore, type Ranked } from '../../domain/fusion.ts';
-import type { NearestScope, TenantVectors } from '../../domain/ports.ts';
+import type {
+  NearestAhead,
+  NearestAsked,
+  NearestScope,
+  NearRow,
+  TenantVectors,
+} from '../../domain/ports.ts';
 import type { TenantParts } from '../vectors-elsewhere.ts';
 import { ExactVectors } from './exact-vectors.ts';
 import { narrowing, tagsOf } from './expression.ts';
@@ -20,6 +26,8 @@ export interface NearbyOptions {
   readonly rerank_rows_min: number;
   /** Most rows that Milvus is asked for at once. */
   readonly search_rows_max: number;
+  /** Most rows beside what a search begun ahead can find; with more, Milvus is asked once more. */
+  readonly unsettled_rows_max: number;
 }
 
 /** What a tenant asks of the collection that its vectors are in. */
@@ -32,11 +40,6 @@ export interface Collection {
   search(vector: Float32Array, limit: number, expression: string): Promise<NearRow[]>;
   /** A row has come that is not stored yet. */
   arrived(partition: number): void;
-}
-
-export interface NearRow {
-  readonly position: number;
-  readonly score: number;
 }
 
 const STATES = { unsettled: 0, settled: 1, computed: 2 } as const;
@@ -134,8 +137,22 @@ export class MilvusTenant implements TenantVectors {
     if (allowedCount <= this.#collection.options.direct_rows_max) {
       return rank(Array.from(rows, (row) => this.#score(row, query)));
     }
-    const share = Math.max(allowedCount, 1) / Math.max(rowCount, 1);
-    return this.#remote(query, count, rows, share, scope).then(rank);
+    return this.#remote(query, count, rows, shareOf(allowedCount, rowCount), scope).then(rank);
+  }
+
+  ahead(
+    query: Float32Array,
+    count: number,
+    allowedCount: number,
+    rowCount: number,
+    scope: NearestScope,
+  ): NearestAhead | undefined {
+    if (allowedCount <= this.#collection.options.direct_rows_max) return undefined;
+    const wanted = this.#wanted(count, allowedCount);
+    const findable = this.#known.clone().andNot(this.#open);
+    const asked = this.#ask(query, wanted, shareOf(allowedCount, rowCount), scope);
+    asked.found.catch(() => {}); // who takes it up is told
+    return { ...asked, of: this, findable };
   }
 
   /** The keys of all its rows. */
@@ -246,13 +263,14 @@ export class MilvusTenant implements TenantVectors {
     share: number,
     scope: NearestScope,
   ): Promise<Ranked[]> {
-    const { rerank_rows_min, fallback_rows_max } = this.#collection.options;
-    const open = this.#open.clone().and(rows);
+    const { fallback_rows_max } = this.#collection.options;
     const size = rows.count();
-    const wanted = Math.min(Math.max(rerank_rows_min, 8 * count), size);
+    const wanted = this.#wanted(count, size);
+    const { ahead, open } = this.#takeUp(scope.ahead, rows);
     let near: number[];
     try {
-      near = await this.#candidates(query, wanted, rows, open, share, scope);
+      const asked = ahead ?? this.#ask(query, wanted, share, scope);
+      near = await this.#candidates(query, wanted, rows, open, asked, scope);
     } catch (error) {
       if (size > fallback_rows_max) throw error;
       return this.#scan(rows, query);
@@ -264,23 +282,50 @@ export class MilvusTenant implements TenantVectors {
     return found.concat(await this.#scan(open, query));
   }
 
+  /**
+   * A search that was begun ahead, and the rows that are to be looked at one by one beside it: what
+   * was not settled when it began, even if it is by now, and what has come since. Without one, or
+   * with too many of them, what is not settled now.
+   */
+  #takeUp(
+    ahead: NearestAhead | undefined,
+    rows: Bitmap,
+  ): { readonly ahead?: NearestAhead; readonly open: Bitmap } {
+    const { unsettled_rows_max } = this.#collection.options;
+    // Another object had these rows: they were read anew since.
+    if (ahead?.of === this) {
+      const open = rows.clone().andNot(ahead.findable.clone().andNot(this.#open));
+      if (open.count() <= unsettled_rows_max) return { ahead, open };
+    }
+    return { open: this.#open.clone().and(rows) };
+  }
+
+  #wanted(count: number, size: number): number {
+    return Math.min(Math.max(this.#collection.options.rerank_rows_min, 8 * count), size);
+  }
+
+  /** @param share of all rows that may be given */
+  #ask(query: Float32Array, wanted: number, share: number, scope: NearestScope): NearestAsked {
+    const { search_rows_max } = this.#collection.options;
+    const expression = expressionOf(this.tenant, scope);
+    const more = expression.isNarrowed ? MORE * MORE : MORE / share;
+    const limit = Math.min(search_rows_max, Math.ceil(wanted * more));
+    return { limit, found: this.#collection.search(query, limit, expression.text) };
+  }
+
   /** Settled rows that may be given, nearest first as far as quantised vectors tell. */
   async #candidates(
     query: Float32Array,
     wanted: number,
     rows: Bitmap,
     open: Bitmap,
-    share: number,
+    asked: NearestAsked,
     scope: NearestScope,
   ): Promise<number[]> {
     const { search_rows_max } = this.#collection.options;
-    const narrowed = narrowing(this.tenant, scope);
-    const own = `tenant == "${this.tenant}"`;
-    const expression = narrowed === undefined ? own : `${own} and ${narrowed}`;
-    const more = narrowed === undefined ? MORE / share : MORE * MORE;
-    let limit = Math.min(search_rows_max, Math.ceil(wanted * more));
-    for (;;) {
-      const found = await this.#collection.search(query, limit, expression);
+    const { text } = expressionOf(this.tenant, scope);
+    for (let { limit, found: asking } = asked; ; ) {
+      const found = await asking;
       const near = new Set<number>();
       for (const { position } of found) {
         const row = this.#rows.get(position);
@@ -289,6 +334,7 @@ export class MilvusTenant implements TenantVectors {
       const isAll = found.length < limit || limit >= search_rows_max;
       if (near.size >= wanted || isAll) return [...near].slice(0, wanted);
       limit = Math.min(search_rows_max, limit * 4);
+      asking = this.#collection.search(query, limit, text);
     }
   }
 
@@ -315,6 +361,19 @@ export class MilvusTenant implements TenantVectors {
     this.#open.add(row);
     if (state === STATES.computed) this.#computed.add(row);
   }
+}
+
+/** The part of all rows that may be given. */
+function shareOf(allowedCount: number, rowCount: number): number {
+  return Math.max(allowedCount, 1) / Math.max(rowCount, 1);
+}
+
+/** What every row passes that may be given. */
+function expressionOf(tenant: string, scope: NearestScope): { text: string; isNarrowed: boolean } {
+  const own = `tenant == "${tenant}"`;
+  const narrowed = narrowing(tenant, scope);
+  if (narrowed === undefined) return { text: own, isNarrowed: false };
+  return { text: `${own} and ${narrowed}`, isNarrowed: true };
 }
 
 /** As much of a text as Milvus takes. */

@@ -1,15 +1,10 @@
 import { MemplaneError } from '@memplane/contracts';
 import { type Logger, pause } from '@memplane/runtime';
-import type { TenantVectors } from '../../domain/ports.ts';
+import type { NearRow, TenantVectors } from '../../domain/ports.ts';
 import type { Database } from '../database.ts';
 import type { TenantParts, VectorShape, VectorsElsewhere } from '../vectors-elsewhere.ts';
 import { MilvusLink, type MilvusLinkOptions } from './link.ts';
-import {
-  type Collection,
-  MilvusTenant,
-  type NearbyOptions,
-  type NearRow,
-} from './milvus-tenant.ts';
+import { type Collection, MilvusTenant, type NearbyOptions } from './milvus-tenant.ts';
 import { MilvusWriter, type WriterOptions } from './milvus-writer.ts';
 import { collectionName } from './schema.ts';
 import { VectorCache } from './vector-cache.ts';
