@@ -266,15 +266,17 @@ export class HttpServer {
       const tenant = this.access.tenantOf(identity, request.headers);
       const leaveShare = this.access.hasTenants ? this.#shares.enter(tenant) : undefined;
       try {
-        const permit = admission && this.#letIn(admission, request, { identity, tenant });
+        const entered = admission && this.#enter(admission, request, { identity, tenant });
         call = { route, identity, tenant, request, response };
-        await this.#handle(call, permit instanceof Promise ? await permit : permit);
+        const permit = entered instanceof Promise ? await entered : entered;
+        // Not thrown: under overload most calls end here.
+        if (permit && isRefusal(permit)) this.#failCall(refusalError(permit), call);
+        else await this.#handle(call, permit);
       } finally {
         leaveShare?.();
       }
     } catch (error) {
-      this.#audited.failed(error, route, request, call?.parts);
-      this.#fail(error, request, response);
+      this.#failCall(error, { ...call, route, request, response });
     } finally {
       this.#duration.record((performance.now() - started) / 1000, {
         'http.request.method': request.method,
@@ -284,16 +286,13 @@ export class HttpServer {
     }
   }
 
-  /** @throws MemplaneError `overloaded` */
-  #letIn(
+  #enter(
     admission: RouteAdmission,
     request: Request,
     { identity, tenant }: { readonly identity: Identity; readonly tenant: string },
-  ): Permit | undefined | Promise<Permit> {
+  ): Permit | Refusal | undefined | Promise<Permit | Refusal> {
     const agent = this.#agentOf(identity, request);
-    const entered = this.#admission?.enter(admission, request, { tenant, agent });
-    if (entered instanceof Promise) return entered.then(letIn);
-    return entered && letIn(entered);
+    return this.#admission?.enter(admission, request, { tenant, agent });
   }
 
   /** Shares are by whatever tells callers apart. */
@@ -411,6 +410,14 @@ export class HttpServer {
     return gone.signal;
   }
 
+  #failCall(
+    cause: unknown,
+    { route, request, response, parts }: Pick<Call, 'route' | 'request' | 'response' | 'parts'>,
+  ): void {
+    this.#audited.failed(cause, route, request, parts);
+    this.#fail(cause, request, response);
+  }
+
   #fail(cause: unknown, request: Request, response: Response): void {
     const error = toMemplaneError(cause);
     if (error.code === 'internal') {
@@ -423,9 +430,9 @@ export class HttpServer {
     if (error.retryAfterMs !== undefined) {
       response.setHeader('retry-after', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
     }
-    const text = Buffer.from(JSON.stringify(toProblem(error)));
+    const text = JSON.stringify(toProblem(error));
     response.status(error.status).setHeader('content-type', PROBLEM_MEDIA_TYPE);
-    response.setHeader('content-length', text.length);
+    response.setHeader('content-length', Buffer.byteLength(text));
     if (request.complete || request.method === 'HEAD') response.end(text);
     else if (error.status === 429 && hasSmallRest(request)) {
       // A new connection would cost more than reading it to its end.
@@ -466,11 +473,6 @@ interface Call {
   readonly response: Response;
   /** What was read of the request: what it is about. */
   parts?: ParsedRequest;
-}
-
-function letIn(outcome: Permit | Refusal): Permit {
-  if (isRefusal(outcome)) throw refusalError(outcome);
-  return outcome;
 }
 
 /** Whether a read may have to wait until something has become visible, or for other replicas. */
@@ -527,7 +529,7 @@ const LINGER_MS = 2_000;
  * the sender has had its say: closing on unread bytes would reset the connection, and the sender
  * would lose the answer.
  */
-function endAfterRest(request: Request, response: Response, text: Buffer): void {
+function endAfterRest(request: Request, response: Response, text: string): void {
   response.setHeader('connection', 'close');
   response.write(text);
   let bytes = 0;

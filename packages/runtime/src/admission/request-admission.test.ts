@@ -7,6 +7,7 @@ import { createLogger } from '../logger.ts';
 import { type Route, route } from '../route.ts';
 import { createTelemetry } from '../telemetry.ts';
 import type { GateOptions } from './gate.ts';
+import { refusalError } from './request-admission.ts';
 
 const shared = { responses: { 200: { description: 'Done.' } }, errors: [] };
 const write = operation({
@@ -164,3 +165,11 @@ test('what has waited too long is refused, also where nothing ends', () =>
     assert.equal(((await late.json()) as { limit: string }).limit, 'queueWaitMs');
     void first.catch(() => {});
   }));
+
+test('a refusal looks for no stack, and leaves other errors theirs', () => {
+  const refusal = refusalError({
+    ...{ limit: 'queue_requests_max', max: 1, concurrency: 1, retryAfterMs: 100 },
+  });
+  assert.doesNotMatch(refusal.stack ?? '', /\n/);
+  assert.match(new Error('another').stack ?? '', /\n/);
+});
