@@ -120,7 +120,7 @@ test('a tenant, and an agent, at ten times of their share do not slow the others
     const refused = others.filter(isRefused).length / others.length;
     figure(`beside a greedy ${greedy.agent ?? 'tenant'}`, `${p99(others).toFixed(0)} ms`, 'p99');
     figure('alone', alone.toFixed(0), 'ms p99');
-    assert.ok(p99(others) < 3 * alone, `p99 ${p99(others)} ms, alone ${alone} ms`);
+    assert.ok(p99(others) < 2.5 * alone, `p99 ${p99(others)} ms, alone ${alone} ms`);
     assert.ok(refused < 0.01, `${refused * 100} % of the others were refused`);
   }
 });

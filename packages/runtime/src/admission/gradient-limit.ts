@@ -13,7 +13,7 @@ export interface GradientOptions {
 export const GRADIENT_DEFAULTS = {
   windowMs: 100,
   window_samples_min: 10,
-  tolerance: 2,
+  tolerance: 1.5,
 } as const satisfies Partial<GradientOptions>;
 
 /** Part of a new limit that counts at once. */

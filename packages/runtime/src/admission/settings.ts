@@ -10,7 +10,7 @@ export const ADMISSION_SETTINGS = {
   ),
   concurrency_min: integer(
     'MEMPLANE_CONCURRENCY_MIN',
-    32,
+    16,
     'Requests that a service lets in at once however long they take.',
     { min: 1, max: 100_000 },
   ),
