@@ -8,7 +8,7 @@ import { type KafkaPlan, type ServerProcess, startKafka } from '@memplane/stack'
 import { freePorts, TearingProxy } from '@memplane/testkit';
 import type { Ownership } from '../assignment.ts';
 import { type KafkaGroupAssignment, openKafkaAssignment, openKafkaLog } from './index.ts';
-import { Closers, setGroup } from './testing.ts';
+import { Closers, setUp } from './testing.ts';
 
 const PARTITIONS = 6;
 const SESSION_MS = 4_000;
@@ -99,7 +99,9 @@ async function newGroup(settings?: Readonly<Record<string, string>>): Promise<Gr
     create: { partitions: PARTITIONS, replicas: 1 },
   });
   await writer.close();
-  if (settings !== undefined) await setGroup({ brokers: plan.brokers, topic }, groupId, settings);
+  if (settings !== undefined) {
+    await setUp({ brokers: plan.brokers, topic }, 'group', groupId, settings);
+  }
   const registry = new Registry();
   return {
     registry,

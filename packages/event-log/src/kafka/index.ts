@@ -1,3 +1,4 @@
+export { CompactedTopic, type Compaction } from './compacted-topic.ts';
 export type { Compression } from './compression.ts';
 export type { GroupOptions, KafkaGroupAssignment } from './group-assignment.ts';
 export {

@@ -16,19 +16,20 @@ export async function removeTopic(options: KafkaLogOptions): Promise<void> {
   );
 }
 
-const GROUP_RESOURCE = 32;
+const RESOURCES = { topic: 2, group: 32 } as const;
 const SET = 0;
 
-/** Gives one consumer group other settings than the brokers have. */
-export async function setGroup(
+/** Gives one topic or consumer group other settings than the brokers have. */
+export async function setUp(
   options: KafkaLogOptions,
-  groupId: string,
+  kind: keyof typeof RESOURCES,
+  resourceName: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<void> {
   const configs = Object.entries(settings).map(([name, value]) => {
     return { name, configOperation: SET, value } as const;
   });
-  const resource = { resourceType: GROUP_RESOURCE, resourceName: groupId, configs } as const;
+  const resource = { resourceType: RESOURCES[kind], resourceName, configs } as const;
   await asAdmin(options, ({ map }) =>
     map.callAny(incrementalAlterConfigsV1.api, [resource], false),
   );

@@ -54,11 +54,8 @@ export async function makeTopic(map: TopicMap, topic: NewTopic): Promise<void> {
   }
 }
 
-/**
- * Looks whether an existing topic can hold the log.
- * @throws MemplaneError `invalid_request` naming the setting that would lose or refuse events
- */
-export async function checkTopic(map: TopicMap): Promise<void> {
+/** The settings of a topic by Kafka's names, those of its brokers where it has none of its own. */
+export async function settingsOf(map: TopicMap): Promise<ReadonlyMap<string, string | null>> {
   const answer = await map.callAny(describeConfigsV4.api, [
     { resourceType: TOPIC_RESOURCE, resourceName: map.topic, configurationKeys: null },
   ]);
@@ -66,7 +63,15 @@ export async function checkTopic(map: TopicMap): Promise<void> {
   if (!result || result.errorCode !== KAFKA.none) {
     throw new BrokerError(result?.errorCode ?? -1, `reading the settings of topic ${map.topic}`);
   }
-  const found = new Map(result.configs.map(({ name, value }) => [name, value]));
+  return new Map(result.configs.map(({ name, value }) => [name, value ?? null]));
+}
+
+/**
+ * Looks whether an existing topic can hold the log.
+ * @throws MemplaneError `invalid_request` naming the setting that would lose or refuse events
+ */
+export async function checkTopic(map: TopicMap): Promise<void> {
+  const found = await settingsOf(map);
   const refuse = (name: string, wanted: string): never => {
     throw new MemplaneError(
       'invalid_request',
