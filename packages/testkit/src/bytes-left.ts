@@ -34,6 +34,20 @@ export function formsOfVector(values: Float32Array): Forms {
 
 /** Where any form of some secrets is, in all files of a folder; what is compressed is opened. */
 export function bytesLeft(folder: string, secrets: ReadonlyMap<string, Forms>): string[] {
+  // What a server renames while it is looked through would be missed: then all is looked through again.
+  for (let looks = 1; ; looks++) {
+    try {
+      return search(folder, secrets);
+    } catch (error) {
+      const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!isGone || looks >= LOOKS_MAX) throw error;
+    }
+  }
+}
+
+const LOOKS_MAX = 20;
+
+function search(folder: string, secrets: ReadonlyMap<string, Forms>): string[] {
   const found: string[] = [];
   for (const name of globSync('**/*', { cwd: folder, dot: true } as object).sort()) {
     const path = join(folder, name);

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TOPICS } from '@memplane/contracts';
 import type { LogWriter } from '@memplane/event-log';
-import { openKafkaLog } from '@memplane/event-log/kafka';
+import { CompactedTopic, openKafkaLog } from '@memplane/event-log/kafka';
 import { createLogger } from '@memplane/runtime';
 import {
   createDaprInvoker,
@@ -52,6 +52,7 @@ export async function openDistributed(
     logger,
     invoker: createDaprInvoker(sidecar),
     strong: { store: strong, isAlone: false, prepare: () => strong.prepare() },
+    viewsCompactionLagMs: () => compactionLagMs(brokers),
     stallMs: config.kafkaStallMs,
     createDuplicates: (onUnknown) =>
       new DaprDuplicates({
@@ -69,6 +70,12 @@ export async function openDistributed(
       redriven: new DaprRedriveRecord(state, logger, Date.now),
     },
   };
+}
+
+/** How soon `memory-views` loses what was replaced. */
+async function compactionLagMs(brokers: readonly string[]): Promise<number | undefined> {
+  await using topic = await CompactedTopic.open({ brokers, topic: TOPICS.views });
+  return (await topic?.compaction())?.lagMsMax;
 }
 
 export function brokersOf(text: string): string[] {

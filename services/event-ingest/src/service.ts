@@ -61,6 +61,8 @@ export interface IngestContext {
   readonly invoker?: Invoker;
   /** For strong entities and leases, with the invoker; closed by the service. */
   readonly strong?: StrongContext;
+  /** Where instances share their stores, for erasures: see `PlainStoresOptions`. */
+  readonly viewsCompactionLagMs?: () => Promise<number | undefined>;
   readonly logger?: Logger;
   /** Milliseconds since 1970; `Date.now` by default. */
   readonly now?: () => number;
@@ -156,6 +158,7 @@ class EventIngestService implements EventIngest {
       keys: this.#sealing?.keys,
       keeper: this.#strong?.keeper,
       invoker: context.invoker,
+      viewsCompactionLagMs: context.viewsCompactionLagMs,
       gate,
       append: (event, tenant, confirm) => this.#ingest.appendOwn(event, tenant, confirm),
       config,

@@ -317,6 +317,12 @@ export const MATERIALIZER_SETTINGS = {
     'how often the views look for erasures whose rows and files are to be cleared',
     { min: 10, max: 60_000, unit: 'ms' },
   ),
+  erasureTopicTickMs: integer(
+    'MEMPLANE_ERASURE_TOPIC_TICK_MS',
+    20_000,
+    'how often memory-views is looked through for what erasures have to make go from it, once it may be gone',
+    { min: 100, max: 10 * 60_000, unit: 'ms' },
+  ),
   historyPruneTickMs: integer(
     'MEMPLANE_HISTORY_PRUNE_TICK_MS',
     1_000,

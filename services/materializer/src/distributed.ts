@@ -18,7 +18,7 @@ import {
   waitForSidecar,
 } from '@memplane/runtime/dapr';
 import { type MaterializerConfig, peerTokenOf, peerUrlOf, serviceUrls } from './config.ts';
-import type { ViewTopic } from './domain/publishing.ts';
+import type { OpenViewTopic, ViewTopic } from './domain/publishing.ts';
 import { HttpPeers } from './drivers/http-peers.ts';
 import { createMaterializer, type Materializer, type MaterializerContext } from './service.ts';
 
@@ -37,7 +37,7 @@ export async function openDistributed(
   const invoker = invokerOf(config, sidecar);
   const blobStore = await blobStoreOf(config, sidecar);
   const viewTopic =
-    sidecar === undefined || !config.viewsPublishing ? undefined : viewTopicOf(sidecar);
+    sidecar === undefined || !config.viewsPublishing ? undefined : viewTopicOf(config, sidecar);
   const shared = {
     invoker,
     ...(blobStore === undefined ? {} : { blobStore }),
@@ -72,7 +72,7 @@ async function onKafka(config: MaterializerConfig, brokers: string): Promise<Ope
   const kafka = await import('@memplane/event-log/kafka');
   const self = peerUrlOf(config);
   const options = {
-    brokers: brokers.split(',').map((broker) => broker.trim()),
+    brokers: brokersOf(brokers),
     topic: config.kafkaTopic,
     partitionsInitial: config.partitions,
     // The group tells all members what each calls itself: that is how they find each other.
@@ -102,14 +102,25 @@ function invokerOf(config: MaterializerConfig, sidecar: SidecarConfig | undefine
   return createHttpInvoker(serviceUrls(config), { headers: serviceHeaders(config) });
 }
 
-function viewTopicOf(sidecar: SidecarConfig): ViewTopic {
+function viewTopicOf({ kafkaBrokers }: MaterializerConfig, sidecar: SidecarConfig): ViewTopic {
   const publisher = new DaprPublisher(sidecar);
   return {
     async publish(views, timeoutMs) {
       const entries = views.map(({ key, json }) => ({ key, value: JSON.parse(json.toString()) }));
       await publisher.publish(TOPICS.views, entries, { timeoutMs });
     },
+    ...(kafkaBrokers === undefined ? {} : { open: () => openViewTopic(brokersOf(kafkaBrokers)) }),
   };
+}
+
+/** Not through the sidecar: what a topic has is not for it to say. */
+async function openViewTopic(brokers: readonly string[]): Promise<OpenViewTopic | undefined> {
+  const { CompactedTopic } = await import('@memplane/event-log/kafka');
+  return await CompactedTopic.open({ brokers, topic: TOPICS.views });
+}
+
+function brokersOf(text: string): string[] {
+  return text.split(',').map((broker) => broker.trim());
 }
 
 const SIDECAR_TIMEOUT_MS = 60_000;

@@ -38,12 +38,12 @@ import { ReplayJobs } from './drivers/replay-jobs.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
+import { TopicClearer } from './drivers/topic-clearer.ts';
 import { UnwrappedKeys } from './drivers/unwrapped-keys.ts';
 import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Peers } from './peers.ts';
-import type { ClearingContext } from './reads/clearing.ts';
 import { type Heads, invokedHeads } from './reads/linearizable.ts';
 import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
@@ -155,6 +155,7 @@ class MaterializerService implements Materializer {
   readonly #archive: ArchiveService | undefined;
   readonly #pruner: HistoryPruner;
   readonly #clearer: ErasureClearer;
+  readonly #topicClearer: TopicClearer | undefined;
   readonly #replays: ReplayJobs;
   readonly #server: HttpServer;
   /** For the other instances. */
@@ -190,6 +191,8 @@ class MaterializerService implements Materializer {
       config,
     );
     this.#clearer = createClearer(plane, archive, parts.logger, config);
+    const openTopic = context.viewTopic?.open;
+    this.#topicClearer = this.#createTopicClearer(plane, config, openTopic);
     const openFeed: OpenFeed = ({ retained, select, ...request }) => {
       const { topic, shard, tenant } = request;
       const all = feedSource(topic, plane, { archive: archive?.archive, retained, select });
@@ -199,7 +202,7 @@ class MaterializerService implements Materializer {
       return openShardFeed(source, { ...request, from: request.from ?? start, isOwned }, config);
     };
     const { logRetentionMs } = config;
-    const clearing: ClearingContext = { plane, published: archive, logRetentionMs };
+    const clearing = { plane, published: archive, openTopic, logRetentionMs };
     this.#server = this.#createServer(
       config,
       [
@@ -238,6 +241,7 @@ class MaterializerService implements Materializer {
     this.#archive?.start();
     this.#pruner.start();
     this.#clearer.start();
+    this.#topicClearer?.start();
     this.#offsets?.start();
     this.#positions?.start();
     this.#logger.info({ port: this.#port }, 'listening');
@@ -250,7 +254,7 @@ class MaterializerService implements Materializer {
   async stop(): Promise<void> {
     await this.#server.stop();
     await this.#replays.stop();
-    await this.#clearer.stop();
+    await Promise.all([this.#clearer.stop(), this.#topicClearer?.stop()]);
     await this.#archive?.stop();
     await this.#pruner.stop();
     await this.#offsets?.stop();
@@ -292,6 +296,18 @@ class MaterializerService implements Materializer {
     );
     observeViews(this.#telemetry, this.#shards, views);
     return views;
+  }
+
+  #createTopicClearer(
+    { log, store, shards, now }: Plane,
+    config: MaterializerConfig,
+    open: ViewTopic['open'],
+  ): TopicClearer | undefined {
+    const views = this.#views;
+    if (open === undefined || views === undefined) return undefined;
+    const { logId } = log.info;
+    const ports = { store, shards, logId, views, open, logger: this.#logger, now };
+    return new TopicClearer(ports, config);
   }
 
   #createHost(

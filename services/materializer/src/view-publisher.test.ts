@@ -167,6 +167,8 @@ test('whatever is lost, late or told by an owner before, the last message of an 
         for (let i = random.int(1, 25); i > 0 || performance.now() < endMs; i--) {
           append(log, random, random.int(1, 3));
           await owner.catchUp();
+          const again = `user/${random.int(0, ENTITIES - 1)}`;
+          if (random.chance(0.2)) owner.publisher.sendAgain(owner.shard, [again]);
           await sleep(random.int(0, 3));
         }
         // It does not know yet that it is no longer the owner; what it has sent may come late.

@@ -10,6 +10,7 @@ export const ERASED_STORES = [
   'views',
   'snapshots',
   'archive',
+  'topic',
   'index',
   'vectors',
   'log',

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TOPICS as NAMES } from '@memplane/contracts';
 import { freePorts } from '@memplane/testkit/ports';
 import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
 import { etcdPlan, etcdPlans } from '../server/etcd.ts';
@@ -11,7 +12,7 @@ import { ServerProcess } from '../server/process.ts';
 import { redisPlan } from '../server/redis.ts';
 import { sentryPlan } from '../server/sentry.ts';
 import { type AppId, secretsFile, stackSecrets } from '../supervisor/secrets.ts';
-import { makeTopics } from '../supervisor/topics.ts';
+import { makeTopics, TOPICS } from '../supervisor/topics.ts';
 
 /** What a small application was asked by its sidecar. */
 export interface Asked {
@@ -35,8 +36,13 @@ export class DaprFixture implements AsyncDisposable {
   /**
    * @param properties broker settings beside the usual ones
    * @param etcdMembers one is called `etcd`, several `etcd-1` and so on
+   * @param viewsTopic settings of `memory-views` beside the usual ones
    */
-  async start(properties: Readonly<Record<string, string>> = {}, etcdMembers = 1): Promise<void> {
+  async start(
+    properties: Readonly<Record<string, string>> = {},
+    etcdMembers = 1,
+    viewsTopic: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka'), properties });
     const redis = await redisPlan({
       dir: join(this.dir, 'redis'),
@@ -52,7 +58,12 @@ export class DaprFixture implements AsyncDisposable {
     this.#servers.push(...started);
     this.brokers = kafka.brokers;
     this.etcdPorts = etcds.map(({ port }) => port);
-    await makeTopics(kafka.brokers);
+    const topics = TOPICS.map((topic) =>
+      topic.name === NAMES.views
+        ? { ...topic, configs: { ...topic.configs, ...viewsTopic } }
+        : topic,
+    );
+    await makeTopics(kafka.brokers, topics);
     this.#shared = {
       sentry,
       servers: {

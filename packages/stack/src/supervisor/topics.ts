@@ -34,7 +34,12 @@ export const TOPICS: readonly TopicSpec[] = [
   {
     name: NAMES.views,
     partitions: DEFAULT_PARTITIONS,
-    configs: { 'cleanup.policy': 'compact', 'max.message.bytes': String(2 * 1024 * 1024) },
+    configs: {
+      'cleanup.policy': 'compact',
+      // So that what an erasure replaces goes in minutes.
+      'max.compaction.lag.ms': String(5 * 60_000),
+      'max.message.bytes': String(2 * 1024 * 1024),
+    },
   },
   { name: NAMES.alerts, partitions: 1, configs: { 'retention.ms': WEEK_MS } },
 ];

@@ -25,8 +25,10 @@ export interface EraserOptions {
    * @throws MemplaneError `erasing` when that takes too long
    */
   readonly agree: (erasure: string, signal: AbortSignal) => Promise<void>;
-  /** Whether other instances use the store. Then an entity can be erased if it has a key. */
+  /** Whether other instances use the store. */
   readonly isShared: boolean;
+  /** Why an entity that has no key can not be erased; undefined: it can. */
+  readonly refusesPlain: (tenant: string, entity: string) => Promise<string | undefined>;
   /**
    * Appends the event of an erasure; a repetition is answered with the first position.
    * @param confirm called when nobody can overtake this instance any more without its append failing
@@ -207,7 +209,7 @@ export class Eraser {
     const record = keyId === undefined ? begun : { ...begun, keyId };
     const event = erasureEvent(entity, id, { tenant, now: new Date(now()).toISOString() }, attempt);
     const { partition, offset } = await this.#orForgotten(record, async () => {
-      if (keyId === undefined) this.#checkPlain(entity);
+      if (keyId === undefined) await this.#checkPlain(tenant, entity);
       else await this.#save(record);
       return append(event, tenant, () => this.#confirm(record));
     });
@@ -234,13 +236,14 @@ export class Eraser {
   }
 
   /** @throws MemplaneError `not_implemented` */
-  #checkPlain(entity: string): void {
-    if (!this.#options.isShared) return;
-    throw new MemplaneError(
-      'not_implemented',
-      `${entity} has no key, so nothing of it is sealed: this plane erases only what is.`,
-      { field: 'body.entity', extra: { entity } },
-    );
+  async #checkPlain(tenant: string, entity: string): Promise<void> {
+    const why = await this.#options.refusesPlain(tenant, entity);
+    if (why === undefined) return;
+    const message = `${entity} is not sealed, and this plane can not erase it: ${why}`;
+    throw new MemplaneError('not_implemented', message, {
+      field: 'body.entity',
+      extra: { entity },
+    });
   }
 
   async #save(record: ErasureRecord): Promise<void> {

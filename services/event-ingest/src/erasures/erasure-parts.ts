@@ -13,6 +13,7 @@ import { ListedErasures, type ListingStore, PagedErasures } from './erasure-list
 import { ErasureRecords } from './erasure-records.ts';
 import { ErasureStore } from './erasure-store.ts';
 import { ErasureWatch } from './erasure-watch.ts';
+import { type PlainStoresOptions, plainRefusal } from './plain-stores.ts';
 
 export interface ErasurePartsOptions {
   readonly strong: StrongStore | undefined;
@@ -20,6 +21,8 @@ export interface ErasurePartsOptions {
   /** By which instances know of each other; undefined: they do not. */
   readonly keeper: ZoneKeeper | undefined;
   readonly invoker: Invoker | undefined;
+  /** See {@link PlainStoresOptions}. */
+  readonly viewsCompactionLagMs: PlainStoresOptions['viewsCompactionLagMs'] | undefined;
   readonly gate: ErasureGate;
   readonly append: EraserOptions['append'];
   readonly config: IngestConfig;
@@ -36,7 +39,7 @@ export interface ErasureParts {
 }
 
 /** What differs between an instance alone and one among several. */
-type Drivers = Pick<EraserOptions, 'store' | 'agree' | 'purge' | 'isShared'>;
+type Drivers = Pick<EraserOptions, 'store' | 'agree' | 'purge' | 'isShared' | 'refusesPlain'>;
 
 /** Where not every store can be cleared, what would erase refuses to, instead of pretending. */
 export function createErasureParts(options: ErasurePartsOptions): ErasureParts {
@@ -70,16 +73,17 @@ function alone({ strong, gate }: ErasurePartsOptions): Drivers | string {
       return [];
     },
     isShared: false,
+    refusesPlain: async () => undefined,
   };
 }
 
 /** @returns why it can't erase */
 function shared(options: ErasurePartsOptions): Drivers | string {
-  const { strong, keys, keeper, gate, config, now } = options;
+  const { strong, keys, keeper, gate, config, now, viewsCompactionLagMs } = options;
   const { etcdEndpoints } = config;
-  if (strong === undefined || keys === undefined) return 'It seals nothing: MEMPLANE_SEALING_KEYS.';
+  if (strong === undefined || viewsCompactionLagMs === undefined) return 'It has no strong store.';
   if (keeper === undefined) return 'Its instances do not know of each other: MEMPLANE_ZONES.';
-  if (etcdEndpoints === undefined) {
+  if (keys !== undefined && etcdEndpoints === undefined) {
     return 'It can not clear what etcd keeps of removed keys: MEMPLANE_ETCD_ENDPOINTS.';
   }
   const records = new ErasureRecords(strong);
@@ -87,8 +91,9 @@ function shared(options: ErasurePartsOptions): Drivers | string {
   return {
     store: new ErasureStore({ records, list, runner: keeper.instance }),
     agree: agreeOn({ gate, keeper, config }),
-    purge: async () => [await clearEtcd(etcdEndpoints, now)],
+    purge: async () => (etcdEndpoints === undefined ? [] : [await clearEtcd(etcdEndpoints, now)]),
     isShared: true,
+    refusesPlain: plainRefusal({ strong, seals: keys !== undefined, viewsCompactionLagMs }),
   };
 }
 
@@ -97,7 +102,7 @@ function watchOthers(
   store: ErasureStore,
   eraser: Eraser,
 ): void {
-  if (keys === undefined || keeper === undefined) return;
+  if (keeper === undefined) return;
   const watch = new ErasureWatch({
     open: () => store.open(),
     gate,

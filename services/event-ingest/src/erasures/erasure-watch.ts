@@ -7,7 +7,8 @@ import type { ErasureGate } from './erasure-gate.ts';
 export interface ErasureWatchOptions {
   readonly open: () => Promise<OpenErasures>;
   readonly gate: ErasureGate;
-  readonly keys: EntityKeys;
+  /** Undefined: nothing is sealed. */
+  readonly keys: EntityKeys | undefined;
   readonly instance: string;
   /** Which of some instances append nothing any more. */
   readonly gone: (instances: readonly string[]) => Promise<readonly string[]>;
@@ -55,7 +56,7 @@ export class ErasureWatch implements RegistrationCompanion {
   /** What was erased meanwhile can't be told any more. */
   lapsed(): void {
     this.#options.gate.reset();
-    this.#options.keys.forgetAll();
+    this.#options.keys?.forgetAll();
   }
 
   #block(entry: OpenErasure): void {
@@ -65,7 +66,7 @@ export class ErasureWatch implements RegistrationCompanion {
     this.#blocks.set(id, block);
     gate.block(tenant, entity, id);
     void gate.drained().then(() => {
-      keys.forget(partitionKey(tenant, entity));
+      keys?.forget(partitionKey(tenant, entity));
       block.isDrained = true;
     });
   }

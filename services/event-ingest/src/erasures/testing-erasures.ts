@@ -7,6 +7,10 @@ import type { TestAnswer } from '../strong/testing-strong-plane.ts';
 const WAIT_MS = 60_000;
 /** What stays of a key in etcd's write-ahead log is told in the receipt. */
 const WAL = /^etcd\/data\/member\/wal\//;
+/** So is how long the log has what is plain. */
+const LOG = /^kafka\/.*\/agent-events-\d+\//;
+/** Where Kafka keeps published views. */
+const VIEWS = /^kafka\/.*\/memory-views-\d+\//;
 
 /** Asks an instance for the receipt until it is done. */
 function receiptOf(plane: SealedPlane, instance: number, id: unknown): Promise<TestAnswer> {
@@ -17,8 +21,18 @@ function receiptOf(plane: SealedPlane, instance: number, id: unknown): Promise<T
   });
 }
 
+interface ReceiptStore {
+  readonly store: string;
+  readonly isClear: boolean;
+  readonly left?: number;
+  readonly until?: string;
+}
+
+/** Those that have copies of what is plain. */
+const STORES = ['archive', 'index', 'log', 'snapshots', 'strong', 'topic', 'vectors', 'views'];
+
 function storesOf(receipt: TestAnswer): string[] {
-  const stores = receipt['stores'] as { store: string; isClear: boolean }[];
+  const stores = receipt['stores'] as ReceiptStore[];
   assert.ok(stores.every(({ isClear }) => isClear));
   return stores.map(({ store }) => store).toSorted();
 }
@@ -50,7 +64,11 @@ export function describeErasures(plane: SealedPlane): void {
       return erases(plane, kind, by);
     });
   }
-  test('what is not sealed is not erased, with words, and goes on', () => refusesPlain(plane));
+  test('an erased user is read nowhere, and found in the log alone, until a date', () => {
+    return erasesPlain(plane);
+  });
+  test('a receipt is not believed: what a store has all the same is found', () => finds(plane));
+  test('what etcd has in plain is not erased, with words, and goes on', () => refuses(plane));
   test('a hold that one instance is told of stops the other', () => obeysHolds(plane));
   test('kill -9 of the instance that erases: the other one finishes it', () => takesOver(plane));
 }
@@ -86,8 +104,7 @@ async function erases(plane: SealedPlane, kind: string, by: 0 | 1): Promise<void
   const again = newSecret();
   await plane.isSaid(entity, again, await plane.say(1 - by, entity, 'e2', again));
   const receipt = await receiptOf(plane, 1 - by, started['id']);
-  const stores = ['archive', 'index', 'keys', 'log', 'snapshots', 'strong', 'vectors', 'views'];
-  assert.deepEqual(storesOf(receipt), stores);
+  assert.deepEqual(storesOf(receipt), ['keys', ...STORES].toSorted());
   const left = plane.filesWith(one, two, key).filter((name) => !WAL.test(name));
   assert.deepEqual(left, []);
   const url = `${plane.ingests[1 - by]}/v1/erasures/${started['id']}/verifications`;
@@ -97,13 +114,78 @@ async function erases(plane: SealedPlane, kind: string, by: 0 | 1): Promise<void
   await plane.isSaid(entity, again, keptAt);
 }
 
-async function refusesPlain(plane: SealedPlane): Promise<void> {
+async function erasesPlain(plane: SealedPlane): Promise<void> {
+  const [entity, neighbour] = [newEntity('user'), newEntity('user')];
+  const [one, two, kept] = [newSecret(), newSecret(), newSecret()];
+  const first = await plane.say(0, entity, 'e0', one);
+  const second = await plane.say(1, entity, 'e1', two);
+  await plane.isSaid(entity, two, second);
+  const keptAt = await plane.say(1, neighbour, 'e0', kept);
+  await eventually('its view is published', WAIT_MS, async () =>
+    plane.filesWith(two).some((name) => VIEWS.test(name)) ? true : undefined,
+  );
+  const started = await eraseBy(plane, 0, entity);
+  await eventually('it is erased', 5_000, async () =>
+    (await plane.viewOf(entity)).status === 410 ? true : undefined,
+  );
+  const past = await plane.viewOf(entity, `?asOf=token:${first['token']}`);
+  assert.deepEqual([past.status, past['code']], [410, 'erased'], 'of the past too');
+  const all = { filter: {}, entityPrefix: entity, limit: 10, after: second['token'] };
+  const { entities, erased } = await plane.call('POST', `${plane.views}/v1/query`, all);
+  assert.deepEqual([entities, erased], [[], 1]);
+
+  const receipt = await receiptOf(plane, 1, started['id']);
+  assert.deepEqual(storesOf(receipt), STORES.toSorted());
+  const log = (receipt['stores'] as ReceiptStore[]).find(({ store }) => store === 'log');
+  assert.ok(Date.parse(log?.until ?? '') > Date.now(), 'the receipt names when the log loses it');
+  const left = plane.filesWith(one, two);
+  assert.ok(left.length > 0, 'the search looks there');
+  assert.deepEqual(
+    left.filter((name) => !LOG.test(name)),
+    [],
+  );
+  assert.equal((await verify(plane, started))['isClear'], true);
+  await plane.isSaid(neighbour, kept, keptAt);
+  const again = newSecret();
+  await plane.isSaid(entity, again, await plane.say(1, entity, 'e2', again));
+}
+
+/** A subscriber's message of before that arrives once more, as one that was given up may. */
+async function finds(plane: SealedPlane): Promise<void> {
   const entity = newEntity('user');
+  const text = newSecret();
+  const said = await plane.say(0, entity, 'e0', text);
+  await plane.isSaid(entity, text, said);
+  const view = await eventually('its view is published', WAIT_MS, () => plane.publishedOf(entity));
+  const started = await eraseBy(plane, 0, entity);
+  await receiptOf(plane, 0, started['id']);
+  assert.equal((await verify(plane, started))['isClear'], true);
+  await plane.publish(entity, view);
+  const found = await verify(plane, started);
+  const wrong = (found['stores'] as ReceiptStore[]).filter(({ isClear }) => !isClear);
+  assert.deepEqual(
+    [found['isClear'], wrong.map(({ store, left }) => [store, left])],
+    [false, [['topic', 1]]],
+  );
+}
+
+async function refuses(plane: SealedPlane): Promise<void> {
+  const entity = newEntity('ledger');
   const text = newSecret();
   await plane.say(0, entity, 'e', text);
   const refused = await plane.call('POST', `${plane.ingests[0]}/v1/erasures`, { entity });
   assert.deepEqual([refused.status, refused['code']], [501, 'not_implemented']);
   await plane.isSaid(entity, text, await plane.say(1, entity, 'e2', text));
+}
+
+async function eraseBy(plane: SealedPlane, by: number, entity: string): Promise<TestAnswer> {
+  const started = await plane.call('POST', `${plane.ingests[by]}/v1/erasures`, { entity });
+  assert.equal(started.status, 202, JSON.stringify(started));
+  return started;
+}
+
+function verify(plane: SealedPlane, { id }: TestAnswer): Promise<TestAnswer> {
+  return plane.call('POST', `${plane.ingests[1]}/v1/erasures/${id}/verifications`, {});
 }
 
 async function obeysHolds(plane: SealedPlane): Promise<void> {
@@ -117,22 +199,28 @@ async function obeysHolds(plane: SealedPlane): Promise<void> {
 }
 
 async function takesOver(plane: SealedPlane): Promise<void> {
-  const entity = newEntity('patient');
-  const text = newSecret();
-  await plane.say(0, entity, 'e', text);
-  const asked = plane
-    .call('POST', `${plane.ingests[0]}/v1/erasures`, { entity })
-    .catch(() => undefined);
+  const said = new Map(['patient', 'user'].map((kind) => [newEntity(kind), newSecret()]));
+  for (const [entity, text] of said) await plane.say(0, entity, 'e', text);
+  const asked = [...said.keys()].map((entity) =>
+    plane.call('POST', `${plane.ingests[0]}/v1/erasures`, { entity }).catch(() => undefined),
+  );
   const list = `${plane.ingests[1]}/v1/erasures`;
-  const { id } = await eventually('it has begun', WAIT_MS, async () => {
-    const { erasures } = await plane.call('GET', list);
-    return (erasures as { id: string; entity: string }[]).find((one) => one.entity === entity);
+  const begun = await eventually('they have begun', WAIT_MS, async () => {
+    const erasures = (await plane.call('GET', list))['erasures'] as {
+      id: string;
+      entity: string;
+    }[];
+    const own = erasures.filter(({ entity }) => said.has(entity));
+    return own.length === said.size ? own : undefined;
   });
   await plane.servers.server('ingest-1').kill();
-  await asked;
-  await receiptOf(plane, 1, id);
-  assert.equal((await plane.viewOf(entity)).status, 410);
-  assert.deepEqual(plane.filesWith(text), []);
-  const again = newSecret();
-  await plane.isSaid(entity, again, await plane.say(1, entity, 'e', again));
+  await Promise.all(asked);
+  for (const { id } of begun) await receiptOf(plane, 1, id);
+  const left = plane.filesWith(...said.values()).filter((name) => !LOG.test(name));
+  assert.deepEqual(left, []);
+  for (const entity of said.keys()) {
+    assert.equal((await plane.viewOf(entity)).status, 410);
+    const again = newSecret();
+    await plane.isSaid(entity, again, await plane.say(1, entity, 'again', again));
+  }
 }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { SidecarConfig } from '@memplane/runtime/dapr';
 import { servicePlan } from '@memplane/stack';
 import { DaprFixture } from '@memplane/stack/dapr-fixture';
 import { freePorts } from '@memplane/testkit/ports';
@@ -21,6 +22,8 @@ export class StrongPlane implements AsyncDisposable {
   readonly ingests: string[] = [];
   /** Where the materializer does. */
   views = '';
+  /** The sidecar of the materializer, by which it publishes. */
+  viewsSidecar: SidecarConfig | undefined;
   /** Where vector-index does; empty: there is none. */
   index = '';
 
@@ -38,7 +41,7 @@ export class StrongPlane implements AsyncDisposable {
     settings: (dir: string) => Promise<Readonly<Record<string, string>>>,
     erases = false,
   ): Promise<void> {
-    await this.servers.start();
+    await (erases ? this.servers.start(CLEANING_SOON, 1, COMPACTED_SOON) : this.servers.start());
     await writeFile(this.zonesFile, zones);
     const [one = 0, two = 0, port = 0, peers = 0] = await freePorts(4);
     await this.#serve('materializer', 'materializer', port, {
@@ -84,6 +87,11 @@ export class StrongPlane implements AsyncDisposable {
   ): Promise<void> {
     const { apiTokens, appTokens } = this.servers.tokens;
     const [httpPort = 0] = await freePorts(1);
+    const apiToken = apiTokens[service];
+    if (service === 'materializer') {
+      const appToken = appTokens[service];
+      this.viewsSidecar = { url: `http://127.0.0.1:${httpPort}`, apiToken, appToken };
+    }
     const plan = servicePlan({
       service,
       name,
@@ -94,7 +102,7 @@ export class StrongPlane implements AsyncDisposable {
         MEMPLANE_TOKEN: TOKEN,
         DAPR_HTTP_PORT: String(httpPort),
         DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${httpPort}`,
-        DAPR_API_TOKEN: apiTokens[service],
+        DAPR_API_TOKEN: apiToken,
         APP_API_TOKEN: appTokens[service],
         ...env,
       },
@@ -121,6 +129,10 @@ export class StrongPlane implements AsyncDisposable {
   }
 }
 
+/** Kafka removes what a compacted topic has no need of once a quarter of a minute, by default. */
+const CLEANING_SOON = { 'log.cleaner.backoff.ms': '200' };
+const COMPACTED_SOON = { 'max.compaction.lag.ms': '1500', 'file.delete.delay.ms': '300' };
+
 function clearingSoon(dir: string): Readonly<Record<string, string>> {
   return {
     MEMPLANE_BLOB_DIR: join(dir, 'blobs'),
@@ -129,5 +141,7 @@ function clearingSoon(dir: string): Readonly<Record<string, string>> {
     MEMPLANE_SHARD_SNAPSHOT_EVENTS_MIN: '1',
     MEMPLANE_SHARD_SNAPSHOT_INTERVAL_MS: '300',
     MEMPLANE_ERASURE_TICK_MS: '100',
+    MEMPLANE_ERASURE_TOPIC_TICK_MS: '300',
+    MEMPLANE_VIEWS_REPEAT_DELAY_MS: '1000',
   };
 }

@@ -8,6 +8,15 @@ export interface Clearing {
   readonly clearedAtMs?: number;
   /** The stamp of the newest plain event that was cleared, in ms since 1970; absent: there was none. */
   readonly plainUpToMs?: number;
+  /** Whether the topic of views may have had any of its content; absent: it was not noted. */
+  readonly isPublished?: boolean;
+  /** When no message with any of it was left there, in ms since 1970; absent: not yet. */
+  readonly topicClearedAtMs?: number;
+}
+
+/** Whether the topic of views has yet to be looked through, once the views are cleared. */
+export function isTopicDue({ clearedAtMs, isPublished, topicClearedAtMs }: Clearing): boolean {
+  return clearedAtMs !== undefined && isPublished !== false && topicClearedAtMs === undefined;
 }
 
 const VERSION = 1;

@@ -1,6 +1,28 @@
 import type { ViewLine } from './feed.ts';
 import { UnreadableRowError } from './rows.ts';
 
+/** A message of the topic of views, as it is there. */
+export interface ViewMessage {
+  /** The partition key of its entity. */
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+/** How soon a topic loses what a later message of the same entity has replaced. */
+export interface Compaction {
+  /** Infinite: at no time that is known. */
+  readonly lagMsMax: number;
+  /** So long the files that had it stay on disk. */
+  readonly fileDeleteDelayMs: number;
+}
+
+/** What a topic of views still has. */
+export interface OpenViewTopic extends AsyncDisposable {
+  compaction(): Promise<Compaction>;
+  /** All messages, in some order. */
+  records(): AsyncIterable<readonly ViewMessage[]>;
+}
+
 /** Where changed views go: a topic that is compacted by entity. */
 export interface ViewTopic {
   /**
@@ -8,6 +30,8 @@ export interface ViewTopic {
    * @throws MemplaneError some may be stored then, or be stored later still
    */
   publish(views: readonly ViewLine[], timeoutMs: number): Promise<void>;
+  /** To look through what is there; resolves with undefined where there is no topic. Absent: nobody can. */
+  readonly open?: () => Promise<OpenViewTopic | undefined>;
 }
 
 /** Views to be sent once more, since a message that was given up may still arrive after them. */

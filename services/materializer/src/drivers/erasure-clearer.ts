@@ -2,11 +2,11 @@ import { hlcToMs } from '@memplane/clock';
 import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { type Logger, pause } from '@memplane/runtime';
 import { sealedKeyId } from '@memplane/runtime/sealing';
-import { type Clearing, decodeClearing, encodeClearing } from '../domain/clearing.ts';
-import { isEventRow, PLANE, ShardKeys, toKey } from '../domain/keys.ts';
+import { isEventRow, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeHistory } from '../domain/rows.ts';
 import type { Shard } from '../shard.ts';
-import { checkOpen, tableEnd } from './entity-pruner.ts';
+import { clearingsOf, type ShardClearing, saveClearing } from './clearing-rows.ts';
+import { checkOpen } from './entity-pruner.ts';
 import { erasedRows } from './erased-rows.ts';
 import type { ViewStore } from './view-store.ts';
 
@@ -24,15 +24,6 @@ export interface ErasureClearerPorts {
   readonly now: () => number;
 }
 
-/** An entity of a shard that is to be cleared. */
-interface Due {
-  readonly shard: Shard;
-  readonly tenant: string;
-  readonly entity: string;
-  readonly clearing: Clearing;
-}
-
-const ROWS_MAX = 10_000;
 const RETRY_MS_MAX = 30_000;
 const READS_TIMEOUT_MS = 60_000;
 
@@ -78,12 +69,10 @@ export class ErasureClearer {
   }
 
   async #tick(): Promise<void> {
-    const due: Due[] = [];
-    for (const shard of this.#ports.shards) {
-      if (shard.record.erasures !== undefined) due.push(...(await this.#dueOf(shard)));
-    }
+    const { store, shards, republish, now } = this.#ports;
+    const due = await clearingsOf(store, shards, (one) => one.clearedAtMs === undefined);
     if (due.length === 0) return;
-    const cleared: Due[] = [];
+    const cleared: ShardClearing[] = [];
     for (const one of due) cleared.push(await this.#noted(one));
     const groups = Map.groupBy(cleared, ({ shard, tenant }) => `${shard.partition} ${tenant}`);
     for (const group of groups.values()) await this.#clearRows(group);
@@ -92,52 +81,47 @@ export class ErasureClearer {
       const erasures = new Map(
         own.map(({ tenant, entity, clearing }) => [partitionKey(tenant, entity), clearing.offset]),
       );
-      await this.#ports.republish(shard, erasures);
+      await republish(shard, erasures);
     }
-    const clearedAtMs = this.#ports.now();
-    for (const one of cleared) await this.#save(one, { ...one.clearing, clearedAtMs });
+    const clearedAtMs = now();
+    for (const one of cleared) {
+      await saveClearing(store, { ...one, clearing: { ...one.clearing, clearedAtMs } });
+    }
   }
 
-  async #dueOf(shard: Shard): Promise<Due[]> {
-    const keys = planeKeys(shard);
-    const prefix = keys.table('q');
-    const rows = await this.#ports.store.rocks.scanAll({
-      gte: toKey(prefix),
-      lt: tableEnd(keys, 'q'),
-      limit: ROWS_MAX,
-    });
-    return rows.flatMap(({ key, value }) => {
-      const clearing = decodeClearing(value);
-      if (clearing.clearedAtMs !== undefined) return [];
-      const [tenant = '', entity = ''] = key.toString('latin1', prefix.length).split('\0');
-      return [{ shard, tenant, entity, clearing }];
-    });
-  }
-
-  /** Notes what can't be known any more once the rows are gone: until when the log has plain events. */
-  async #noted(one: Due): Promise<Due> {
+  /**
+   * Notes what can't be known any more once the rows are gone: until when the log has plain events,
+   * and whether their views may have been published.
+   */
+  async #noted(one: ShardClearing): Promise<ShardClearing> {
     const { shard, tenant, entity, clearing } = one;
+    if (clearing.isPublished !== undefined) return one;
+    const { store } = this.#ports;
     const keys = new ShardKeys(tenant, shard.partition);
-    let plainUpToMs = clearing.plainUpToMs ?? 0;
+    let plainUpToMs = 0;
+    let isPublished: boolean | undefined;
     const range = {
       gte: toKey(keys.histories(entity)),
       lt: toKey(keys.event(entity, clearing.offset)),
       chunkRows: 16,
     };
-    for await (const rows of this.#ports.store.rocks.scan(range)) {
+    for await (const rows of store.rocks.scan(range)) {
       for (const { key, value } of rows) {
+        // What was before the first event that is kept may have been plain.
+        isPublished ??= !isEventRow(key);
         if (!isEventRow(key)) continue;
         const { event, maxHlc } = decodeHistory(value);
         if (sealedKeyId(event) === undefined) plainUpToMs = Math.max(plainUpToMs, hlcToMs(maxHlc));
       }
     }
-    if (plainUpToMs === 0 || plainUpToMs === clearing.plainUpToMs) return one;
-    const noted = { ...clearing, plainUpToMs };
-    await this.#save(one, noted);
-    return { ...one, clearing: noted };
+    const plain = plainUpToMs === 0 ? {} : { plainUpToMs };
+    isPublished = (isPublished ?? true) || plainUpToMs > 0;
+    const noted = { ...one, clearing: { ...clearing, ...plain, isPublished } };
+    await saveClearing(store, noted);
+    return noted;
   }
 
-  async #clearRows(group: readonly Due[]): Promise<void> {
+  async #clearRows(group: readonly ShardClearing[]): Promise<void> {
     const [first] = group;
     if (first === undefined) return;
     const { shard, tenant } = first;
@@ -172,22 +156,6 @@ export class ErasureClearer {
     await store.rocks.purge();
     await reopen();
   }
-
-  async #save({ shard, tenant, entity }: Due, clearing: Clearing): Promise<void> {
-    await shard.exclusively(async () => {
-      checkOpen(shard);
-      const { rocks } = this.#ports.store;
-      const key = toKey(planeKeys(shard).clearing(tenant, entity));
-      const row = await rocks.get(key);
-      // It was erased once more meanwhile.
-      if (row === null || decodeClearing(row).offset !== clearing.offset) return;
-      await rocks.write(rocks.batch().put(key, encodeClearing(clearing)), { sync: true });
-    });
-  }
-}
-
-function planeKeys({ partition }: Shard): ShardKeys {
-  return new ShardKeys(PLANE, partition);
 }
 
 /** Runs a work while no shard is being written to. */

@@ -265,6 +265,22 @@ async function linesOf(
   return { lines, next: step.next };
 }
 
+/** The views of some entities of a partition as they are, by their partition keys. */
+export function viewsOf(
+  plane: Plane,
+  partition: number,
+  keys: readonly string[],
+): Promise<ViewLine[]> {
+  return inSnapshot(plane, async (reader) => {
+    const lines: ViewLine[] = [];
+    for (const [i, row] of (await reader.getMany(headKeys(plane, keys))).entries()) {
+      const key = keys[i] ?? '';
+      if (row) lines.push(await lineOf(plane, reader, partition, key, decodeHead(row)));
+    }
+    return lines;
+  });
+}
+
 /** The views of entities whose newest change is still the one at an offset. */
 async function changedLines(
   plane: Plane,
@@ -272,12 +288,8 @@ async function changedLines(
   partition: number,
   changes: readonly (readonly [key: string, offset: number])[],
 ): Promise<ViewLine[]> {
-  const heads = await reader.getMany(
-    changes.map(([key]) => {
-      const { tenant, entity } = splitPartitionKey(key);
-      return toKey(keysOf(plane.log.info, tenant, entity).head(entity));
-    }),
-  );
+  const keys = changes.map(([key]) => key);
+  const heads = await reader.getMany(headKeys(plane, keys));
   const lines: ViewLine[] = [];
   for (const [i, [key, offset]] of changes.entries()) {
     const row = heads[i];
@@ -286,6 +298,13 @@ async function changedLines(
     if (head.offset === offset) lines.push(await lineOf(plane, reader, partition, key, head));
   }
   return lines;
+}
+
+function headKeys(plane: Plane, keys: readonly string[]): Buffer[] {
+  return keys.map((key) => {
+    const { tenant, entity } = splitPartitionKey(key);
+    return toKey(keysOf(plane.log.info, tenant, entity).head(entity));
+  });
 }
 
 async function lineOf(

@@ -9,7 +9,7 @@ import {
   type Repetition,
 } from '../domain/publishing.ts';
 import type { Shard } from '../shard.ts';
-import { viewsSource } from './feed-sources.ts';
+import { viewsOf, viewsSource } from './feed-sources.ts';
 import type { Slots } from './slots.ts';
 import type { ViewPublisherPorts, ViewPublisherSettings } from './view-publisher.ts';
 
@@ -35,6 +35,8 @@ export class ShardPublishing {
   #published = -1;
   #repetition: Repetition | undefined;
   #failures = 0;
+  /** Partition keys of entities whose views are to be sent once more. */
+  readonly #again = new Set<string>();
   #changed = Promise.withResolvers<void>();
   #loop: Promise<void> = Promise.resolve();
 
@@ -51,6 +53,11 @@ export class ShardPublishing {
     this.#row = toKey(new ShardKeys(PLANE, shard.partition).published());
   }
 
+  /** Up to which offset, inclusive. */
+  get published(): number {
+    return this.#published;
+  }
+
   get lag(): number {
     return Math.max(0, this.#shard.applied - this.#published);
   }
@@ -61,6 +68,12 @@ export class ShardPublishing {
 
   notify(): void {
     this.#changed.resolve();
+  }
+
+  /** Sends the views of some entities once more, by their partition keys, though nothing changed. */
+  sendAgain(keys: Iterable<string>): void {
+    for (const key of keys) this.#again.add(key);
+    this.notify();
   }
 
   /** Lets what is under way end: an answer that is not waited for could not be told from a loss. */
@@ -78,6 +91,7 @@ export class ShardPublishing {
         if (!isReady) await this.#begin();
         isReady = true;
         await this.#repeat();
+        await this.#sendAgain();
         await this.#pass(this.#published + 1, this.#shard.applied);
         this.#failures = 0;
         await this.#rest();
@@ -114,6 +128,14 @@ export class ShardPublishing {
     if (due === undefined || performance.now() < due.atMs) return;
     await this.#pass(due.from, Math.min(this.#published, this.#shard.applied));
     if (this.#repetition === due) this.#repetition = undefined;
+  }
+
+  async #sendAgain(): Promise<void> {
+    const keys = [...this.#again].slice(0, KEYS_AT_ONCE_MAX);
+    if (keys.length === 0) return;
+    const lines = await viewsOf(this.#ports.plane, this.#shard.partition, keys);
+    await this.#send(lines, this.#published + 1);
+    for (const key of keys) this.#again.delete(key);
   }
 
   /** Publishes the newest views of what changed between two offsets, both included, and later. */
@@ -164,7 +186,7 @@ export class ShardPublishing {
     const { signal } = this.#ending;
     const { viewsPublishIntervalMs } = this.#settings;
     await pause(viewsPublishIntervalMs, signal);
-    if (this.#shard.applied > this.#published) return;
+    if (this.#shard.applied > this.#published || this.#again.size > 0) return;
     const waiting = new AbortController();
     const untilMs =
       this.#repetition === undefined ? LONG_MS : this.#repetition.atMs - performance.now();
@@ -192,6 +214,9 @@ function messageOf(line: ViewLine, bytesMax: number): ViewLine {
   if (line.isSealed) return viewWithoutContent(line, 'sealed');
   return line.json.length > bytesMax ? viewWithoutContent(line, 'tooLarge') : line;
 }
+
+/** Views that are sent once more in one message. */
+const KEYS_AT_ONCE_MAX = 100;
 
 const NOBODY_WAITS = { isAwaited: false };
 

@@ -55,6 +55,16 @@ export class ViewPublisher {
     this.#open.get(shard)?.notify();
   }
 
+  /** Sends views of a shard that is here once more, by the partition keys of their entities. */
+  sendAgain(shard: Shard, keys: Iterable<string>): void {
+    this.#open.get(shard)?.sendAgain(keys);
+  }
+
+  /** Up to which offset the changes of a shard are published, inclusive; −1: nothing, or not here. */
+  publishedOf(shard: Shard): number {
+    return this.#open.get(shard)?.published ?? -1;
+  }
+
   /** Resolves when what is under way has ended; nothing is sent after. */
   async remove(shard: Shard): Promise<void> {
     await this.#open.get(shard)?.stop();

@@ -4,8 +4,10 @@ import {
   MemplaneError,
   partitionKey,
 } from '@memplane/contracts';
-import { decodeClearing } from '../domain/clearing.ts';
+import { type Clearing, decodeClearing, isTopicDue } from '../domain/clearing.ts';
 import { PLANE, ShardKeys } from '../domain/keys.ts';
+import { type ErasedAt, PublishedContent } from '../domain/published-content.ts';
+import type { ViewTopic } from '../domain/publishing.ts';
 import { erasedRows } from '../drivers/erased-rows.ts';
 import { waitHere } from './cuts.ts';
 import type { Part } from './part.ts';
@@ -22,6 +24,8 @@ export interface Published {
 export interface ClearingContext {
   readonly plane: Plane;
   readonly published: Published | undefined;
+  /** Absent: views are published nowhere, or where nobody can look. */
+  readonly openTopic: ViewTopic['open'] | undefined;
   readonly logRetentionMs: number;
 }
 
@@ -42,7 +46,7 @@ export function clearingPart(context: ClearingContext): Part<ClearingRequest, Cl
  * @throws MemplaneError `invalid_request` for an offset that the log does not have, and what waiting throws
  */
 export async function clearingOf(
-  { plane, published, logRetentionMs }: ClearingContext,
+  { plane, published, openTopic, logRetentionMs }: ClearingContext,
   { tenant, entity, offset, isThorough }: ClearingRequest,
   wait: Waiting,
 ): Promise<ClearedStore[]> {
@@ -80,6 +84,12 @@ export async function clearingOf(
       stores.push({ store: 'archive', isClear: plain === 0, left: plain });
     } else stores.push({ store: 'archive', isClear: isDone, ...since });
   }
+  if (openTopic !== undefined) {
+    const key = partitionKey(tenant, entity);
+    const at = { logId: plane.log.info.logId, partition, offset };
+    if (isThorough) stores.push(await lookedThrough(openTopic, key, at));
+    else stores.push(topicStore(isDone ? clearing : undefined));
+  }
   const { plainUpToMs } = clearing ?? {};
   if (plainUpToMs === undefined) stores.push({ store: 'log', isClear: isDone });
   else {
@@ -89,6 +99,29 @@ export async function clearingOf(
     stores.push({ store: 'log', isClear: isDone, until, note });
   }
   return stores;
+}
+
+/** @param clearing undefined: the views are not clear yet */
+function topicStore(clearing: Clearing | undefined): ClearedStore {
+  if (clearing === undefined || isTopicDue(clearing)) return { store: 'topic', isClear: false };
+  const atMs = clearing.topicClearedAtMs ?? clearing.clearedAtMs;
+  return {
+    store: 'topic',
+    isClear: true,
+    ...(atMs === undefined ? {} : { at: new Date(atMs).toISOString() }),
+  };
+}
+
+async function lookedThrough(
+  open: NonNullable<ViewTopic['open']>,
+  key: string,
+  erased: ErasedAt,
+): Promise<ClearedStore> {
+  const content = new PublishedContent(new Map([[key, erased]]));
+  await using topic = await open();
+  for await (const messages of topic?.records() ?? []) content.add(messages);
+  const left = content.left(key);
+  return { store: 'topic', isClear: left === 0, left };
 }
 
 function rowsLeft(plane: Plane, keys: ShardKeys, entity: string, offset: number): Promise<number> {

@@ -1,0 +1,36 @@
+import { keyRecordName } from '../domain/sealing/key-record.ts';
+import { headKey } from '../domain/strong/head.ts';
+import type { StrongStore } from '../domain/strong/store.ts';
+
+export interface PlainStoresOptions {
+  readonly strong: StrongStore;
+  /** Whether this instance has master keys. */
+  readonly seals: boolean;
+  /**
+   * After how many milliseconds at most the topic of views loses what was replaced there; infinite:
+   * nobody knows. Undefined: there is no such topic.
+   */
+  readonly viewsCompactionLagMs: () => Promise<number | undefined>;
+}
+
+/** Clearing is to take ten minutes at most; what follows compaction takes up to four. */
+const COMPACTION_LAG_MS_MAX = 5 * 60_000;
+
+/**
+ * Where several instances share their stores: why an entity that has no key can not be erased, because
+ * one of the stores would keep what was said in plain text for a time that nobody can name.
+ * @returns what resolves with undefined where it can
+ */
+export function plainRefusal({ strong, seals, viewsCompactionLagMs }: PlainStoresOptions) {
+  return async (tenant: string, entity: string): Promise<string | undefined> => {
+    if ((await strong.get(headKey({ tenant, entity }))) !== undefined) {
+      return 'it is, or was, in a strong zone, and etcd has what was appended in its write-ahead log.';
+    }
+    if (!seals && (await strong.get(keyRecordName(tenant, entity))) !== undefined) {
+      return 'it has a key, which this instance is not told how to use: MEMPLANE_SEALING_KEYS.';
+    }
+    const lagMs = await viewsCompactionLagMs();
+    if (lagMs === undefined || lagMs <= COMPACTION_LAG_MS_MAX) return undefined;
+    return `the topic memory-views needs max.compaction.lag.ms of ${COMPACTION_LAG_MS_MAX} or less.`;
+  };
+}
