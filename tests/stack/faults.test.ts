@@ -20,7 +20,7 @@ import { FAULTS, type Fault } from './faults.ts';
 import { persist } from './persist.ts';
 import { StackPlane } from './stack-plane.ts';
 
-const ROUNDS = scaled('stack_rounds', { ci: 14, soak: 100 });
+const ROUNDS = scaled('stack_rounds', { ci: 10, soak: 100 });
 const CUT_MS = scaled('stack_cut_ms', { ci: 15_000, soak: 30_000 });
 const PAUSE_MS = scaled('stack_pause_ms', { ci: 15_000, soak: 30_000 });
 /** `MEMPLANE_TEST_STACK_FAULTS=cut` runs those alone that are named so. */
