@@ -19,6 +19,8 @@ export interface PlaneOptions {
   readonly readyTimeoutMs?: number;
   /** The launcher of another version; this one's unless given. */
   readonly launcher?: string;
+  /** The one core that it may run on (`taskset`, of Linux); default: all. */
+  readonly core?: number;
 }
 
 export interface PlaneExit {
@@ -91,7 +93,10 @@ export class Plane implements AsyncDisposable {
   private constructor(options: PlaneOptions, ports: PlanePorts) {
     this.options = options;
     this.ports = ports;
-    const [command, ...args] = options.launcher ? [options.launcher, 'run'] : runCommand();
+    const { core, launcher } = options;
+    const pinned = core === undefined ? [] : ['taskset', '--cpu-list', String(core)];
+    const run = launcher ? [launcher, 'run'] : runCommand();
+    const [command = '', ...args] = [...pinned, ...run];
     this.#child = spawn(command, args, {
       cwd: repository,
       env: { ...cleanEnv(), ...planeEnv(options.dataDir, ports), ...options.env },

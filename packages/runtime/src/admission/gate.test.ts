@@ -61,6 +61,18 @@ test('at 2 and 5 times of what it can do it does as much, in time, and is at onc
   assert.ok(p99(after) < 2 * normalMs, `after: p99 ${p99(after)} ms`);
 });
 
+test('the figures above tell a gate that lets all in', async () => {
+  const random = testSeed('no gate');
+  const all = { concurrency_min: 100_000, concurrency_max: 100_000 };
+  const service = new SimulatedService(MODEL, () => random.next(), all);
+  await service.arrive(ONE, CAPACITY * 0.7, 2_000);
+  const normalMs = p99(service.outcomes);
+  await service.arrive(ONE, CAPACITY * 2, 5_000);
+  await service.runUntil(8_000);
+  const tookMs = p99(between(service.outcomes, 3_000, 5_000));
+  assert.ok(tookMs > 10 * normalMs, `p99 ${tookMs} ms, ${normalMs} before`);
+});
+
 test('the limit follows what the service can do', async () => {
   const random = testSeed('capacity that changes');
   const service = new SimulatedService(MODEL, () => random.next());
