@@ -277,7 +277,7 @@ export const MATERIALIZER_SETTINGS = {
   trace_nodes_max: integer('MEMPLANE_TRACE_NODES_MAX', 256, 'events of one trace', { min: 1 }),
   write_buffer_bytes: integer(
     'MEMPLANE_MATERIALIZER_WRITE_BUFFER_BYTES',
-    16 * MIB,
+    32 * MIB,
     'memory that gathers writes before they become a file; two such exist',
     { min: MIB, unit: 'bytes' },
   ),
