@@ -2,6 +2,7 @@ import type { LogAdmin, LogReader, LogRecord } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
 import { SegmentBody } from '../domain/segment-body.ts';
 import type { Archive } from './archive.ts';
+import { BackgroundLoop } from './background-loop.ts';
 
 export interface ArchiverSettings {
   /** Bytes of events of a segment, before compression; one larger event still fits. */
@@ -68,29 +69,18 @@ interface Progress {
  * that was paused on its way: whatever it deletes from the log it has archived before, and segments
  * are never deleted, so that a later owner finds them.
  */
-export class Archiver {
+export class Archiver extends BackgroundLoop {
   readonly #ports: ArchiverPorts;
   readonly #settings: ArchiverSettings;
   readonly #progress = new Map<number, Progress>();
   /** One segment is made at a time. */
   readonly #body = new SegmentBody();
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
   #failing = false;
 
   constructor(ports: ArchiverPorts, settings: ArchiverSettings) {
+    super();
     this.#ports = ports;
     this.#settings = settings;
-  }
-
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  /** Finishes the step under way. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
   }
 
   /** Estimated bytes of events in the log that are not archived yet, over all partitions here. */
@@ -116,11 +106,11 @@ export class Archiver {
       this.#progressOf(partition).end = (await this.#ports.log.bounds(partition)).end;
     }
     for (const partition of partitions) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.stopping.aborted) return;
       let startedAt = performance.now();
       while (await this.#ports.inTurn(() => this.#archiveNext(partition, force))) {
         if (!force) await this.#rest(performance.now() - startedAt);
-        if (this.#stopping.signal.aborted) return;
+        if (this.stopping.aborted) return;
         startedAt = performance.now();
       }
       await this.#ports.snapshotIfDue(partition);
@@ -129,8 +119,8 @@ export class Archiver {
     }
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
+  protected async run(): Promise<void> {
+    const signal = this.stopping;
     await pause(TICKS_BEFORE_FIRST * this.#settings.archiveTickMs, signal);
     while (!signal.aborted) {
       try {
@@ -148,7 +138,7 @@ export class Archiver {
   /** Nobody waits for the archive, and what is applied and read meanwhile shares its thread. */
   async #rest(workedMs: number): Promise<void> {
     if (this.lagBytes > UNHURRIED_LAG_BYTES_MAX) return;
-    await pause(Math.min(REST_FACTOR * workedMs, REST_MS_MAX), this.#stopping.signal);
+    await pause(Math.min(REST_FACTOR * workedMs, REST_MS_MAX), this.stopping);
   }
 
   #progressOf(partition: number): Progress {

@@ -5,6 +5,7 @@ import { sealedKeyId } from '@memplane/runtime/sealing';
 import { isEventRow, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeHistory } from '../domain/rows.ts';
 import type { Shard } from '../shard.ts';
+import { BackgroundLoop } from './background-loop.ts';
 import { clearingsOf, type ShardClearing, saveClearing } from './clearing-rows.ts';
 import { checkOpen } from './entity-pruner.ts';
 import { erasedRows } from './erased-rows.ts';
@@ -32,28 +33,18 @@ const READS_TIMEOUT_MS = 60_000;
  * together, what files still hold of them, and at last what was published. From the moment that an
  * erasure is applied nothing of it is shown; after a crash clearing begins anew.
  */
-export class ErasureClearer {
+export class ErasureClearer extends BackgroundLoop {
   readonly #ports: ErasureClearerPorts;
   readonly #tickMs: number;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(ports: ErasureClearerPorts, { erasureTickMs }: { readonly erasureTickMs: number }) {
+    super();
     this.#ports = ports;
     this.#tickMs = erasureTickMs;
   }
 
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
+  protected async run(): Promise<void> {
+    const signal = this.stopping;
     let failures = 0;
     while (!signal.aborted) {
       try {
@@ -129,7 +120,7 @@ export class ErasureClearer {
     const keys = new ShardKeys(tenant, shard.partition);
     const erasures = new Map(group.map(({ entity, clearing }) => [entity, clearing.offset]));
     for await (const rows of erasedRows(store.rocks, keys, erasures)) {
-      this.#stopping.signal.throwIfAborted();
+      this.stopping.throwIfAborted();
       if (rows.length === 0) continue;
       await shard.exclusively(async () => {
         checkOpen(shard);

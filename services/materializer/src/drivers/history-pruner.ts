@@ -20,6 +20,7 @@ import { decodeHistory, decodeOffset, decodeUntil } from '../domain/rows.ts';
 import { encodeShard } from '../domain/shard-record.ts';
 import { readTimeline } from '../domain/timeline.ts';
 import type { Shard } from '../shard.ts';
+import { BackgroundLoop } from './background-loop.ts';
 import { checkOpen, EntityPruner, type PruneBounds, tableEnd } from './entity-pruner.ts';
 import { ViewReader } from './view-reader.ts';
 import type { ViewStore } from './view-store.ts';
@@ -55,33 +56,22 @@ const RETRY_MS_MAX = 60_000;
  * The start moves first, in one write; from then on nothing before it is read, so that what is half
  * removed is never seen. After a crash the removal goes on.
  */
-export class HistoryPruner {
+export class HistoryPruner extends BackgroundLoop {
   readonly #ports: HistoryPrunerPorts;
   readonly #settings: HistoryPrunerSettings;
   readonly #entities: EntityPruner;
-  readonly #stopping = new AbortController();
   /** The newest stamps at the last look. */
   readonly #looked = new WeakMap<Shard, bigint>();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(ports: HistoryPrunerPorts, settings: HistoryPrunerSettings) {
+    super();
     this.#ports = ports;
     this.#settings = settings;
     this.#entities = new EntityPruner(ports.store, settings);
   }
 
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  /** Finishes the step under way. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
+  protected async run(): Promise<void> {
+    const signal = this.stopping;
     let failures = 0;
     while (!signal.aborted) {
       const { historyPruneTickMs: tickMs } = this.#settings;

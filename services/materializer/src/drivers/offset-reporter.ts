@@ -1,6 +1,7 @@
 import type { PartitionAssignment } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
 import type { ShardSet } from '../shard-set.ts';
+import { BackgroundLoop } from './background-loop.ts';
 
 export interface OffsetReporterPorts {
   readonly ownership: Pick<PartitionAssignment, 'commit'>;
@@ -13,28 +14,18 @@ export interface OffsetReporterPorts {
  * Leaves what is applied with the group now and then, so that Kafka's own tools show how far behind
  * the shards are. Nobody reads it back: a shard goes by the offset in its store.
  */
-export class OffsetReporter {
+export class OffsetReporter extends BackgroundLoop {
   readonly #ports: OffsetReporterPorts;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
   #failing = false;
 
   constructor(ports: OffsetReporterPorts) {
+    super();
     this.#ports = ports;
   }
 
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
+  protected async run(): Promise<void> {
     const { intervalMs, logger } = this.#ports;
-    const { signal } = this.#stopping;
+    const signal = this.stopping;
     while (!signal.aborted) {
       await pause(intervalMs, signal);
       try {

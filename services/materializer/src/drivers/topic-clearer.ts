@@ -4,6 +4,7 @@ import { isTopicDue } from '../domain/clearing.ts';
 import { type ErasedAt, PublishedContent } from '../domain/published-content.ts';
 import type { Compaction, OpenViewTopic } from '../domain/publishing.ts';
 import type { Shard } from '../shard.ts';
+import { BackgroundLoop } from './background-loop.ts';
 import { clearingsOf, type ShardClearing, saveClearing } from './clearing-rows.ts';
 import type { ViewPublisher } from './view-publisher.ts';
 import type { ViewStore } from './view-store.ts';
@@ -33,30 +34,20 @@ export interface TopicClearerSettings {
  * ends only by another message. So their views are sent again once the older messages are due to be
  * compacted, until none of them is found in the topic any more.
  */
-export class TopicClearer {
+export class TopicClearer extends BackgroundLoop {
   readonly #ports: TopicClearerPorts;
   readonly #settings: TopicClearerSettings;
-  readonly #stopping = new AbortController();
   /** By erasure: since when nothing is found of it, in ms since 1970. */
   readonly #gone = new Map<string, number>();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(ports: TopicClearerPorts, settings: TopicClearerSettings) {
+    super();
     this.#ports = ports;
     this.#settings = settings;
   }
 
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
+  protected async run(): Promise<void> {
+    const signal = this.stopping;
     while (!signal.aborted) {
       try {
         await this.tick();
@@ -108,7 +99,7 @@ export class TopicClearer {
     const { logId, views, now } = this.#ports;
     const content = new PublishedContent(new Map(due.map((one) => [keyOf(one), atOf(logId, one)])));
     for await (const messages of topic.records()) {
-      this.#stopping.signal.throwIfAborted();
+      this.stopping.throwIfAborted();
       content.add(messages);
     }
     const cleared: ShardClearing[] = [];

@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { cpSync } from 'node:fs';
+import { test } from 'node:test';
 import { MemplaneError } from '@memplane/contracts';
-import { ALL, LINES, SmallIndex } from '../testing/small-index.ts';
+import { ALL, folders, LINES, SmallIndex } from '../testing/small-index.ts';
 import { Database } from './database.ts';
 
 /** Far longer than any test. */
 const commitIntervalMs = 60_000;
 const COMMITTED = 200;
-
-function folders(t: TestContext): (name: string) => string {
-  const root = mkdtempSync(join(tmpdir(), 'commit-'));
-  t.after(() => rmSync(root, { recursive: true }));
-  return (name) => join(root, name);
-}
 
 test('what is not committed is found, and after a crash the index goes on before it', async (t) => {
   const place = folders(t);

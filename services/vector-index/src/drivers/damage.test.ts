@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { testSeed } from '@memplane/testkit';
-import { LINES, SmallIndex } from '../testing/small-index.ts';
+import { folders, LINES, SmallIndex } from '../testing/small-index.ts';
 
 const HEADER_BYTES = 4096;
-
-function folders(t: TestContext): (name: string) => string {
-  const root = mkdtempSync(join(tmpdir(), 'damage-'));
-  t.after(() => rmSync(root, { recursive: true }));
-  return (name) => join(root, name);
-}
 
 /** The answers of an index that never met any harm. */
 function whole(folder: string, to: number): unknown {

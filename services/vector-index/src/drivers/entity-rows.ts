@@ -48,7 +48,7 @@ export class EntityRows {
     else this.#newest.set(ref, [row]);
     this.#newestCount++;
     this.#newestEnd = row + 1;
-    if (this.#newestCount >= 2 * MEMORY_ROWS_MAX) while (this.#write());
+    if (this.#newestCount >= 2 * MEMORY_ROWS_MAX) while (this.#isDue) this.#write();
   }
 
   of(ref: number): Bitmap {
@@ -63,15 +63,17 @@ export class EntityRows {
 
   /** Writes some of what has gathered; false when that is too little. */
   step(): boolean {
-    if (this.#left.length === 0 && this.#newestCount < MEMORY_ROWS_MAX) return false;
-    return this.#db.transaction(() => this.#write());
+    if (!this.#isDue) return false;
+    this.#db.transaction(() => this.#write());
+    return true;
   }
 
-  #write(): boolean {
-    if (this.#left.length === 0) {
-      if (this.#newestCount < MEMORY_ROWS_MAX) return false;
-      this.#begin();
-    }
+  get #isDue(): boolean {
+    return this.#left.length > 0 || this.#newestCount >= MEMORY_ROWS_MAX;
+  }
+
+  #write(): void {
+    if (this.#left.length === 0) this.#begin();
     // Some of them may have been written before a crash that kept the end from being noted.
     const insert = this.#db.sql('INSERT OR IGNORE INTO entity_rows VALUES (?, ?, ?)');
     for (let written = 0; written < STEP_ROWS; ) {
@@ -82,7 +84,6 @@ export class EntityRows {
       written += rows.length;
     }
     if (this.#left.length === 0) this.#end();
-    return true;
   }
 
   #begin(): void {

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import type { CloudEvent } from '@memplane/contracts';
 import { clusteredVectors, testSeed } from '@memplane/testkit';
 import type { Candidate, FeedLine } from '../domain/ports.ts';
@@ -84,4 +88,11 @@ export class SmallIndex {
       ]);
     });
   }
+}
+
+/** Places for folders that go with the test. */
+export function folders(t: TestContext): (name: string) => string {
+  const root = mkdtempSync(join(tmpdir(), 'small-index-'));
+  t.after(() => rmSync(root, { recursive: true }));
+  return (name) => join(root, name);
 }
