@@ -61,3 +61,19 @@ test('when a commit fails, all since the last one is applied again', (t) => {
   failing.mock.restore();
   assert.deepEqual(index.apply(LINES).answers(), expected);
 });
+
+test('an index closes though its last commit fails, and goes on from the one before', async (t) => {
+  const place = folders(t);
+  const expected = new SmallIndex(place('never')).apply(LINES).answers();
+  const index = new SmallIndex(place('live'), { commitIntervalMs });
+  index.apply(COMMITTED).generation.commit();
+  index.apply(LINES);
+  const failing = t.mock.method(Database.prototype, 'commit', () => {
+    throw new MemplaneError('storage_full', 'no room');
+  });
+  await index.generation.close();
+  failing.mock.restore();
+  const again = new SmallIndex(place('live'));
+  assert.deepEqual([again.damaged, again.applied], [0, COMMITTED - 1]);
+  assert.deepEqual(again.apply(LINES).answers(), expected);
+});

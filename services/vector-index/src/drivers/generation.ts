@@ -311,7 +311,11 @@ export class Generation implements RecallStore {
   /** @param remove what is kept elsewhere goes too. At once where all is here. */
   close(remove = false): Promise<void> {
     const closeHere = () => {
-      this.commit();
+      try {
+        this.commit();
+      } catch {
+        // What was not committed comes from the log again.
+      }
       for (const index of this.#tenants.values()) {
         index.sync();
         index.close();
