@@ -141,7 +141,7 @@ export const MATERIALIZER_SETTINGS = {
   snapshot_bytes_min: integer(
     'MEMPLANE_SNAPSHOT_BYTES_MIN',
     4 * KIB,
-    'bytes of events after which the state of an entity is stored, if it is not larger itself; eight times as many where it has memories',
+    'bytes of events after which the state of an entity is stored, if it is not larger itself; where it has memories, eight times as many, or three times its own size',
     { min: KIB, unit: 'bytes' },
   ),
   time_cut_settle_ms: integer(

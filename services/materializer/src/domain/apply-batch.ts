@@ -33,7 +33,7 @@ export interface ApplySettings {
   readonly sessionCloseTypes: ReadonlySet<string>;
   /**
    * A state is stored once the events since the last one have this many bytes (eight times as many
-   * where there are memories), or its own size if that is more.
+   * where there are memories), or its own size (three times that) if that is more.
    */
   readonly snapshot_bytes_min: number;
   /** How long an id counts as known, see {@link expiryLimit}; 0 or absent: for ever. */
@@ -54,6 +54,8 @@ export interface BatchResult {
 }
 
 const SESSION_PREFIX = 'session/';
+/** How many times its own bytes a state with memories waits for: its memories have to be gathered. */
+const STATE_FACTOR = 3;
 
 /** Entities that later batches will want again; see `WorkingSet` of the drivers. */
 export interface KnownEntities {
@@ -485,12 +487,13 @@ export class BatchFold {
   /** With memories it costs a scan to gather a state, so it is done more seldom. */
   #snapshotThreshold(entity: WorkingEntity): number {
     const { snapshot_bytes_min: min } = this.#settings;
-    return Math.max(entity.memoryCount === 0 ? min : 8 * min, entity.stateBytes);
+    if (entity.memoryCount === 0) return Math.max(min, entity.stateBytes);
+    return Math.max(8 * min, STATE_FACTOR * entity.stateBytes);
   }
 
   /**
    * Stores the whole state once the events since the last one outweigh it: a read of the past folds
-   * a bounded number of bytes, and what is written at most doubles.
+   * a bounded number of bytes, and what is written at most doubles; with memories, a third more.
    */
   #storeState(entity: WorkingEntity, offset: number, sink: RowSink): void {
     if (entity.bytesSinceSnapshot < this.#snapshotThreshold(entity)) return;
