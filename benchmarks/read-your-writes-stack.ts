@@ -28,7 +28,7 @@ const [ROUNDS = SHORT ? 1 : 5, WRITES = SHORT ? 20 : 100, BEFORE = SHORT ? 500 :
 const BATCH = 100;
 const SEED = 71;
 const COLLECTION = 'strong_rows';
-/** Its quantized vectors rank roughly: its own row need not be the first, as ours has to be. */
+/** Its quantized vectors rank roughly: its own row need not be first, as ours has to be, nor there. */
 const FOUND_AMONG = 64;
 /** What Strong does not show at once is asked for again, as a caller would. */
 const ASKED_MAX = 100;
@@ -107,6 +107,17 @@ async function fillMilvus(address: string): Promise<void> {
   await link.close();
 }
 
+/** Whether a search hid the row in its rough ranking alone. */
+async function isThere(client: MilvusClient, position: string): Promise<boolean> {
+  const { data } = await client.query({
+    collection_name: COLLECTION,
+    expr: `position == ${position}`,
+    output_fields: ['position'],
+    consistency_level: ConsistencyLevelEnum.Strong,
+  });
+  return data.length > 0;
+}
+
 async function onMilvus(client: MilvusClient, ivf_probes: number): Promise<number> {
   const row = rowOf(nextMemory());
   const started = performance.now();
@@ -123,6 +134,7 @@ async function onMilvus(client: MilvusClient, ivf_probes: number): Promise<numbe
     });
     const took = performance.now() - started;
     if (results.some(({ position }) => String(position) === row.position)) return took;
+    if (await isThere(client, row.position)) return took;
     if (asked === ASKED_MAX) throw new Error(`Milvus does not find ${row.position}`);
   }
 }
