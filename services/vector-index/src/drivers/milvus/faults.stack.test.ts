@@ -120,19 +120,21 @@ test('one instance stores a partition, the other knows; where it is gone, the ot
   await assertWhole(one, options);
 });
 
-test('how far a partition is stored is written after the flush, never before', async (t) => {
-  const options = milvus.options({ flushIntervalMs: 600_000 });
+test('rows gather; how far a partition is stored is written after the flush, never before', async (t) => {
+  const write_rows_max = 30;
+  const options = milvus.options({ write_rows_max, flushIntervalMs: 600_000 });
   const store = storeOf(t, modelOf('flush'), options);
   store.model.append(100);
   await store.catchUp();
   const { vectors } = store.generation.status('default');
+  const whole = vectors - (vectors % write_rows_max);
+  assert.ok(whole > 0 && whole < vectors);
   await linked(options, async (link) => {
     const collection = collectionOf(store);
-    await until(
-      async () => (await link.countRows(collection).catch(() => 0)) === vectors,
-      'all rows are written',
-    );
+    const count = () => link.countRows(collection).catch(() => 0);
+    await until(async () => (await count()) === whole, 'whole calls are written');
     assert.equal((await link.positions(collection)).size, 0);
+    assert.equal(await count(), whole, 'the rest gathers');
   });
   assert.equal(store.generation.elsewhere?.unsettled, vectors);
 });

@@ -5,11 +5,11 @@ import type { MilvusTenant } from './milvus-tenant.ts';
 export interface WriterOptions {
   /** Who writes: the name of this instance. */
   readonly instance: string;
-  /** Rows of one call. */
+  /** Rows of one call; fewer wait for others, until their flush is due. */
   readonly write_rows_max: number;
   /** Rows written before they are flushed. */
   readonly flush_rows_max: number;
-  /** Longest that a written row waits for its flush. */
+  /** Longest that a row waits for its flush. */
   readonly flushIntervalMs: number;
   /** Rows that are not stored for certain; more have to wait. */
   readonly unsettled_rows_max: number;
@@ -19,9 +19,15 @@ export interface WriterOptions {
   readonly positionsPollMs: number;
 }
 
+interface WaitingRow {
+  readonly tenant: MilvusTenant;
+  readonly row: number;
+}
+
 /**
  * Stores the vectors of a generation: rows in batches, a flush, then how far each partition is
- * stored, in this order. Every write may be repeated, by whichever instance: a row is the same
+ * stored, in this order. No search finds a row sooner by its being written before its flush is due,
+ * and Milvus pays for each call, so rows gather. Every write may be repeated, by whichever instance: a row is the same
  * wherever it comes from. A row is settled once all of it is stored and found by searches.
  */
 export class MilvusWriter {
@@ -32,7 +38,8 @@ export class MilvusWriter {
   readonly #arrivedMs = new Map<number, number>();
   readonly #settled = new Map<number, number>();
   readonly #written = new Map<string, Set<number>>();
-  #firstWrittenMs = 0;
+  /** Since when rows gather that the next flush is for. */
+  #gatheringSinceMs: number | undefined;
   #polledMs = 0;
   #collection = '';
   #db: Database | undefined;
@@ -64,7 +71,7 @@ export class MilvusWriter {
   }
 
   forget(): void {
-    this.#written.clear();
+    this.interrupted();
     this.#db = undefined;
     this.#settled.clear();
   }
@@ -72,6 +79,7 @@ export class MilvusWriter {
   /** The connection was lost: what was written and not flushed is written again. */
   interrupted(): void {
     this.#written.clear();
+    this.#gatheringSinceMs = undefined;
     this.#polledMs = 0;
   }
 
@@ -109,12 +117,15 @@ export class MilvusWriter {
   /** A batch, a flush or a look at others' progress; false when there was nothing to do. */
   async step(link: MilvusLink): Promise<boolean> {
     const waiting = this.#waitingPartitions();
-    if (waiting.size === 0) return false;
+    if (waiting.size === 0) {
+      this.#gatheringSinceMs = undefined;
+      return false;
+    }
     const mine = new Set([...waiting].filter((partition) => this.#isMine(partition)));
     const wrote = await this.#write(link, mine);
-    const flushed = this.#isFlushDue() && (await this.#flush(link));
+    const flushed = this.#isFlushDue(wrote) && (await this.#flush(link));
     const looked = mine.size < waiting.size && (await this.#look(link));
-    return wrote || flushed || looked;
+    return wrote > 0 || flushed || looked;
   }
 
   #isMine(partition: number): boolean {
@@ -126,32 +137,48 @@ export class MilvusWriter {
     return true;
   }
 
-  async #write(link: MilvusLink, mine: ReadonlySet<number>): Promise<boolean> {
-    let left = this.#options.write_rows_max;
-    for (const tenant of this.#tenants.values()) {
-      const written = this.#writtenOf(tenant.tenant);
-      const rows = tenant.waiting(mine, left, written);
-      if (rows.length === 0) continue;
-      await link.upsert(
-        this.#collection,
-        rows.map((row) => tenant.stored(row)),
-      );
+  /** @returns how many rows it wrote */
+  async #write(link: MilvusLink, mine: ReadonlySet<number>): Promise<number> {
+    const batch = this.#gathered(mine);
+    if (batch.length === 0) return 0;
+    this.#gatheringSinceMs ??= performance.now();
+    if (batch.length < this.#options.write_rows_max && !this.#isDue) return 0;
+    await link.upsert(
+      this.#collection,
+      batch.map(({ tenant, row }) => tenant.stored(row)),
+    );
+    for (const { tenant, row } of batch) {
       // Dropped from memory meanwhile: another object has these rows now.
-      if (this.#tenants.get(tenant.tenant) !== tenant) return true;
-      if (this.#writtenCount === 0) this.#firstWrittenMs = performance.now();
-      for (const row of rows) written.add(row);
-      left -= rows.length;
-      if (left <= 0) break;
+      if (this.#tenants.get(tenant.tenant) === tenant) this.#writtenOf(tenant.tenant).add(row);
     }
-    return left < this.#options.write_rows_max;
+    return batch.length;
   }
 
-  #isFlushDue(): boolean {
+  /** Rows of one call. */
+  #gathered(mine: ReadonlySet<number>): WaitingRow[] {
+    const { write_rows_max } = this.#options;
+    const batch: WaitingRow[] = [];
+    for (const tenant of this.#tenants.values()) {
+      const left = write_rows_max - batch.length;
+      if (left <= 0) break;
+      for (const row of tenant.waiting(mine, left, this.#writtenOf(tenant.tenant))) {
+        batch.push({ tenant, row });
+      }
+    }
+    return batch;
+  }
+
+  get #isDue(): boolean {
+    const sinceMs = this.#gatheringSinceMs ?? Number.POSITIVE_INFINITY;
+    return performance.now() - sinceMs >= this.#options.flushIntervalMs;
+  }
+
+  /** @param wrote rows of the last call: after a full one there may be more, for the same flush */
+  #isFlushDue(wrote: number): boolean {
     const count = this.#writtenCount;
-    if (count === 0) return false;
-    const { flush_rows_max, flushIntervalMs } = this.#options;
-    if (count >= flush_rows_max) return true;
-    return performance.now() - this.#firstWrittenMs >= flushIntervalMs;
+    const { flush_rows_max, write_rows_max } = this.#options;
+    if (count === 0 || count >= flush_rows_max) return count > 0;
+    return this.#isDue && wrote < write_rows_max;
   }
 
   async #flush(link: MilvusLink): Promise<true> {
@@ -174,7 +201,7 @@ export class MilvusWriter {
       const written = this.#writtenOf(name);
       for (const row of rows) written.delete(row);
     }
-    this.#firstWrittenMs = performance.now();
+    this.#gatheringSinceMs = undefined;
     const stored = this.#storedUpTo(applied);
     await link.setPositions(this.#collection, this.#options.instance, stored);
     if (this.#db === db) this.#settle(stored);
