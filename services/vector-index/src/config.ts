@@ -149,6 +149,12 @@ export const VECTOR_INDEX_SETTINGS = {
     min: 10,
     unit: 'ms',
   }),
+  milvusHedgeDelayMs: integer(
+    'MEMPLANE_MILVUS_HEDGE_DELAY_MS',
+    20,
+    'least time, and at least twice what is usual, after which Milvus is late: then all rows that match are scored, if MEMPLANE_EXACT_CACHE_BYTES_MAX holds so many vectors',
+    { min: 1, unit: 'ms' },
+  ),
   milvusLoadTimeoutMs: integer(
     'MEMPLANE_MILVUS_LOAD_TIMEOUT_MS',
     60_000,

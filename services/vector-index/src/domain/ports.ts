@@ -154,6 +154,8 @@ export interface NearRow {
 /** A search of a database elsewhere, under way. */
 export interface NearestAsked {
   readonly limit: number;
+  /** On the clock of `performance.now()`. */
+  readonly askedMs: number;
   readonly found: Promise<readonly NearRow[]>;
 }
 

@@ -139,6 +139,32 @@ test('rows gather; how far a partition is stored is written after the flush, nev
   assert.equal(store.generation.elsewhere?.unsettled, vectors);
 });
 
+test('Milvus hangs: what memory has room for is scored before a search of it fails', async (t) => {
+  const options = milvus.options({ hedgeDelayMs: 50 });
+  const store = storeOf(t, modelOf('hangs'), options);
+  const { model } = store;
+  model.append(300);
+  await store.catchUp();
+  await store.settled();
+  const query = model.vector();
+  const live = model.live('default', model.ends, LATER_MS);
+  const expected = model.nearest(live, query, 10).map(({ eventId }) => eventId);
+  assert.ok(live.length > options.direct_rows_max, 'Milvus is asked');
+  milvus.server.pause();
+  try {
+    const begun = performance.now();
+    const found = await store.search(query);
+    assert.deepEqual(
+      found.map(({ eventId }) => eventId),
+      expected,
+    );
+    const tookMs = performance.now() - begun;
+    assert.ok(tookMs < options.searchTimeoutMs / 2, `${tookMs} ms`);
+  } finally {
+    milvus.server.resume();
+  }
+});
+
 test('a collection that was dropped is stored again', async (t) => {
   const options = milvus.options();
   const store = storeOf(t, modelOf('dropped'), options);

@@ -17,6 +17,7 @@ export function milvusVectors(config: VectorIndexConfig, logger: Logger): Vector
       callTimeoutMs: config.milvusCallTimeoutMs,
       searchTimeoutMs: config.milvusSearchTimeoutMs,
       loadTimeoutMs: config.milvusLoadTimeoutMs,
+      hedgeDelayMs: config.milvusHedgeDelayMs,
       direct_rows_max: config.exact_rows_max,
       rerank_rows_min: 64,
       search_rows_max: 16_384,

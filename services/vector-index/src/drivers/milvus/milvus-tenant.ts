@@ -37,6 +37,8 @@ export interface Collection {
   readonly cache: VectorCache;
   /** Rows of the partition up to this offset are stored for certain. */
   settledOf(partition: number): number;
+  /** From asking it on, after which an answer of Milvus' is late. */
+  readonly lateAfterMs: number;
   search(vector: Float32Array, limit: number, expression: string): Promise<NearRow[]>;
   /** A row has come that is not stored yet. */
   arrived(partition: number): void;
@@ -255,7 +257,10 @@ export class MilvusTenant implements TenantVectors {
     };
   }
 
-  /** What Milvus finds and what is not settled yet, exactly scored. */
+  /**
+   * What Milvus finds and what is not settled yet, exactly scored. Where memory has room for all that
+   * may be given, all of it is scored once Milvus is late, as it is for some 500 ms in a flush.
+   */
   async #remote(
     query: Float32Array,
     count: number,
@@ -267,14 +272,17 @@ export class MilvusTenant implements TenantVectors {
     const size = rows.count();
     const wanted = this.#wanted(count, size);
     const { ahead, open } = this.#takeUp(scope.ahead, rows);
-    let near: number[];
+    let near: readonly number[] | undefined;
     try {
       const asked = ahead ?? this.#ask(query, wanted, share, scope);
-      near = await this.#candidates(query, wanted, rows, open, asked, scope);
+      const asking = this.#candidates(query, wanted, rows, open, asked, scope);
+      const isAtHand = size <= this.#collection.cache.places;
+      near = isAtHand ? await this.#unlessLate(asking, asked) : await asking;
     } catch (error) {
       if (size > fallback_rows_max) throw error;
       return this.#scan(rows, query);
     }
+    if (near === undefined) return this.#scan(rows, query);
     const unseen = size - open.count();
     const isShort = near.length < Math.min(wanted, unseen);
     if (isShort && size <= fallback_rows_max) return this.#scan(rows, query);
@@ -300,6 +308,19 @@ export class MilvusTenant implements TenantVectors {
     return { open: this.#open.clone().and(rows) };
   }
 
+  /** Undefined once an answer is late. What it says then, or fails with, is of no use. */
+  async #unlessLate<T>(asking: Promise<T>, { askedMs }: NearestAsked): Promise<T | undefined> {
+    const late = Promise.withResolvers<undefined>();
+    const leftMs = askedMs + this.#collection.lateAfterMs - performance.now();
+    const timer = setTimeout(() => late.resolve(undefined), Math.max(1, leftMs));
+    asking.catch(() => {});
+    try {
+      return await Promise.race([asking, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   #wanted(count: number, size: number): number {
     return Math.min(Math.max(this.#collection.options.rerank_rows_min, 8 * count), size);
   }
@@ -310,7 +331,8 @@ export class MilvusTenant implements TenantVectors {
     const expression = expressionOf(this.tenant, scope);
     const more = expression.isNarrowed ? MORE * MORE : MORE / share;
     const limit = Math.min(search_rows_max, Math.ceil(wanted * more));
-    return { limit, found: this.#collection.search(query, limit, expression.text) };
+    const askedMs = performance.now();
+    return { limit, askedMs, found: this.#collection.search(query, limit, expression.text) };
   }
 
   /** Settled rows that may be given, nearest first as far as quantised vectors tell. */

@@ -3,6 +3,7 @@ import { type Logger, pause } from '@memplane/runtime';
 import type { NearRow, TenantVectors } from '../../domain/ports.ts';
 import type { Database } from '../database.ts';
 import type { TenantParts, VectorShape, VectorsElsewhere } from '../vectors-elsewhere.ts';
+import { HedgeDelay } from './hedge-delay.ts';
 import { MilvusLink, type MilvusLinkOptions } from './link.ts';
 import { type Collection, MilvusTenant, type NearbyOptions } from './milvus-tenant.ts';
 import { MilvusWriter, type WriterOptions } from './milvus-writer.ts';
@@ -15,6 +16,8 @@ export interface MilvusOptions extends MilvusLinkOptions, NearbyOptions, WriterO
   readonly exact_cache_bytes_max: number;
   /** Longest pause after a failure. */
   readonly retryMsMax: number;
+  /** Before that no answer of Milvus' is late; see {@link HedgeDelay}. */
+  readonly hedgeDelayMs: number;
 }
 
 const RETRY_MS_MIN = 100;
@@ -28,6 +31,7 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
   readonly options: MilvusOptions;
   readonly dimensions: number;
   readonly cache: VectorCache;
+  readonly #hedge: HedgeDelay;
   readonly #model: string | undefined;
   readonly #tenants = new Map<string, MilvusTenant>();
   readonly #stopping = new AbortController();
@@ -51,6 +55,7 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
     this.options = options;
     this.dimensions = shape.dimensions;
     this.cache = new VectorCache(shape.dimensions, options.exact_cache_bytes_max);
+    this.#hedge = new HedgeDelay(options.hedgeDelayMs);
     this.#model = shape.model;
     this.#writer = new MilvusWriter(options, this.#tenants, () => this.#madeRoom());
   }
@@ -122,6 +127,10 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
     this.#writer.arrived(partition);
   }
 
+  get lateAfterMs(): number {
+    return this.#hedge.ms;
+  }
+
   async search(vector: Float32Array, limit: number, expression: string): Promise<NearRow[]> {
     const link = this.#link;
     if (!link || performance.now() < this.#avoidUntil) {
@@ -133,7 +142,10 @@ export class MilvusVectors implements VectorsElsewhere, Collection {
       );
     }
     try {
-      return await link.search(this.#name, vector, limit, expression);
+      const askedMs = performance.now();
+      const found = await link.search(this.#name, vector, limit, expression);
+      this.#hedge.note(performance.now() - askedMs);
+      return found;
     } catch (error) {
       // One that hangs costs one search its patience, not each.
       this.#avoidUntil = performance.now() + AVOID_MS;

@@ -43,6 +43,7 @@ export class TestMilvus {
       searchTimeoutMs: 10_000,
       loadTimeoutMs: 60_000,
       retryMsMax: 500,
+      hedgeDelayMs: 5_000,
       milvus_partitions: 2,
       ivf_lists: 64,
       ivf_probes: 16,

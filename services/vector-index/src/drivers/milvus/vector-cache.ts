@@ -25,6 +25,11 @@ export class VectorCache {
     this.#isUsed = new Uint8Array(places);
   }
 
+  /** How many vectors it holds at most. */
+  get places(): number {
+    return this.#keys.length;
+  }
+
   /** The part of a file of its own. */
   file(): CachedFile {
     const base = this.#files++ * ROWS_PER_FILE;
