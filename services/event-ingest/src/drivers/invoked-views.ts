@@ -30,12 +30,12 @@ export class InvokedViews implements EntityViews {
 
   async sequence({ tenant, entity }: EntityName, token?: string): Promise<number> {
     const after = token === undefined ? {} : { after: token };
-    const view = await this.#get(tenant, `/v1/entities/${entity}`, after);
+    const view = await this.#get(tenant, `/v1/entities/${entity}`, after, erasedView);
     return view === undefined ? 0 : (view as { sequence: number }).sequence;
   }
 
   async find({ tenant, entity }: EntityName, id: string): Promise<Located | undefined> {
-    const found = await this.#get(tenant, '/v1/events', { entity, id });
+    const found = await this.#get(tenant, '/v1/events', { entity, id }, () => undefined);
     const stored = found as StoredEvent | undefined;
     if (stored === undefined) return undefined;
     const { event, partition, offset, sequence } = stored;
@@ -46,6 +46,7 @@ export class InvokedViews implements EntityViews {
     tenant: string,
     path: string,
     query: Readonly<Record<string, string>>,
+    ofErased: (error: MemplaneError) => unknown,
   ): Promise<unknown> {
     const { invoker, waitMs } = this.#options;
     try {
@@ -55,8 +56,17 @@ export class InvokedViews implements EntityViews {
         timeoutMs: waitMs + TIMEOUT_MS,
       });
     } catch (error) {
-      if (error instanceof MemplaneError && error.code === 'not_found') return undefined;
+      if (!(error instanceof MemplaneError)) throw error;
+      if (error.code === 'not_found') return undefined;
+      if (error.code === 'erased') return ofErased(error);
       throw error;
     }
   }
+}
+
+/** The events of an erased entity go on being counted. */
+function erasedView(error: MemplaneError): { readonly sequence: number } {
+  const { sequence } = error.extra;
+  if (typeof sequence === 'number') return { sequence };
+  throw error;
 }

@@ -85,7 +85,7 @@ async function readHere(
     const keys = keysOf(plane.log.info, tenant, entity);
     const { head, shard } = await reader.head(keys, entity);
     if (head === undefined || shard === undefined) throw notFound(entity, shard?.applied ?? -1);
-    await refuseErased(shard, reader, keys, entity, shard.applied, head.offset);
+    await refuseErased(shard, reader, keys, entity, shard.applied, head.offset, head.sequence);
     const memories =
       head.memoryCount === 0 ? [] : await reader.memories(keys, entity, head.memoryCount);
     const attributes = head.attributes.toString();
@@ -220,10 +220,11 @@ async function refuseErased(
   entity: string,
   cutOffset: number,
   lastOffset: number,
+  sequence?: number,
 ): Promise<void> {
   if (erasures === undefined) return;
   const [erasedAt = -1] = await reader.erasedAt(keys, [entity]);
-  if (isErasedAt(erasedAt, cutOffset, lastOffset)) throw erasedError(entity, 'path.id');
+  if (isErasedAt(erasedAt, cutOffset, lastOffset)) throw erasedError(entity, 'path.id', sequence);
 }
 
 /** Those whose `ttl` has not ended at a time, in the order of their events. */

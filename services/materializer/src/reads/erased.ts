@@ -8,8 +8,10 @@ import { inSnapshot, keysOf } from './plane.ts';
 /** Erased entities that an answer counts at most, of each partition. */
 const COUNTED_MAX = 1_000;
 
-export function erasedError(entity: string, field: string): MemplaneError {
-  return new MemplaneError('erased', `${entity} was erased.`, { field, extra: { entity } });
+/** @param sequence of the entity now, where that is known: its events go on being counted */
+export function erasedError(entity: string, field: string, sequence?: number): MemplaneError {
+  const extra = sequence === undefined ? { entity } : { entity, sequence };
+  return new MemplaneError('erased', `${entity} was erased.`, { field, extra });
 }
 
 /**
