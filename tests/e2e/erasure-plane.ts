@@ -57,14 +57,18 @@ function secret(): string {
   return `s${randomBytes(12).toString('hex')}`;
 }
 
-/** A plane that seals `patient/*` and `case/*`, the latter strong, and does everything soon. */
+/**
+ * A plane that seals `patient/*` and `case/*`, the latter strong as `ledger/*` is, and does everything
+ * soon.
+ */
 export function sealingEnv(folder: string): Record<string, string> {
   const zones = join(folder, 'zones.yaml');
   const keys = join(folder, 'master-keys');
   writeFileSync(
     zones,
     'zones:\n  - {match: "patient/*", consistency: eventual, sealed: true}\n' +
-      '  - {match: "case/*", consistency: strong, sealed: true}\n',
+      '  - {match: "case/*", consistency: strong, sealed: true}\n' +
+      '  - {match: "ledger/*", consistency: strong}\n',
   );
   writeFileSync(keys, `k1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   return {

@@ -13,12 +13,16 @@ import {
   removeDerivedStores,
   ScratchFolder,
   type SearchAnswer,
+  type SentEvent,
 } from '@memplane/testkit';
 import { append, cleared, erase, Secrets, sealingEnv, verify, WAIT_MS } from './erasure-plane.ts';
 
 const NEIGHBOURS = 12;
 const SEALED = 'patient/7';
 const PLAIN = 'user/7';
+/** Plain and strong: its intents stand in the strong store. */
+const STRONG = 'ledger/7';
+const ERASED: readonly string[] = [SEALED, PLAIN, STRONG];
 
 test('what is erased is nowhere any more, and its neighbours are as they were', async () => {
   using folder = new ScratchFolder('erasure');
@@ -26,9 +30,11 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
   const env = sealingEnv(config.path);
   const sealed = new Secrets();
   const plain = new Secrets();
+  const strong = new Secrets();
   await using plane = await Plane.start({ dataDir: folder.path, env });
   const neighbours = await appendNeighbours(plane);
-  const before = await append(plane, [...sealed.events(SEALED), ...plain.events(PLAIN)]);
+  const said = [...sealed.events(SEALED), ...plain.events(PLAIN), ...strong.events(STRONG)];
+  const before = await append(plane, said);
   await shown(plane, before);
   // The search is worth something: it finds what is plain, in the archive and in snapshots too.
   const places = await eventually('snapshots and archive have it', WAIT_MS, async () => {
@@ -38,13 +44,22 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
     return has('archive') && isArchived && has('views') && has('vectors') ? found : undefined;
   });
   assert.ok(places.some((place) => place.startsWith('log/')));
+  const intended = bytesLeft(folder.path, strong.forms);
+  assert.ok(
+    intended.some((place) => place.startsWith('strong/')),
+    'an intent is there',
+  );
   assert.deepEqual(
     bytesLeft(folder.path, sealed.forms).filter((p) => /^log\/|segments\/|^strong\//.test(p)),
     [],
     'what is sealed is never plain in log, archive or strong store',
   );
 
-  const receipts = [await erase(plane, SEALED), await erase(plane, PLAIN)];
+  const receipts = [
+    await erase(plane, SEALED),
+    await erase(plane, PLAIN),
+    await erase(plane, STRONG),
+  ];
   await gone(plane, before);
   for (const started of receipts) {
     const { entity } = started;
@@ -56,12 +71,18 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
     const verified = await verify(plane, started);
     assert.equal(verified.isClear, true, JSON.stringify(verified));
     const log = receipt.stores.find(({ store }) => store === 'log');
-    assert.equal(log?.until !== undefined, entity === PLAIN, 'the log keeps what is plain');
+    assert.equal(log?.until !== undefined, entity !== SEALED, 'the log keeps what is plain');
+    assert.equal(
+      receipt.stores.some(({ store }) => store === 'heads'),
+      entity === STRONG,
+    );
   }
   const left = bytesLeft(folder.path, new Map([...sealed.forms]));
   assert.deepEqual(left, []);
-  const plainLeft = bytesLeft(folder.path, plain.forms).filter((p) => !p.startsWith('log/'));
-  assert.deepEqual(plainLeft, []);
+  for (const { forms } of [plain, strong]) {
+    const plainLeft = bytesLeft(folder.path, forms).filter((p) => !p.startsWith('log/'));
+    assert.deepEqual(plainLeft, []);
+  }
   await untouched(plane, neighbours);
 
   // A rebuild from archive and log equals what lives.
@@ -76,15 +97,22 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
   await gone(rebuilt, before);
   await untouched(rebuilt, neighbours);
 
-  // Later events are of a new key, and ids of before are new again.
+  // Later events are of a new key, ids of before are new again, and the count goes on.
   const [again] = sealed.events(SEALED);
-  const after = await append(rebuilt, [{ ...again, attributes: { is: 'new' } }]);
-  const url = rebuilt.materializer + entityPath(SEALED, { after, waitMs: '20000' });
+  await begun(rebuilt, again, before);
+  await begun(rebuilt, { id: 'new', type: 'Noted', entity: STRONG, expectedSequence: 5 }, before);
+});
+
+/** An event is the first after the erasure of its entity. */
+async function begun(plane: Plane, event: SentEvent, before: string): Promise<void> {
+  const { entity } = event;
+  const after = await append(plane, [{ ...event, attributes: { is: 'new' } }]);
+  const url = plane.materializer + entityPath(entity, { after, waitMs: '20000' });
   const view = await expectStatus<EntityView>(200, 'GET', url);
   assert.deepEqual([view.attributes, view.sequence], [{ is: 'new' }, 6]);
-  const past = await call('GET', rebuilt.materializer + entityPath(SEALED, { asOf: before }));
+  const past = await call('GET', plane.materializer + entityPath(entity, { asOf: before }));
   assert.equal((past.body as ProblemBody).code, 'erased');
-});
+}
 
 async function appendNeighbours(plane: Plane): Promise<string> {
   const events = Array.from({ length: NEIGHBOURS }, (_, n) => [
@@ -120,11 +148,11 @@ function search(plane: Plane, more: Record<string, unknown>): Promise<SearchAnsw
   return expectStatus(200, 'POST', `${plane.vectors}/v1/search`, { body });
 }
 
-/** Both entities can be read, found and recalled. */
+/** They can be read, found and recalled. */
 async function shown(plane: Plane, after: string): Promise<void> {
   const answer = await search(plane, { after, waitMs: 20_000 });
   const entities = new Set(answer.results.map(({ entity }) => entity));
-  assert.ok(entities.has(SEALED) && entities.has(PLAIN));
+  assert.ok(ERASED.every((entity) => entities.has(entity)));
   const query = { filter: { kind: 'b' }, limit: 100 };
   const found = await expectStatus<{ entities: { entity: string }[] }>(
     200,
@@ -132,13 +160,13 @@ async function shown(plane: Plane, after: string): Promise<void> {
     `${plane.materializer}/v1/query`,
     { body: query },
   );
-  assert.equal(found.entities.length, 2 * NEIGHBOURS + 2);
+  assert.equal(found.entities.length, 2 * NEIGHBOURS + ERASED.length);
 }
 
-/** No read tells of either entity, at no time; those that are of the entity itself say why. */
+/** No read tells of any of them, at no time; those that are of the entity itself say why. */
 async function gone(plane: Plane, before: string): Promise<void> {
   const { materializer } = plane;
-  for (const entity of [SEALED, PLAIN]) {
+  for (const entity of ERASED) {
     const id = encodeURIComponent(`${entity}-1`);
     const paths = [
       entityPath(entity),
@@ -160,9 +188,9 @@ async function gone(plane: Plane, before: string): Promise<void> {
       `${materializer}/v1/query`,
       { body },
     );
-    assert.equal(found.erased, 2);
-    assert.ok(found.entities.every(({ entity }) => entity !== SEALED && entity !== PLAIN));
+    assert.equal(found.erased, ERASED.length);
+    assert.ok(found.entities.every(({ entity }) => !ERASED.includes(entity)));
     const answer = await search(plane, more);
-    assert.ok(answer.results.every(({ entity }) => entity !== SEALED && entity !== PLAIN));
+    assert.ok(answer.results.every(({ entity }) => !ERASED.includes(entity)));
   }
 }

@@ -10,6 +10,7 @@ export interface SentEvent {
   readonly data?: unknown;
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly memory?: { readonly id: string; readonly [field: string]: unknown };
+  readonly expectedSequence?: number;
 }
 
 /** Everything a test has sent, and what was acknowledged of it. */

@@ -76,12 +76,16 @@ export class Appender {
   /**
    * Appends what is decided already, as one batch, whether or not it is in the log: it may be there
    * twice then, and counts once.
+   * @param check see {@link append}
    * @returns where these copies stand
-   * @throws MemplaneError what the log's `append` throws
+   * @throws MemplaneError what `check` throws, or the log's `append`
    */
-  async appendDecided(events: readonly PreparedEvent[]): Promise<Appended[]> {
+  async appendDecided(
+    events: readonly PreparedEvent[],
+    check: () => void = nothing,
+  ): Promise<Appended[]> {
     const all = events.map((_, i) => i);
-    const { records, offsets } = await this.#appendStamped(events, all, nothing, {
+    const { records, offsets } = await this.#appendStamped(events, all, check, {
       together: true,
     });
     return events.map((event, i) => {

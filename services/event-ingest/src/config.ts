@@ -222,6 +222,12 @@ export const INGEST_SETTINGS = {
     undefined,
     'Members of etcd, all of them, whose files are cleared of removed keys; URLs or host:port, with commas.',
   ),
+  etcd_turn_bytes: integer(
+    'MEMPLANE_ETCD_TURN_BYTES',
+    384 * 1024 * 1024,
+    "Bytes that make etcd's write-ahead log lose plain events of an erased entity: 64 MiB for each of `--max-wals` files and one more, with `--snapshot-count` of 10,000 or less; 0: such entities are not erased.",
+    { unit: 'bytes' },
+  ),
   erasurePollMs: integer(
     'MEMPLANE_ERASURE_POLL_MS',
     1_000,

@@ -141,7 +141,8 @@ class EventIngestService implements EventIngest {
     this.#stamps = new Stamps(new HybridClock({ now, driftMaxMs, floor }));
     const { restamps_max } = config;
     this.#appender = new Appender(this.#log, this.#duplicates, this.#stamps, restamps_max);
-    this.#strong = this.#createStrong(context, now);
+    const gate = new ErasureGate();
+    this.#strong = this.#createStrong(context, gate, now);
     this.#sealing =
       this.#strong && createSealing(config, context.strong?.store, this.#strong.zones);
     this.#archive = this.#createArchiveGauge(context.invoker);
@@ -151,11 +152,11 @@ class EventIngestService implements EventIngest {
     // Without an append there is nobody to tell; the rejection reaches those that wait.
     this.#loaded.promise.catch(() => {});
     const newId = context.newId ?? uuidv7;
-    const gate = new ErasureGate();
     this.#ingest = this.#createIngest(gate);
     this.#erasures = createErasureParts({
       strong: context.strong?.store,
       keys: this.#sealing?.keys,
+      entities: this.#strong?.entities,
       keeper: this.#strong?.keeper,
       invoker: context.invoker,
       viewsCompactionLagMs: context.viewsCompactionLagMs,
@@ -226,7 +227,11 @@ class EventIngestService implements EventIngest {
     return new FollowerLags({ ...this.#config, invoker, logger: this.#logger, log: this.#log });
   }
 
-  #createStrong({ strong, invoker }: IngestContext, now: () => number): StrongParts | undefined {
+  #createStrong(
+    { strong, invoker }: IngestContext,
+    erasures: ErasureGate,
+    now: () => number,
+  ): StrongParts | undefined {
     if (strong === undefined || invoker === undefined) return undefined;
     return new StrongParts({
       context: strong,
@@ -235,6 +240,7 @@ class EventIngestService implements EventIngest {
       appender: this.#appender,
       duplicates: this.#duplicates,
       invoker,
+      erasures,
       logger: this.#logger,
       meter: this.#telemetry.meter,
       now,

@@ -6,6 +6,7 @@ import { operation } from '../operation.ts';
 /** What has copies of payloads, or of what was made of them. */
 export const ERASED_STORES = [
   'keys',
+  'heads',
   'strong',
   'views',
   'snapshots',

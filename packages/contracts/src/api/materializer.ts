@@ -129,6 +129,7 @@ export const getEntity = operation({
     ...readErrors,
     'zone_not_strong',
     'zone_changing',
+    'erasing',
     'no_quorum',
     'not_implemented',
     'dependency_unavailable',

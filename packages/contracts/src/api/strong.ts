@@ -165,5 +165,11 @@ export const finishHead = operation({
   tags: ['heads'],
   params: z.strictObject({ kind: z.string().max(256), id: z.string().max(256) }),
   responses: { 200: { description: 'Its events are in the log.', schema: headAnswerSchema } },
-  errors: ['zone_not_strong', 'zone_changing', 'dependency_unavailable', ...STRONG_ERRORS],
+  errors: [
+    'zone_not_strong',
+    'zone_changing',
+    'erasing',
+    'dependency_unavailable',
+    ...STRONG_ERRORS,
+  ],
 });

@@ -37,11 +37,13 @@ export class DaprFixture implements AsyncDisposable {
    * @param properties broker settings beside the usual ones
    * @param etcdMembers one is called `etcd`, several `etcd-1` and so on
    * @param viewsTopic settings of `memory-views` beside the usual ones
+   * @param etcdArgs flags of one etcd beside the usual ones
    */
   async start(
     properties: Readonly<Record<string, string>> = {},
     etcdMembers = 1,
     viewsTopic: Readonly<Record<string, string>> = {},
+    etcdArgs: readonly string[] = [],
   ): Promise<void> {
     const kafka = await kafkaPlan({ dir: join(this.dir, 'kafka'), properties });
     const redis = await redisPlan({
@@ -51,7 +53,7 @@ export class DaprFixture implements AsyncDisposable {
     const etcdDir = join(this.dir, 'etcd');
     const etcds =
       etcdMembers === 1
-        ? [await etcdPlan({ dir: etcdDir })]
+        ? [await etcdPlan({ dir: etcdDir, args: etcdArgs })]
         : await etcdPlans(etcdDir, etcdMembers);
     const sentry = await sentryPlan({ dir: join(this.dir, 'sentry') });
     const started = await Promise.all([kafka, redis, ...etcds, sentry].map(ServerProcess.start));

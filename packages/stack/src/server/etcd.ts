@@ -12,6 +12,8 @@ export interface EtcdOptions {
   readonly peerPort?: number;
   /** All members by name, each with the port that its peers reach it at; this one alone, when absent. */
   readonly members?: Readonly<Record<string, number>>;
+  /** Flags beside the usual ones. */
+  readonly args?: readonly string[];
 }
 
 export interface EtcdPlan extends ServerPlan {
@@ -56,6 +58,7 @@ export async function etcdPlan(options: EtcdOptions): Promise<EtcdPlan> {
       `--initial-cluster=${cluster.join(',')}`,
       // Old revisions go after an hour; the state API reads the newest only.
       ...['--auto-compaction-mode=periodic', '--auto-compaction-retention=1h'],
+      ...(options.args ?? []),
     ],
     cwd: dir,
     env: {},

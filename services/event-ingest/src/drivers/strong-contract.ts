@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { StrongStore, WriteOutcome } from '../domain/strong/store.ts';
+import { checkForgetting } from './forget-contract.ts';
 
 /** One driver under test; `another` is a second instance on the same data, where there may be one. */
 export interface StrongUnderTest {
@@ -34,6 +35,7 @@ export function describeStrongContract(name: string, create: () => Promise<Stron
   describe(`strong store: ${name}`, () => {
     describeKeys(check);
     describeWriters(check);
+    check('a head forgets what was before an erasure', ({ store }) => checkForgetting(store));
   });
 }
 

@@ -12,13 +12,17 @@ import { type ErasureRecord, receiptOf } from '../domain/erasures/erasure-record
 import { ALONE, type OpenErasure, runnerOf } from '../domain/erasures/open-erasures.ts';
 import type { PreparedEvent } from '../domain/prepare.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';
+import type { ErasedHeads } from './erased-heads.ts';
 import type { ErasureGate } from './erasure-gate.ts';
 import type { ErasureStore } from './erasure-store.ts';
+import { type Purge, Purges } from './purges.ts';
 
 export interface EraserOptions {
   readonly store: ErasureStore;
   /** Undefined: nothing was ever sealed. */
   readonly keys: EntityKeys | undefined;
+  /** Undefined: nothing was ever strong. */
+  readonly heads: ErasedHeads | undefined;
   readonly gate: ErasureGate;
   /**
    * Resolves when no instance has anything of the entity under way, nor begins any.
@@ -39,7 +43,7 @@ export interface EraserOptions {
     confirm: () => Promise<void>,
   ) => Promise<Appended>;
   /** Makes what was removed from the strong store go from its files. */
-  readonly purge: () => Promise<readonly ClearedStore[]>;
+  readonly purge: Purge;
   readonly invoker: Invoker;
   readonly logger: Logger;
   readonly newId: () => string;
@@ -64,10 +68,11 @@ export class Eraser {
   readonly #options: EraserOptions;
   readonly #stopping = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
-  #purging: Promise<readonly ClearedStore[]> | undefined;
+  readonly #purges: Purges;
 
   constructor(options: EraserOptions) {
     this.#options = options;
+    this.#purges = new Purges(options.purge);
   }
 
   /** How many are not done. */
@@ -172,7 +177,7 @@ export class Eraser {
         }
         const cleared = [...(await this.#ownStores(current)), ...(await this.#ask(current, false))];
         if (cleared.every(({ isClear }) => isClear)) {
-          const stores = [...cleared, ...(await this.#purgeStrong())];
+          const stores = [...cleared, ...(await this.#purge(current))];
           const doneAt = new Date(now()).toISOString();
           await store.save({ ...current, phase: 'done', isDone: true, doneAt, stores });
           logger.info({ erasure: id, entity }, 'an entity is erased');
@@ -200,7 +205,7 @@ export class Eraser {
 
   /** From the recorded intent to the point from which nothing can be read any more. */
   async #shred(begun: ErasureRecord): Promise<ErasureRecord> {
-    const { store, keys, agree, append, now } = this.#options;
+    const { store, keys, heads, agree, append, now } = this.#options;
     const { tenant, entity, id, attempt } = begun;
     if (!(await store.begin(begun))) throw new Superseded();
     await agree(id, this.#stopping.signal);
@@ -214,8 +219,10 @@ export class Eraser {
       return append(event, tenant, () => this.#confirm(record));
     });
     if (keyId !== undefined) await keys?.remove(tenant, entity, keyId);
+    const sequence = await heads?.forget({ tenant, entity }, event.id);
     const shredded: ErasureRecord = {
       ...record,
+      ...(sequence === undefined ? {} : { sequence }),
       phase: 'clearing',
       event: { id: event.id, partition, offset },
     };
@@ -254,19 +261,22 @@ export class Eraser {
     if (!(await this.#options.store.isMine(record))) throw new Superseded();
   }
 
-  /** Erasures that are under way together share it. */
-  #purgeStrong(): Promise<readonly ClearedStore[]> {
-    this.#purging ??= this.#options.purge().finally(() => {
-      this.#purging = undefined;
-    });
-    return this.#purging;
+  #purge({ sequence }: ErasureRecord): Promise<readonly ClearedStore[]> {
+    // What is sealed today may have been plain once.
+    return this.#purges.run({ hadEvents: sequence !== undefined });
   }
 
-  async #ownStores({ tenant, entity, keyId }: ErasureRecord): Promise<ClearedStore[]> {
-    const { keys, now } = this.#options;
-    if (keyId === undefined) return [];
-    const left = (await keys?.idOf(tenant, entity)) === keyId ? 1 : 0;
-    return [{ store: 'keys', isClear: left === 0, left, at: new Date(now()).toISOString() }];
+  async #ownStores({ tenant, entity, keyId, sequence }: ErasureRecord): Promise<ClearedStore[]> {
+    const { keys, heads, now } = this.#options;
+    const stores: ClearedStore[] = [];
+    if (keyId !== undefined) {
+      const left = (await keys?.idOf(tenant, entity)) === keyId ? 1 : 0;
+      stores.push({ store: 'keys', isClear: left === 0, left, at: new Date(now()).toISOString() });
+    }
+    if (heads !== undefined && sequence !== undefined) {
+      stores.push(await heads.look({ tenant, entity }, sequence));
+    }
+    return stores;
   }
 
   async #ask(record: ErasureRecord, isThorough: boolean): Promise<ClearedStore[]> {

@@ -4,8 +4,10 @@ import type { StrongStore } from '../domain/strong/store.ts';
 import { erasureRoutes } from '../routes/erasures.ts';
 import { holdRoutes } from '../routes/holds.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';
+import type { StrongEntities } from '../strong/strong-entities.ts';
 import type { ZoneKeeper } from '../strong/zone-keeper.ts';
 import { clearEtcd } from './clear-etcd.ts';
+import { ErasedHeads } from './erased-heads.ts';
 import { Eraser, type EraserOptions } from './eraser.ts';
 import { agreeOn } from './erasure-agreement.ts';
 import type { ErasureGate } from './erasure-gate.ts';
@@ -18,6 +20,8 @@ import { type PlainStoresOptions, plainRefusal } from './plain-stores.ts';
 export interface ErasurePartsOptions {
   readonly strong: StrongStore | undefined;
   readonly keys: EntityKeys | undefined;
+  /** Undefined: nothing was ever strong. */
+  readonly entities: StrongEntities | undefined;
   /** By which instances know of each other; undefined: they do not. */
   readonly keeper: ZoneKeeper | undefined;
   readonly invoker: Invoker | undefined;
@@ -51,14 +55,20 @@ export function createErasureParts(options: ErasurePartsOptions): ErasureParts {
     return { routes, start: async () => {}, stop: async () => {} };
   }
   const { erasures_open_max, erasurePollMs: pollMs } = config;
-  const eraser = new Eraser({ ...options, ...drivers, invoker, erasures_open_max, pollMs });
-  if (drivers.isShared) watchOthers(options, drivers.store, eraser);
+  const heads = headsOf(options);
+  const eraser = new Eraser({ ...options, ...drivers, heads, invoker, erasures_open_max, pollMs });
+  if (drivers.isShared) watchOthers(options, drivers.store, heads, eraser);
   const { store } = drivers;
   return {
     routes: [...erasureRoutes({ eraser, store }), ...holdRoutes({ store, now: options.now })],
     start: () => eraser.start(),
     stop: () => eraser.stop(),
   };
+}
+
+function headsOf({ strong, entities, now }: ErasurePartsOptions): ErasedHeads | undefined {
+  if (strong === undefined || entities === undefined) return undefined;
+  return new ErasedHeads({ store: strong, entities, now });
 }
 
 /** @returns why it can't erase */
@@ -80,10 +90,10 @@ function alone({ strong, gate }: ErasurePartsOptions): Drivers | string {
 /** @returns why it can't erase */
 function shared(options: ErasurePartsOptions): Drivers | string {
   const { strong, keys, keeper, gate, config, now, viewsCompactionLagMs } = options;
-  const { etcdEndpoints } = config;
+  const { etcdEndpoints: endpoints, etcd_turn_bytes: turnBytes } = config;
   if (strong === undefined || viewsCompactionLagMs === undefined) return 'It has no strong store.';
   if (keeper === undefined) return 'Its instances do not know of each other: MEMPLANE_ZONES.';
-  if (keys !== undefined && etcdEndpoints === undefined) {
+  if (keys !== undefined && endpoints === undefined) {
     return 'It can not clear what etcd keeps of removed keys: MEMPLANE_ETCD_ENDPOINTS.';
   }
   const records = new ErasureRecords(strong);
@@ -91,15 +101,22 @@ function shared(options: ErasurePartsOptions): Drivers | string {
   return {
     store: new ErasureStore({ records, list, runner: keeper.instance }),
     agree: agreeOn({ gate, keeper, config }),
-    purge: async () => (etcdEndpoints === undefined ? [] : [await clearEtcd(etcdEndpoints, now)]),
+    purge: async ({ hadEvents }) =>
+      endpoints === undefined ? [] : [await clearEtcd({ endpoints, turnBytes, hadEvents, now })],
     isShared: true,
-    refusesPlain: plainRefusal({ strong, seals: keys !== undefined, viewsCompactionLagMs }),
+    refusesPlain: plainRefusal({
+      strong,
+      seals: keys !== undefined,
+      turnsEtcd: endpoints !== undefined && turnBytes > 0,
+      viewsCompactionLagMs,
+    }),
   };
 }
 
 function watchOthers(
   { gate, keys, keeper, logger }: ErasurePartsOptions,
   store: ErasureStore,
+  heads: ErasedHeads | undefined,
   eraser: Eraser,
 ): void {
   if (keeper === undefined) return;
@@ -107,6 +124,7 @@ function watchOthers(
     open: () => store.open(),
     gate,
     keys,
+    heads,
     instance: keeper.instance,
     gone: (instances) => keeper.gone(instances),
     onAbandoned: async (entry) => {

@@ -2,6 +2,7 @@ import { partitionKey } from '@memplane/contracts';
 import { type OpenErasure, type OpenErasures, runnerOf } from '../domain/erasures/open-erasures.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';
 import type { RegistrationCompanion } from '../strong/zone-keeper.ts';
+import type { ErasedHeads } from './erased-heads.ts';
 import type { ErasureGate } from './erasure-gate.ts';
 
 export interface ErasureWatchOptions {
@@ -9,6 +10,8 @@ export interface ErasureWatchOptions {
   readonly gate: ErasureGate;
   /** Undefined: nothing is sealed. */
   readonly keys: EntityKeys | undefined;
+  /** Undefined: nothing was ever strong. */
+  readonly heads: Pick<ErasedHeads, 'forgetSeen'> | undefined;
   readonly instance: string;
   /** Which of some instances append nothing any more. */
   readonly gone: (instances: readonly string[]) => Promise<readonly string[]>;
@@ -40,6 +43,7 @@ export class ErasureWatch implements RegistrationCompanion {
   }
 
   async look(): Promise<void> {
+    const { gate, heads } = this.#options;
     const open = await this.#options.open();
     const appending = new Map(
       open.filter(({ isAppending }) => isAppending).map((entry) => [entry.id, entry]),
@@ -48,7 +52,10 @@ export class ErasureWatch implements RegistrationCompanion {
     for (const [id, { entry }] of this.#blocks) {
       if (appending.has(id)) continue;
       this.#blocks.delete(id);
-      this.#options.gate.unblock(entry.tenant, entry.entity ?? '', id);
+      const { tenant, entity = '' } = entry;
+      // A lease may have had a look at its head meanwhile.
+      heads?.forgetSeen({ tenant, entity });
+      gate.unblock(tenant, entity, id);
     }
     await this.#lookForAbandoned(open);
   }
@@ -57,16 +64,18 @@ export class ErasureWatch implements RegistrationCompanion {
   lapsed(): void {
     this.#options.gate.reset();
     this.#options.keys?.forgetAll();
+    this.#options.heads?.forgetSeen();
   }
 
   #block(entry: OpenErasure): void {
-    const { gate, keys } = this.#options;
+    const { gate, keys, heads } = this.#options;
     const { tenant, id, entity = '' } = entry;
     const block = { entry, isDrained: false };
     this.#blocks.set(id, block);
     gate.block(tenant, entity, id);
     void gate.drained().then(() => {
       keys?.forget(partitionKey(tenant, entity));
+      heads?.forgetSeen({ tenant, entity });
       block.isDrained = true;
     });
   }

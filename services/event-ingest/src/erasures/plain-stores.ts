@@ -6,6 +6,8 @@ export interface PlainStoresOptions {
   readonly strong: StrongStore;
   /** Whether this instance has master keys. */
   readonly seals: boolean;
+  /** Whether this instance can make etcd lose what a head was, in its write-ahead log too. */
+  readonly turnsEtcd: boolean;
   /**
    * After how many milliseconds at most the topic of views loses what was replaced there; infinite:
    * nobody knows. Undefined: there is no such topic.
@@ -21,10 +23,14 @@ const COMPACTION_LAG_MS_MAX = 5 * 60_000;
  * one of the stores would keep what was said in plain text for a time that nobody can name.
  * @returns what resolves with undefined where it can
  */
-export function plainRefusal({ strong, seals, viewsCompactionLagMs }: PlainStoresOptions) {
+export function plainRefusal(options: PlainStoresOptions) {
+  const { strong, seals, turnsEtcd, viewsCompactionLagMs } = options;
   return async (tenant: string, entity: string): Promise<string | undefined> => {
-    if ((await strong.get(headKey({ tenant, entity }))) !== undefined) {
-      return 'it is, or was, in a strong zone, and etcd has what was appended in its write-ahead log.';
+    if (!turnsEtcd && (await strong.get(headKey({ tenant, entity }))) !== undefined) {
+      return (
+        'it is, or was, in a strong zone, and this instance can not clear what etcd has of it: ' +
+        'MEMPLANE_ETCD_ENDPOINTS, MEMPLANE_ETCD_TURN_BYTES.'
+      );
     }
     if (!seals && (await strong.get(keyRecordName(tenant, entity))) !== undefined) {
       return 'it has a key, which this instance is not told how to use: MEMPLANE_SEALING_KEYS.';

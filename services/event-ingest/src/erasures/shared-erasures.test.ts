@@ -61,7 +61,7 @@ async function instance(name: string) {
   const keys = new EntityKeys({ store: strong, master, keys_cached_max: 10 });
   const abandoned: OpenErasure[] = [];
   const watch = new ErasureWatch({
-    ...{ open: () => store.open(), gate, keys, instance: name },
+    ...{ open: () => store.open(), gate, keys, heads: undefined, instance: name },
     gone: (instances) => keeper.gone(instances),
     onAbandoned: async (entry) => {
       abandoned.push(entry);

@@ -7,6 +7,7 @@ import type { TestAnswer } from '../strong/testing-strong-plane.ts';
 const WAIT_MS = 60_000;
 /** What stays of a key in etcd's write-ahead log is told in the receipt. */
 const WAL = /^etcd\/data\/member\/wal\//;
+const DATABASE = /^etcd\/data\/member\/snap\/db/;
 /** So is how long the log has what is plain. */
 const LOG = /^kafka\/.*\/agent-events-\d+\//;
 /** Where Kafka keeps published views. */
@@ -27,6 +28,9 @@ interface ReceiptStore {
   readonly left?: number;
   readonly until?: string;
 }
+
+/** etcd looks for files that it has no use for once in half a minute. */
+const ETCD_PURGE_MS = 120_000;
 
 /** Those that have copies of what is plain. */
 const STORES = ['archive', 'index', 'log', 'snapshots', 'strong', 'topic', 'vectors', 'views'];
@@ -56,6 +60,10 @@ async function wrappedKeyOf(plane: SealedPlane, entity: string): Promise<string>
  * key that it was sealed with, are looked for in every file. The last one ends the first instance.
  */
 export function describeErasures(plane: SealedPlane): void {
+  const strong = new Secrets('ledger');
+  test('an erased ledger, strong and plain, is read nowhere, and counts on', () => {
+    return erasesStrong(plane, strong);
+  });
   for (const [kind, by] of [
     ['patient', 0],
     ['case', 1],
@@ -68,9 +76,14 @@ export function describeErasures(plane: SealedPlane): void {
     return erasesPlain(plane);
   });
   test('a receipt is not believed: what a store has all the same is found', () => finds(plane));
-  test('what etcd has in plain is not erased, with words, and goes on', () => refuses(plane));
   test('a hold that one instance is told of stops the other', () => obeysHolds(plane));
   test('kill -9 of the instance that erases: the other one finishes it', () => takesOver(plane));
+  test('what etcd wrote ahead of the erased ledger is in none of its files any more', async () => {
+    await eventually('its old files are gone', ETCD_PURGE_MS, async () => {
+      const left = plane.filesWith(...strong.texts).filter((name) => name.startsWith('etcd/'));
+      return left.length === 0 ? true : undefined;
+    });
+  });
 }
 
 async function erases(plane: SealedPlane, kind: string, by: 0 | 1): Promise<void> {
@@ -104,7 +117,8 @@ async function erases(plane: SealedPlane, kind: string, by: 0 | 1): Promise<void
   const again = newSecret();
   await plane.isSaid(entity, again, await plane.say(1 - by, entity, 'e2', again));
   const receipt = await receiptOf(plane, 1 - by, started['id']);
-  assert.deepEqual(storesOf(receipt), ['keys', ...STORES].toSorted());
+  const strong = kind === 'case' ? ['heads', 'keys'] : ['keys'];
+  assert.deepEqual(storesOf(receipt), [...strong, ...STORES].toSorted());
   const left = plane.filesWith(one, two, key).filter((name) => !WAL.test(name));
   assert.deepEqual(left, []);
   const url = `${plane.ingests[1 - by]}/v1/erasures/${started['id']}/verifications`;
@@ -150,6 +164,49 @@ async function erasesPlain(plane: SealedPlane): Promise<void> {
   await plane.isSaid(entity, again, await plane.say(1, entity, 'e2', again));
 }
 
+/** An entity and what was said of it. */
+class Secrets {
+  readonly entity: string;
+  readonly texts = [newSecret(), newSecret()] as const;
+
+  constructor(kind: string) {
+    this.entity = newEntity(kind);
+  }
+}
+
+/** Both instances have seen its head, and what was said is in its intents. */
+async function erasesStrong(plane: SealedPlane, { entity, texts }: Secrets): Promise<void> {
+  const [one, two] = texts;
+  await plane.say(0, entity, 'e0', one);
+  await plane.isSaid(entity, two, await plane.say(1, entity, 'e1', two));
+  const places = plane.filesWith(...texts);
+  assert.ok(places.some((name) => WAL.test(name)));
+  assert.ok(places.some((name) => DATABASE.test(name)));
+  const started = await eraseBy(plane, 0, entity);
+  await eventually('it is erased', 5_000, async () =>
+    (await plane.viewOf(entity)).status === 410 ? true : undefined,
+  );
+  // The erasure is the third of its events; the instance that did not erase goes on from it.
+  const again = newSecret();
+  const later = { id: 'e2', type: 'Said', entity, attributes: { said: again } };
+  const appended = await plane.call('POST', `${plane.ingests[1]}/v1/events`, {
+    ...later,
+    expectedSequence: 3,
+  });
+  assert.equal(appended.status, 201, JSON.stringify(appended));
+  await plane.isSaid(entity, again, appended);
+  const receipt = await receiptOf(plane, 1, started['id']);
+  assert.deepEqual(storesOf(receipt), ['heads', ...STORES].toSorted());
+  const left = plane.filesWith(...texts).filter((name) => !LOG.test(name) && !WAL.test(name));
+  assert.deepEqual(left, []);
+  assert.equal((await verify(plane, started))['isClear'], true);
+  const head = await plane.call(
+    'GET',
+    `${plane.views}/v1/entities/${entity}?consistency=linearizable`,
+  );
+  assert.equal(head['sequence'], 4, JSON.stringify(head));
+}
+
 /** A subscriber's message of before that arrives once more, as one that was given up may. */
 async function finds(plane: SealedPlane): Promise<void> {
   const entity = newEntity('user');
@@ -167,15 +224,6 @@ async function finds(plane: SealedPlane): Promise<void> {
     [found['isClear'], wrong.map(({ store, left }) => [store, left])],
     [false, [['topic', 1]]],
   );
-}
-
-async function refuses(plane: SealedPlane): Promise<void> {
-  const entity = newEntity('ledger');
-  const text = newSecret();
-  await plane.say(0, entity, 'e', text);
-  const refused = await plane.call('POST', `${plane.ingests[0]}/v1/erasures`, { entity });
-  assert.deepEqual([refused.status, refused['code']], [501, 'not_implemented']);
-  await plane.isSaid(entity, text, await plane.say(1, entity, 'e2', text));
 }
 
 async function eraseBy(plane: SealedPlane, by: number, entity: string): Promise<TestAnswer> {

@@ -30,6 +30,8 @@ export class SealedPlane extends StrongPlane {
       return {
         MEMPLANE_SEALING_KEYS: keys,
         MEMPLANE_ETCD_ENDPOINTS: this.etcd,
+        // One file of its write-ahead log, and some snapshots.
+        MEMPLANE_ETCD_TURN_BYTES: String(72 * 1024 * 1024),
         MEMPLANE_ERASURE_POLL_MS: '200',
         MEMPLANE_ZONE_REGISTRATION_MS: '3000',
       };

@@ -3,8 +3,10 @@ import { type LogWriter, partitionOf } from '@memplane/event-log';
 import type { Appender } from '../appender.ts';
 import type { DuplicateRecord } from '../domain/duplicate-record.ts';
 import { CONTENT_KEY_CHARS, identityOf, type PreparedEvent } from '../domain/prepare.ts';
+import { headKey } from '../domain/strong/head.ts';
 import type { Observations } from '../domain/strong/observations.ts';
 import type {
+  Check,
   Effect,
   EntityName,
   Intent,
@@ -49,6 +51,7 @@ export class StrongEffects {
   readonly #finished = new LastOnes<readonly Place[]>(REMEMBERED_MAX);
   /** What was read or written last, by key. */
   readonly #seen = new LastOnes<Versioned>(SEEN_MAX);
+  #forgotten = 0;
   readonly #ids = new CompleteIds(IDS_MAX);
   /** The highest sequence that a view was seen at. */
   readonly #viewed = new LastOnes<number>(REMEMBERED_MAX);
@@ -71,6 +74,13 @@ export class StrongEffects {
       next = program.next(answer);
     }
     return next.value;
+  }
+
+  /** What was seen of heads counts no more, in what is under way neither: of one, or of all. */
+  forget(of?: EntityName): void {
+    this.#forgotten++;
+    if (of === undefined) this.#seen.clear();
+    else this.#seen.delete(headKey(of));
   }
 
   /** Whether the events of an intent are in the log, as far as is known here. */
@@ -97,7 +107,7 @@ export class StrongEffects {
       case 'saw':
         return this.#ids.saw(keyOf(effect.of), effect.head);
       case 'produce':
-        return this.#produce(effect.of, effect.intent);
+        return this.#produce(effect.of, effect.intent, effect.check);
       case 'sequence': {
         const sequence = await views.sequence(effect.of, await this.tokenOf(effect.of));
         this.#sawView(effect.of, sequence);
@@ -115,26 +125,29 @@ export class StrongEffects {
   async #get(key: string, mayBeOld: boolean): Promise<Versioned | undefined> {
     const known = mayBeOld ? this.#seen.get(key) : undefined;
     if (known !== undefined) return known;
+    const forgotten = this.#forgotten;
     const stored = await this.#parts.store.get(key);
-    if (stored !== undefined) this.#seen.set(key, stored);
+    if (stored !== undefined && this.#forgotten === forgotten) this.#seen.set(key, stored);
     return stored;
   }
 
   async #write(key: string, value: string, version: string | undefined): Promise<WriteOutcome> {
     const { store } = this.#parts;
     this.#seen.delete(key);
+    const forgotten = this.#forgotten;
     const outcome = await (version === undefined
       ? store.create(key, value)
       : store.compareAndSet(key, value, version));
-    if (outcome.kind === 'written') this.#seen.set(key, { value, version: outcome.version });
+    if (outcome.kind !== 'written' || this.#forgotten !== forgotten) return outcome;
+    this.#seen.set(key, { value, version: outcome.version });
     return outcome;
   }
 
-  async #produce(of: EntityName, intent: Intent): Promise<readonly Place[]> {
+  async #produce(of: EntityName, intent: Intent, check: Check): Promise<readonly Place[]> {
     const known = this.#finished.get(intent.nonce);
     if (known !== undefined) return known;
     const events = intent.events.map((event) => preparedOf(of, event));
-    const places = await this.#parts.appender.appendDecided(events);
+    const places = await this.#parts.appender.appendDecided(events, check);
     this.#finished.set(intent.nonce, places);
     return places;
   }

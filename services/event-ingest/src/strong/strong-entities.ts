@@ -7,8 +7,9 @@ import {
   readProgram,
   type StrongPlace,
 } from '../domain/strong/append-program.ts';
+import { forgetProgram } from '../domain/strong/forget-program.ts';
 import { endGuardProgram, raiseProgram } from '../domain/strong/lease-program.ts';
-import type { EntityName } from '../domain/strong/program.ts';
+import type { Check, EntityName } from '../domain/strong/program.ts';
 import { AppendGroups } from './append-groups.ts';
 import { KeyedQueues } from './keyed-queues.ts';
 import type { StrongEffects } from './strong-effects.ts';
@@ -61,13 +62,19 @@ export class StrongEntities {
     return ends;
   }
 
-  /** What a linearizable read must see: a sequence, or else the token. */
+  /**
+   * What a linearizable read must see: a sequence, or else the token.
+   * @param check see {@link Check}
+   */
   async read(
     of: EntityName,
     zones: number,
+    check?: Check,
   ): Promise<{ readonly sequence: number | undefined; readonly token: string }> {
     const { effects } = this.#options;
-    const { sequence, nonce } = await this.#inTurn(of, () => effects.run(readProgram(of, zones)));
+    const { sequence, nonce } = await this.#inTurn(of, () =>
+      effects.run(readProgram(of, zones, check)),
+    );
     if (nonce !== undefined) this.#clearLater(of, nonce);
     return { sequence, token: await effects.tokenOf(of) };
   }
@@ -80,6 +87,17 @@ export class StrongEntities {
   endGuard(of: EntityName, lease: string, token: number): Promise<void> {
     const { effects } = this.#options;
     return this.#inTurn(of, () => effects.run(endGuardProgram(of, lease, token)));
+  }
+
+  /** See {@link forgetProgram}. */
+  forget(of: EntityName, id: string): Promise<number | undefined> {
+    const { effects } = this.#options;
+    return this.#inTurn(of, () => effects.run(forgetProgram(of, id)));
+  }
+
+  /** Nothing that was seen of heads is kept in memory, where `of` is given of that one. */
+  forgetSeen(of?: EntityName): void {
+    this.#options.effects.forget(of);
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import type { DuplicateRecord } from '../domain/duplicate-record.ts';
 import { Observations } from '../domain/strong/observations.ts';
 import type { StrongStore } from '../domain/strong/store.ts';
 import { InvokedViews } from '../drivers/invoked-views.ts';
+import type { ErasureGate } from '../erasures/erasure-gate.ts';
 import { exportStrongRoutes } from '../routes/export-strong.ts';
 import { getZoneRoute } from '../routes/get-zone.ts';
 import { finishHeadRoute } from '../routes/heads.ts';
@@ -37,6 +38,7 @@ export interface StrongPartsOptions {
   readonly appender: Appender;
   readonly duplicates: DuplicateRecord;
   readonly invoker: Invoker;
+  readonly erasures: ErasureGate;
   readonly logger: Logger;
   readonly meter: Meter;
   readonly now: () => number;
@@ -119,17 +121,22 @@ export class StrongParts {
     };
   }
 
+  /** Of strong entities, and of those that were. */
+  get entities(): StrongEntities {
+    return this.#entities;
+  }
+
   /** Undefined: instances do not know of each other. */
   get keeper(): ZoneKeeper | undefined {
     return this.#keeper;
   }
 
   get routes(): Route[] {
-    const { context, config } = this.#options;
+    const { context, config, erasures } = this.#options;
     const { zonesPath } = config;
     return [
       ...leaseRoutes(this.#leases),
-      finishHeadRoute(this.#entities, this.#gate),
+      finishHeadRoute(this.#entities, this.#gate, erasures),
       getZoneRoute(this.#gate, this.#keeper, zonesPath),
       ...exportStrongRoutes(context.store, config.sealingKeysFile !== undefined),
     ];

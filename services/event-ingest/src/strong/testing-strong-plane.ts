@@ -41,7 +41,9 @@ export class StrongPlane implements AsyncDisposable {
     settings: (dir: string) => Promise<Readonly<Record<string, string>>>,
     erases = false,
   ): Promise<void> {
-    await (erases ? this.servers.start(CLEANING_SOON, 1, COMPACTED_SOON) : this.servers.start());
+    await (erases
+      ? this.servers.start(CLEANING_SOON, 1, COMPACTED_SOON, TURNING_SOON)
+      : this.servers.start());
     await writeFile(this.zonesFile, zones);
     const [one = 0, two = 0, port = 0, peers = 0] = await freePorts(4);
     await this.#serve('materializer', 'materializer', port, {
@@ -131,6 +133,8 @@ export class StrongPlane implements AsyncDisposable {
 
 /** Kafka removes what a compacted topic has no need of once a quarter of a minute, by default. */
 const CLEANING_SOON = { 'log.cleaner.backoff.ms': '200' };
+/** etcd keeps one file of its write-ahead log, and needs none from before a snapshot. */
+const TURNING_SOON = ['--max-wals=1', '--snapshot-count=100'];
 const COMPACTED_SOON = { 'max.compaction.lag.ms': '1500', 'file.delete.delay.ms': '300' };
 
 function clearingSoon(dir: string): Readonly<Record<string, string>> {

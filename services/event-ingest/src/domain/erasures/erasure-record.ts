@@ -12,6 +12,8 @@ export interface ErasureRecord extends Erasure {
   readonly runner?: string;
   /** How often its event was begun anew: each has an id of its own, so that the last one counts. */
   readonly attempt?: number;
+  /** Of a strong entity, or one that was: its head remembers nothing of before this sequence. */
+  readonly sequence?: number;
 }
 
 /** Why an entity may not be erased. */
@@ -45,6 +47,16 @@ export function decodeErasures<T>(text: string): T {
 
 /** What callers are shown. */
 export function receiptOf(record: ErasureRecord): Erasure {
-  const { tenant: _tenant, phase: _phase, runner: _runner, attempt: _attempt, ...erasure } = record;
-  return erasure;
+  const { id, entity, reason, requestedAt, isDone, doneAt, keyId, event, stores } = record;
+  return {
+    id,
+    entity,
+    ...(reason === undefined ? {} : { reason }),
+    requestedAt,
+    isDone,
+    ...(doneAt === undefined ? {} : { doneAt }),
+    ...(keyId === undefined ? {} : { keyId }),
+    ...(event === undefined ? {} : { event }),
+    stores,
+  };
 }

@@ -17,6 +17,7 @@ import {
 } from './head.ts';
 import { decodeLease, leaseKey } from './lease.ts';
 import {
+  type Check,
   type EntityName,
   get,
   type Intent,
@@ -52,11 +53,8 @@ export interface AppendOrder extends EntityName, Conditions {
   readonly nonce: string;
   /** The version of the zones' table in force. */
   readonly zones: number;
-  /**
-   * Called between reading the head and writing it. Throws what refuses the order: others may have
-   * gone on without this instance, and what it brings may be sealed with a key that is gone.
-   */
-  readonly check?: (() => void) | undefined;
+  /** Called between reading the head and writing it, and before anything goes into the log. */
+  readonly check?: Check;
 }
 
 /** Where an event of an append stands. */
@@ -76,14 +74,19 @@ interface FoundHead {
  * ids make that harmless, and only then may anything follow it.
  * @param mayBeOld good for a write alone, which shows whether others came before
  */
-export function* finishedHead(of: EntityName, zones: number, mayBeOld = false): Program<FoundHead> {
+function* finishedHead(
+  of: EntityName,
+  zones: number,
+  check: Check,
+  mayBeOld = false,
+): Program<FoundHead> {
   const stored = yield* get(headKey(of), mayBeOld);
   if (stored === undefined) {
     return { head: startedHead(yield* viewSequence(of), zones), version: undefined };
   }
   const head = decodeHead(stored.value);
   yield* saw(of, head);
-  if (head.intent !== undefined) yield* produce(of, head.intent);
+  if (head.intent !== undefined) yield* produce(of, head.intent, check);
   if (head.zones >= zones) return { head, version: stored.version };
   // The entity may have been eventual in between: the view has counted what came then.
   const started = startedHead(yield* viewSequence(of), zones, head);
@@ -132,26 +135,29 @@ export function* appendAllProgram(
   orders: readonly [AppendOrder, ...AppendOrder[]],
 ): Program<readonly AppendEnd[]> {
   const [first] = orders;
+  const check = () => {
+    for (const order of orders) order.check?.();
+  };
   /** Whether an earlier attempt of these appends may be in the head. */
   let isDoubtful = false;
   let plan: Plan | undefined;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     yield* pauseBefore(attempt);
     const isFirst = attempt === 0;
-    let found = yield* finishedHead(first, first.zones, isFirst);
+    let found = yield* finishedHead(first, first.zones, check, isFirst);
     // What was judged is not judged anew while its write may yet come: it would come all the same.
     const isJudged = isDoubtful && found.version !== undefined && plan?.version === found.version;
     if (!isJudged || plan === undefined) plan = yield* planOf(orders, found, isDoubtful);
     if (isFirst && !plan.outcomes.every(isNew)) {
       // Who refuses, or tells of a repetition, has to know the newest.
-      found = yield* finishedHead(first, first.zones);
+      found = yield* finishedHead(first, first.zones, check);
       plan = yield* planOf(orders, found, isDoubtful);
     }
     const { next, version } = plan;
     if (next === undefined) return ended(plan, []);
     const outcome = yield* write(headKey(first), encodeHead(next), version);
     if (outcome.kind === 'written' && next.intent) {
-      return ended(plan, yield* produced(first, next.intent));
+      return ended(plan, yield* produced(first, next.intent, check));
     }
     isDoubtful = true;
   }
@@ -199,9 +205,13 @@ function isNew(planned: Planned | undefined): boolean {
 }
 
 /** What is decided and could not be produced fails those alone whose events it holds. */
-function* produced(of: EntityName, intent: Intent): Program<readonly Place[] | MemplaneError> {
+function* produced(
+  of: EntityName,
+  intent: Intent,
+  check: Check,
+): Program<readonly Place[] | MemplaneError> {
   try {
-    return yield* produce(of, intent);
+    return yield* produce(of, intent, check);
   } catch (error) {
     if (error instanceof MemplaneError) return error;
     throw error;
@@ -321,11 +331,12 @@ export function* clearProgram(of: EntityName, nonce: string): Program<void> {
 export function* readProgram(
   of: EntityName,
   zones: number,
+  check?: Check,
 ): Program<{ readonly sequence: number | undefined; readonly nonce: string | undefined }> {
   const stored = yield* get(headKey(of));
   if (stored === undefined) return { sequence: undefined, nonce: undefined };
   const head = decodeHead(stored.value);
-  if (head.intent !== undefined) yield* produce(of, head.intent);
+  if (head.intent !== undefined) yield* produce(of, head.intent, check);
   const sequence = head.zones >= zones ? head.sequence : undefined;
   return { sequence, nonce: head.intent?.nonce };
 }

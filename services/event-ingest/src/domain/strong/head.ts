@@ -113,6 +113,23 @@ export function withoutIntent({ intent: _, ...head }: Head): Head {
   return head;
 }
 
+/** The head without what was before the event of that id; without all, where it does not know it. */
+export function forgetful(head: Head, id: string): Head {
+  const name = idName(id);
+  const from = head.recent.findLastIndex(({ ids }) => ids.some(([known]) => known === name));
+  const recent = from < 0 ? [] : head.recent.slice(from);
+  const { intent, ...others } = head;
+  const isKept = recent.some(({ nonce }) => nonce === intent?.nonce);
+  return isKept ? { ...others, intent, recent } : { ...others, recent };
+}
+
+/** How many events of before a sequence it has in full, or by their ids. */
+export function remembered(head: Head, sequence: number): number {
+  const intended = head.intent?.events.length ?? 0;
+  const first = Math.min(reach(head), head.sequence - intended + 1);
+  return Math.max(0, sequence - first);
+}
+
 /**
  * The head with a lease's token raised; a lower one changes nothing.
  * @param guards `undefined`: as it was

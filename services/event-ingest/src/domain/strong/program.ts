@@ -31,6 +31,12 @@ export interface Located extends Place {
   readonly sequence: number | undefined;
 }
 
+/**
+ * Throws where others may have gone on without this instance: what it is about to do may be of before
+ * an erasure, and sealed with a key that is gone.
+ */
+export type Check = (() => void) | undefined;
+
 /** Entity and tenant. */
 export interface EntityName {
   readonly tenant: string;
@@ -52,8 +58,16 @@ export type Effect =
       readonly value: string;
       readonly version: string | undefined;
     }
-  /** Appends the events to the log, once more if need be; answered by a `Place` for each. */
-  | { readonly do: 'produce'; readonly of: EntityName; readonly intent: Intent }
+  /**
+   * Appends the events to the log, once more if need be, unless `check` throws right before; answered
+   * by a `Place` for each.
+   */
+  | {
+      readonly do: 'produce';
+      readonly of: EntityName;
+      readonly intent: Intent;
+      readonly check: Check;
+    }
   /** The sequence of the view once it holds all that the log held when this was asked. */
   | { readonly do: 'sequence'; readonly of: EntityName }
   /** Tells of a head that was read, with the ids that it remembers. */
@@ -96,8 +110,8 @@ export function* write(
   return (yield { do: 'write', key, value, version }) as WriteOutcome;
 }
 
-export function* produce(of: EntityName, intent: Intent): Program<readonly Place[]> {
-  return (yield { do: 'produce', of, intent }) as readonly Place[];
+export function* produce(of: EntityName, intent: Intent, check: Check): Program<readonly Place[]> {
+  return (yield { do: 'produce', of, intent, check }) as readonly Place[];
 }
 
 export function* viewSequence(of: EntityName): Program<number> {
