@@ -43,6 +43,7 @@ import type { Change, Commit, CrdtStore, LoadedName, Ref } from '../../domain/po
 import { sent } from '../../domain/test-replica.ts';
 import { EmbeddedStore } from '../embedded-store.ts';
 import { CheckedStore } from '../test-checked-store.ts';
+import { librarySource } from './library.ts';
 import { RedisExecutor } from './redis-executor.ts';
 import { RedisStore } from './redis-store.ts';
 import { TestRedis } from './test-redis.ts';
@@ -245,12 +246,28 @@ const EXAMPLES = [
   [[['map-increment', 3, 70]], [['map-increment', -1, 70]], [['map-increment', 2 ** 40, 70]]],
 ] satisfies [CommandType, number, number?][][][];
 
-describe('the functions in Redis against the TypeScript', () => {
+/** The functions as they would be with sets in pieces, and pieces in buckets, from the first ones on. */
+function cuttingSource(): string {
+  const source = librarySource();
+  const cutting = source
+    .replace(/(local PIECED_FROM =) \d+/, '$1 2')
+    .replace(/(local BUCKETED_FROM =) \d+/, '$1 1');
+  assert.notEqual(cutting, source);
+  return cutting;
+}
+
+describe('the functions in Redis against the TypeScript', () => compare(RUNS));
+describe('the functions where all sets are in pieces', () =>
+  compare(Math.ceil(RUNS / 3), cuttingSource()));
+
+function compare(numRuns: number, library?: string): void {
   let redis: TestRedis;
   let dir: string;
   let number = 0;
   before(async () => {
     redis = await TestRedis.start({ appendfsync: 'everysec' });
+    const load = library === undefined ? [] : [['FUNCTION', 'LOAD', 'REPLACE', library]];
+    for (const words of load) await (await redis.connect()).command(words);
     dir = await mkdtemp(path.join(tmpdir(), 'memplane-differential-'));
   });
   after(async () => {
@@ -324,7 +341,7 @@ describe('the functions in Redis against the TypeScript', () => {
           await embedded.close();
         }
       }),
-      { numRuns: RUNS, examples: EXAMPLES.map((batches) => [batchesOf(batches)]) },
+      { numRuns, examples: EXAMPLES.map((batches) => [batchesOf(batches)]) },
     );
   });
 
@@ -361,7 +378,7 @@ describe('the functions in Redis against the TypeScript', () => {
         }
         for await (const { stored, computed } of store.verify()) assert.equal(stored, computed);
       }),
-      { numRuns: RUNS, examples: [[COUNTED_TWICE, [0, 1, 0]]] },
+      { numRuns, examples: [[COUNTED_TWICE, [0, 1, 0]]] },
     );
     figure('joins after which an operation id was contested', contested);
     assert.ok(contested > 0);
@@ -382,7 +399,7 @@ describe('the functions in Redis against the TypeScript', () => {
     }
     return deltas;
   }
-});
+}
 
 /** Without the numbers of commits: each batch's local executor begins with the first. */
 function unnumbered(value: unknown): unknown {

@@ -5,8 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
  * name, so that instances of both may run side by side; a correction gets a higher revision, which
  * takes the place of a lower one and is never replaced by it.
  */
-const LIBRARY = 'memplane_crdt_v5';
-export const LIBRARY_REVISION = 2;
+const LIBRARY = 'memplane_crdt_v6';
+export const LIBRARY_REVISION = 1;
 
 export type FunctionName =
   | 'execute'

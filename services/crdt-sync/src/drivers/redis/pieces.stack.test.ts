@@ -6,7 +6,7 @@ import { PIECED_FROM_ELEMENTS, WholePieces } from '../../domain/set-pieces.ts';
 import { TestReplica } from '../../domain/test-replica.ts';
 import { MemoryStore } from '../test-memory-store.ts';
 import type { RedisConnection } from './connection.ts';
-import { placeOf } from './place.ts';
+import { bucketOf, placeOf } from './place.ts';
 import type { RedisExecutor } from './redis-executor.ts';
 import { checksumOf, sealBare } from './redis-records.ts';
 import { list } from './replies.ts';
@@ -16,6 +16,8 @@ import { newIncarnations, redisReplica } from './test-redis-replica.ts';
 
 const ref = { tenant: 'default', name: 's' };
 const ELEMENTS = 2_000;
+/** As `lua/6-elements.lua` has it. */
+const BUCKETED_FROM = 65;
 const some = (count: number) => Array.from({ length: count }, (_, index) => `element ${index}`);
 const options = {
   now: () => 1_790_000_000_000,
@@ -111,6 +113,75 @@ describe('the pieces of sets on Redis', () => {
     await add(replica, [well]);
   });
 
+  it('stand in buckets where they are large, and in one hash else', async () => {
+    const small = elementsAt('000', BUCKETED_FROM - 1);
+    const large = elementsAt('111', BUCKETED_FROM);
+    const other = await TestReplica.start({ ...options, id: 'o', store: new MemoryStore() });
+    const both = async (type: 'set-add' | 'set-remove', elements: readonly string[]) => {
+      for (const each of [replica, other]) {
+        const { error } = await each.ask({ type, name: 's', elements });
+        assert.equal(error, undefined);
+      }
+      await exchange();
+    };
+    /** Each takes over what the other has, and finds what it is told to be there. */
+    const exchange = async () => {
+      for (const [to, from] of [
+        [replica, other],
+        [other, replica],
+      ] as const) {
+        const { set } = await from.options.store.state(ref);
+        await joinNamed(to.engine, ref, { set: set && { whole: set } });
+      }
+      assert.deepEqual(await replica.digests(), await other.digests());
+      for await (const { stored, computed } of replica.options.store.verify()) {
+        assert.equal(stored, computed);
+      }
+    };
+    const keysAt = async (place: string) =>
+      list(await connection.command(['KEYS', `default:piece-${place}*`])).map(String);
+    await both('set-add', some(PIECED_FROM_ELEMENTS));
+    await both('set-add', [...small, ...large.slice(1)]);
+    assert.deepEqual(await keysAt('111'), ['default:piece-111:s']);
+    await both('set-add', large.slice(0, 1));
+    const buckets = await keysAt('111');
+    assert.ok(buckets.length > 4 && buckets.every((key) => /piece-111-[0-9a-f]:s$/.test(key)));
+    assert.deepEqual(await keysAt('000'), ['default:piece-000:s']);
+    const { store } = replica.options;
+    const wants = [...small, ...large].map((element) => ({ ref, element }));
+    assert.ok((await store.loadElements(wants)).every((dots) => dots !== undefined));
+    // A digest that is kept leaves the piece where it is.
+    await store.pieces.digests(ref, ['']);
+    assert.equal((await rows()).undigested, 0);
+    const has = await replica.ask({ type: 'set-has', name: 's', elements: large });
+    assert.equal(has.outcome.number, large.length);
+    const given = await store.pieces.below(ref, ['111'], 1_000);
+    assert.deepEqual([...(given?.pieces.get('111')?.keys() ?? [])].sort(), [...large].sort());
+    await both('set-remove', large.slice(0, 40));
+    await both('set-add', large.slice(20, 60));
+    await connection.command([
+      'HDEL',
+      `default:piece-${bucketOf(large[60] ?? '')}:s`,
+      large[60] ?? '',
+    ]);
+    await assert.rejects(store.pieces.below(ref, ['111'], 10), { code: 'storage_damaged' });
+    await store.discard('set', ref);
+    assert.deepEqual(await keysAt(''), []);
+  });
+
+  it('are dropped with their buckets by a reset, here and elsewhere', async () => {
+    const other = await TestReplica.start({ ...options, id: 'o', store: new MemoryStore() });
+    for (const by of [replica, other]) {
+      await add(replica, [...some(PIECED_FROM_ELEMENTS), ...elementsAt('111', BUCKETED_FROM)]);
+      const { set } = await replica.options.store.state(ref);
+      await joinNamed(other.engine, ref, { set: set && { whole: set } });
+      await by.ask({ type: 'set-reset', name: 's' });
+      const { set: left } = await other.options.store.state(ref);
+      await joinNamed(replica.engine, ref, { set: left && { whole: left } });
+      assert.deepEqual(list(await connection.command(['KEYS', 'default:piece*'])).length, 0);
+    }
+  });
+
   it('are read as of one moment, however the set changes meanwhile', async () => {
     const elements = some(ELEMENTS * 2);
     await add(replica, elements.slice(0, ELEMENTS));
@@ -151,6 +222,15 @@ describe('the pieces of sets on Redis', () => {
     });
   }
 });
+
+/** Elements whose hashes begin with these digits. */
+function elementsAt(place: string, count: number): string[] {
+  const elements: string[] = [];
+  for (let n = 0; elements.length < count; n++) {
+    if (placeOf(`at ${n}`) === place) elements.push(`at ${n}`);
+  }
+  return elements;
+}
 
 const nothing = { counter: undefined, register: undefined, flag: undefined, map: undefined };
 

@@ -36,7 +36,7 @@ import type { CallHeader } from './call-codec.ts';
 import type { RedisConnection, Reply } from './connection.ts';
 import { joinWords, pieceOfChange } from './join-codec.ts';
 import { digestOf } from './piece-checks.ts';
-import { placeOf } from './place.ts';
+import { bucketOf, placeOf } from './place.ts';
 import { RedisPieces } from './redis-pieces.ts';
 import * as records from './redis-records.ts';
 import { type Elements, type FoundSet, RedisSets } from './redis-sets.ts';
@@ -101,12 +101,12 @@ export class RedisStore implements CrdtStore {
     wants: readonly { readonly ref: Ref; readonly element: string }[],
   ): Promise<(readonly Dot[] | undefined)[]> {
     const words = wants.flatMap(({ ref, element }) => {
-      const piece = keyOf(`piece-${placeOf(element)}`, ref);
-      return [piece, element, keyOf('elements', ref), element];
+      const spots = [`piece-${bucketOf(element)}`, `piece-${placeOf(element)}`, 'elements'];
+      return spots.flatMap((spot) => [keyOf(spot, ref), element]);
     });
     const found = list(await this.#redis.call('fields', words));
     return wants.map((_, index) => {
-      const record = found[index * 2] ?? found[index * 2 + 1];
+      const record = found.slice(index * 3, index * 3 + 3).find((one) => one !== null);
       return record ? decodeElement(records.openBare(bytes(record))).dots : undefined;
     });
   }

@@ -3,6 +3,8 @@ import { damaged, type OpenedRecord, openRecord } from './redis-records.ts';
 
 /** From this version on a set may be cut into pieces. */
 const HEADER_VERSION = 2;
+/** Of this version a row is of a piece that stands in buckets. */
+const BUCKETED_VERSION = 2;
 const SUM_DIGITS = 32;
 const ROW_BYTES = 8 + SUM_DIGITS;
 const DIGEST_BYTES = 16;
@@ -47,7 +49,7 @@ export function readHeader(record: Buffer): StoredHeader {
 
 /** @throws MemplaneError `storage_damaged` */
 export function readRow(record: Buffer): PieceRow {
-  const { body, isIntact } = openRecord(record);
+  const { body, isIntact } = openRecord(record, BUCKETED_VERSION);
   const hasDigest = body.length === ROW_BYTES + DIGEST_BYTES;
   if (!isIntact || (body.length !== ROW_BYTES && !hasDigest)) throw damaged('the sum of a piece');
   const digest = hasDigest ? BigInt(`0x${body.toString('hex', ROW_BYTES)}`) : undefined;

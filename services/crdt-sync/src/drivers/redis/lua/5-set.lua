@@ -1,9 +1,11 @@
 -- Observed-remove sets, as packages/crdt/src/or-set.ts has them. A set is a header, its elements and
 -- their records in pieces, and the elements in order. A piece is a hash of the elements whose own
--- hashes begin with the same digits; it has a row that counts it. A small set is one hash, and so is
--- what was written before there were pieces and was not cut yet. The header has the sums of all.
+-- hashes begin with the same digits; it has a row that counts it, and in the version of the row it
+-- says whether it stands in buckets. A small set is one hash, and so is what was written before there
+-- were pieces and was not cut yet. The header has the sums of all.
 local sets = {}
 local HEADER_VERSION = 2
+local BUCKETED_VERSION = 2
 
 -- How many elements there are, and the sum of their records' digests.
 local function nothing()
@@ -54,16 +56,22 @@ function sets.open_header(value)
 end
 
 -- What a piece comes to. Behind it an instance puts its SHA-256 sum, until the piece changes.
-function sets.seal_row(row)
-  return record.seal(struct.pack('>d', row.elements) .. encode_sum(row.sum))
+function sets.seal_row(row, digest)
+  local version = row.is_bucketed and BUCKETED_VERSION or FORMAT_VERSION
+  return record.seal(struct.pack('>d', row.elements) .. encode_sum(row.sum) .. (digest or ''), version)
+end
+
+-- Whether the piece of this row stands in buckets; of a row that is damaged, as it seems.
+function sets.is_bucketed(value)
+  return value and byte(value, 1) == BUCKETED_VERSION
 end
 
 function sets.open_row(value)
   if not value then return nothing() end
-  local s = record.open(value)
+  local s = record.open(value, BUCKETED_VERSION)
   if #s ~= 40 and #s ~= 56 then damaged('the sum of a piece') end
   local elements = struct.unpack('>d', s)
-  return { elements = elements, sum = read_sum(s, 9) }
+  return { elements = elements, sum = read_sum(s, 9), is_bucketed = sets.is_bucketed(value) }
 end
 
 function sets.encode_element(element, list)

@@ -14,8 +14,6 @@ local function number_of(call)
   return tonumber(next_of(call))
 end
 
-local PLACE_DIGITS = 3
-
 -- The first digits of the hashes of elements, in their order.
 local function read_places(slot, places, list)
   for i, element in ipairs(list) do

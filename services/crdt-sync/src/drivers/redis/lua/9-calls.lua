@@ -223,8 +223,9 @@ end
 local function pieces(_, args)
   local tenant, name, found = args[1], args[2], {}
   for i = 3, #args do
-    found[#found + 1] = redis.call('HGET', names.key(tenant, 'pieces', name), args[i])
-    found[#found + 1] = stored_at('HGETALL', names.piece_key(tenant, name, args[i]))
+    local place = args[i]
+    local row = redis.call('HGET', names.key(tenant, 'pieces', name), place)
+    found[#found + 1], found[#found + 2] = row, elements.stored_in(tenant, name, place, row)
   end
   return { stored_at('GET', names.key(tenant, 'set', name)), found }
 end
@@ -244,9 +245,9 @@ local function news(_, args)
         is_all = 0
         break
       end
-      local elements = stored_at('HGETALL', names.piece_key(tenant, name, place))
-      left = left - #elements / 2
-      given[#given + 1], given[#given + 2], given[#given + 3] = place, rows[i + 1], elements
+      local stored = elements.stored_in(tenant, name, place, rows[i + 1])
+      left = left - #stored / 2
+      given[#given + 1], given[#given + 2], given[#given + 3] = place, rows[i + 1], stored
     end
   end
   return { found, given, is_all }
@@ -258,8 +259,7 @@ local function digested(_, args)
   for i = 3, #args, 3 do
     local place, seen, digest = args[i], args[i + 1], args[i + 2]
     if redis.call('HGET', key, place) == seen then
-      local body = sub(record.open(seen), 1, 40)
-      redis.call('HSET', key, place, record.seal(body .. digest))
+      redis.call('HSET', key, place, sets.seal_row(sets.open_row(seen), digest))
     end
   end
   return 1
