@@ -26,6 +26,7 @@ await Promise.all([
   buildPlane(),
   writeLauncher(),
   buildServices(),
+  copyLua(),
   buildClient(),
   buildClientTypes(),
 ]);
@@ -77,9 +78,14 @@ async function buildServices(): Promise<void> {
       Object.keys(SERVICES).map((name) => [name, `${root}services/${name}/src/main.ts`]),
     ),
   );
-  // What crdt-sync loads into Redis, read from beside its program.
-  const lua = 'src/drivers/redis/lua';
-  await cp(`${root}services/crdt-sync/${lua}`, `${dist}/services/lua`, { recursive: true });
+}
+
+/** What is loaded into Redis is read from beside the program: crdt-sync's, or a chunk of the command's. */
+async function copyLua(): Promise<void> {
+  const lua = `${root}services/crdt-sync/src/drivers/redis/lua`;
+  for (const folder of ['services', 'chunks']) {
+    await cp(lua, `${dist}/${folder}/lua`, { recursive: true });
+  }
 }
 
 /** Programs, with the worker threads that services start by name beside them. */

@@ -1,3 +1,5 @@
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceName } from '@memplane/contracts';
 import {
@@ -68,6 +70,11 @@ export class StackPlane {
     return this.#settings;
   }
 
+  /** What an operator's command needs to know of it. */
+  get operatorEnv(): Readonly<Record<string, string>> {
+    return this.#plans.operatorExports;
+  }
+
   get plans(): StackPlans {
     return this.#plans;
   }
@@ -110,6 +117,19 @@ export class StackPlane {
     this.#settings = { ...this.#settings, apart };
     this.#plans = await stackPlans(this.#settings);
     await this.restore();
+  }
+
+  /** Kills every process, removes all that any of them keeps, and starts the stores alone, empty. */
+  async loseAll(): Promise<void> {
+    await this.kill(...this.servers.map(({ name }) => name));
+    const { dir } = this.settings;
+    // What is left: secrets, certificates, the record of what runs.
+    const kept = new Set(['sentry', 'sidecars', 'otelcol']);
+    for (const { name } of await readdir(dir, { withFileTypes: true })) {
+      const isData = (await stat(join(dir, name))).isDirectory() && !kept.has(name);
+      if (isData) await rm(join(dir, name), { recursive: true });
+    }
+    await stackUp(this.settings, () => {}, 'stores');
   }
 
   pause(name: string): void {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { CrdtExportLine } from '@memplane/contracts';
 import { emptyCounter, replicaDeltaLattice } from '@memplane/crdt';
 import { seededRandom } from '@memplane/testkit';
-import { restoreCrdts } from './backup.ts';
+import { newReplicaFolder, restoreCrdts } from './backup.ts';
 import { exportLines } from './domain/export.ts';
 import { joinAll } from './domain/join-all.ts';
 import type { CrdtStore } from './domain/port.ts';
@@ -43,8 +43,11 @@ describe('a replica that is exported and restored', () => {
     });
   const restored = async (lines: Iterable<CrdtExportLine>, withoutLog = LOG) => {
     const dir = path.join(root, `restored-${randomBytes(4).toString('hex')}`);
-    const given = { dir, withoutLog, name: 'part', env: {}, now: Date.now };
-    const names = await restoreCrdts({ ...given, lines: each(lines) });
+    const { now } = Date;
+    const replica = await newReplicaFolder(dir, { env: {}, now });
+    const given = { replica, withoutLog, name: 'part', now };
+    const restoring = restoreCrdts({ ...given, lines: each(lines) });
+    const names = await restoring.finally(() => replica.storage.store.close());
     return { names, store: await EmbeddedStore.open({ dir }) };
   };
 

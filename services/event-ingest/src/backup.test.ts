@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { restoreStrong } from './backup.ts';
+import { newStrongFolder, restoreStrong } from './backup.ts';
 import { encodeLease, leaseKey, NO_LEASE } from './domain/strong/lease.ts';
 import { RocksStrong } from './drivers/rocks-strong.ts';
 
@@ -40,8 +40,10 @@ describe('records of the strong store', () => {
     value: encodeLease({ ...NO_LEASE, token: 4 }),
   };
   const whole: readonly unknown[] = [{ format: 1, keyId: 0 }, lease, { end: true, count: 1 }];
-  const restored = (lines: readonly unknown[], name: string) =>
-    restoreStrong({ dir: path.join(root, name), lines: each(lines), name });
+  const restored = async (lines: readonly unknown[], name: string) => {
+    const store = await newStrongFolder(path.join(root, name));
+    return restoreStrong({ store, lines: each(lines), name }).finally(() => store.close());
+  };
 
   test('are restored, and refused whole when a line is missing, comes twice or is none', async () => {
     assert.equal(await restored(whole, 'whole'), 1);

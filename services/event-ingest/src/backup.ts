@@ -1,13 +1,44 @@
 import { type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
 import { checkedExport, unusablePart } from '@memplane/runtime';
 import { restoredRecord } from './domain/strong/restored.ts';
+import type { StrongRecord } from './domain/strong/store.ts';
+import { Etcd } from './drivers/etcd.ts';
+import { createStrong, strongKeys } from './drivers/etcd-strong.ts';
 import { RocksStrong } from './drivers/rocks-strong.ts';
 
 export { identityOf } from './domain/prepare.ts';
 
-/** What an export of the strong store holds, to be put into an empty folder. */
+/** A strong store that nobody uses yet. */
+export interface NewStrongStore {
+  /** @returns whether it was written: false where the key is there already */
+  create(record: StrongRecord): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** The strong store of a plane in one folder. */
+export async function newStrongFolder(dir: string): Promise<NewStrongStore> {
+  const store = await RocksStrong.open(dir);
+  return {
+    create: async ({ key, value }) => (await store.create(key, value)).kind === 'written',
+    close: () => store.close(),
+  };
+}
+
+/**
+ * The strong store of a distributed plane whose services have not been started yet.
+ * @param endpoints members of etcd: URLs, or `host:port`, separated by commas
+ * @returns undefined where the store has anything already
+ * @throws MemplaneError `dependency_unavailable`
+ */
+export async function newStrongEtcd(endpoints: string): Promise<NewStrongStore | undefined> {
+  const etcd = new Etcd(endpoints);
+  for await (const _key of strongKeys(etcd)) return undefined;
+  return { create: (record) => createStrong(etcd, record), close: async () => {} };
+}
+
+/** What an export of the strong store holds, to be put where nothing is. */
 export interface StrongRestore {
-  readonly dir: string;
+  readonly store: NewStrongStore;
   /** The lines of an export, parsed. */
   readonly lines: AsyncIterable<unknown>;
   /** How problems call it. */
@@ -15,25 +46,21 @@ export interface StrongRestore {
 }
 
 /**
- * Fills the folder of a strong store with what is left of another plane's; see `restoredRecord`.
+ * Fills a strong store with what is left of another plane's; see `restoredRecord`.
  * @returns the number of records
  * @throws MemplaneError `storage_damaged` for lines that are no whole export, what the storage throws
  */
-export async function restoreStrong({ dir, lines, name }: StrongRestore): Promise<number> {
-  const store = await RocksStrong.open(dir);
-  try {
-    let count = 0;
-    for await (const line of checkedStrongLines(lines, name)) {
-      const record = 'key' in line ? restoredRecord(line) : undefined;
-      if (record === undefined) continue;
-      const { kind } = await store.create(record.key, record.value);
-      if (kind !== 'written') throw unusablePart(name, `${record.key} could not be written`);
-      count++;
+export async function restoreStrong({ store, lines, name }: StrongRestore): Promise<number> {
+  let count = 0;
+  for await (const line of checkedStrongLines(lines, name)) {
+    const record = 'key' in line ? restoredRecord(line) : undefined;
+    if (record === undefined) continue;
+    if (!(await store.create(record))) {
+      throw unusablePart(name, `${record.key} could not be written`);
     }
-    return count;
-  } finally {
-    await store.close();
+    count++;
   }
+  return count;
 }
 
 /** @throws MemplaneError `storage_damaged`, see `checkedExport` */

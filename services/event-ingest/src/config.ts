@@ -220,7 +220,7 @@ export const INGEST_SETTINGS = {
   etcdEndpoints: text(
     'MEMPLANE_ETCD_ENDPOINTS',
     undefined,
-    'Members of etcd, all of them, whose files are cleared of removed keys; URLs or host:port, with commas.',
+    'Members of etcd, all of them, to clear their files of removed keys and to list records for a backup; URLs or host:port, with commas.',
   ),
   etcd_turn_bytes: integer(
     'MEMPLANE_ETCD_TURN_BYTES',

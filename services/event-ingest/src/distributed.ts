@@ -13,6 +13,8 @@ import {
 import type { IngestConfig } from './config.ts';
 import { DaprDuplicates } from './drivers/dapr-duplicates.ts';
 import { DaprStrong } from './drivers/dapr-strong.ts';
+import { Etcd } from './drivers/etcd.ts';
+import { strongKeys } from './drivers/etcd-strong.ts';
 import { KafkaDeadLetters } from './drivers/kafka-dead-letters.ts';
 import { DaprRedriveRecord } from './inbox/redrive-record.ts';
 import type { IngestContext } from './service.ts';
@@ -38,12 +40,15 @@ export async function openDistributed(
     deliveryDeadlineMs: config.kafkaDeliveryDeadlineMs,
     clientId: 'event-ingest',
   });
+  const { etcdEndpoints } = config;
+  const etcd = etcdEndpoints === undefined ? undefined : new Etcd(etcdEndpoints);
   const strong = new DaprStrong({
     state: new DaprState(sidecar, STRONG),
     timeoutMs: config.strongTimeoutMs,
     settleMs: config.strongSettleMs,
     monotonicMs: () => performance.now(),
     pause,
+    ...(etcd === undefined ? {} : { keys: (prefix) => strongKeys(etcd, prefix) }),
   });
   const logger = createLogger('event-ingest', config.logLevel);
   const state = new DaprState(sidecar, STATE);

@@ -129,7 +129,7 @@ export const exportStrongRecords = operation({
     200: {
       description:
         'Lines of JSON: a head, then records by key, then `{"end":true,"count":…}`. Only where the ' +
-        'plane keeps them itself.',
+        'plane keeps them itself, or `MEMPLANE_ETCD_ENDPOINTS` is set.',
       mediaTypes: ['application/x-ndjson'],
     },
   },

@@ -1,6 +1,7 @@
 export { CompactedTopic, type Compaction } from './compacted-topic.ts';
 export type { Compression } from './compression.ts';
 export type { GroupOptions, KafkaGroupAssignment } from './group-assignment.ts';
+export { type NewLog, openNewKafkaLog } from './new-log.ts';
 export {
   type OpenKafkaLogOptions,
   openKafkaAdmin,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { ServiceName } from '@memplane/contracts';
 import { type DaprdPlan, daprdPlan } from '../server/daprd.ts';
 import { etcdPlan } from '../server/etcd.ts';
 import { type KafkaPlan, kafkaPlan } from '../server/kafka.ts';
@@ -6,6 +7,7 @@ import { milvusPlan } from '../server/milvus.ts';
 import type { ServerPlan } from '../server/plan.ts';
 import { type RedisPlan, redisPlan } from '../server/redis.ts';
 import { type SentryPlan, sentryPlan } from '../server/sentry.ts';
+import type { ServicePlan } from '../server/service.ts';
 import { versitygwPlan } from '../server/versitygw.ts';
 import { gossipKey, operatorToken, secretsFile, stackSecrets } from './secrets.ts';
 import { type InstancePlans, servicePlans, sidecarPorts } from './service-plans.ts';
@@ -105,7 +107,7 @@ export async function stackPlans(settings: StackSettings): Promise<StackPlans> {
       MEMPLANE_MILVUS_ADDRESS: addressOf(milvus),
       MEMPLANE_S3_ENDPOINT: `http://${addressOf(s3)}`,
     },
-    operatorExports: operatorExports(dir, portBase),
+    operatorExports: operatorExports(dir, instances, port(PORTS.resp)),
   };
 }
 
@@ -139,10 +141,23 @@ function agentExports(sidecar: DaprdPlan, apiToken: string): Record<string, stri
   };
 }
 
-function operatorExports(dir: string, portBase: number): Record<string, string> {
+function operatorExports(
+  dir: string,
+  instances: readonly InstancePlans[],
+  respPort: number,
+): Record<string, string> {
+  const urlsOf = (service: ServiceName) =>
+    instances.filter(({ app }) => app.service === service).map(({ app }) => urlOf(app));
   return {
-    MEMPLANE_URL: `http://127.0.0.1:${portBase + PORTS.services}`,
+    MEMPLANE_URL: urlsOf('event-ingest')[0] ?? '',
+    MEMPLANE_MATERIALIZER_URL: urlsOf('materializer').join(),
+    MEMPLANE_CRDT_SYNC_URL: urlsOf('crdt-sync').join(),
+    MEMPLANE_VECTOR_INDEX_URL: urlsOf('vector-index').join(),
     MEMPLANE_TOKEN: operatorToken(dir),
-    MEMPLANE_RESP_PORT: String(portBase + PORTS.resp),
+    MEMPLANE_RESP_PORT: String(respPort),
   };
+}
+
+function urlOf({ apart, port }: ServicePlan): string {
+  return `http://${apart?.address ?? '127.0.0.1'}:${port}`;
 }

@@ -79,6 +79,8 @@ async function instancePlans(
       DAPR_HTTP_ENDPOINT: `http://127.0.0.1:${sidecar.httpPort}`,
       DAPR_API_TOKEN: tokens.apiTokens[service],
       APP_API_TOKEN: tokens.appTokens[service],
+      // Who comes past the sidecar, by RESP too, comes only with this.
+      MEMPLANE_TOKEN: options.operatorToken,
       ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint }),
       ...env,
     },
@@ -107,7 +109,7 @@ function particulars(
         morePorts: [],
         env: {
           ...kafka,
-          MEMPLANE_TOKEN: options.operatorToken,
+          MEMPLANE_ETCD_ENDPOINTS: servers.etcdPorts.map((port) => `127.0.0.1:${port}`).join(),
           ...(options.zonesPath === undefined ? {} : { MEMPLANE_ZONES: options.zonesPath }),
         },
       };
@@ -127,8 +129,6 @@ function particulars(
       return {
         morePorts: [portOf(PORTS.resp)],
         env: {
-          // Whoever comes by RESP comes past the sidecar: only with a token.
-          MEMPLANE_TOKEN: options.operatorToken,
           MEMPLANE_RESP_PORT: String(portOf(PORTS.resp)),
           ...replicaEnv(options, instance),
           MEMPLANE_REDIS_URL: `redis://127.0.0.1:${options.replicaRedisPorts[instance]}`,

@@ -15,10 +15,16 @@ export type Say = (line: string) => void;
  * alone; a port that something else holds is named before anything is started. If one server does
  * not come up, those that this call started are ended again.
  *
+ * @param what `stores`: no service and no sidecar
  * @throws Error in words for the user
  */
-export async function stackUp(settings: StackSettings, say: Say): Promise<void> {
-  const plans = await stackPlans(settings);
+export async function stackUp(
+  settings: StackSettings,
+  say: Say,
+  what: 'all' | 'stores' = 'all',
+): Promise<void> {
+  const all = await stackPlans(settings);
+  const plans = what === 'all' ? all : { ...all, stages: all.stages.slice(0, 1) };
   await withStackLock(settings, say, () => up(settings, plans, say));
 }
 

@@ -15,6 +15,7 @@ import { isPartName, PART_NAMES } from './part-names.ts';
 import { PartWriter, zstd } from './part-writer.ts';
 import {
   recordsOf,
+  replicasOf,
   type ShardStates,
   shardSnapshot,
   shardStates,
@@ -51,6 +52,7 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   const writer = new PartWriter(blobs, (bytes) => stages.add(bytes));
   const begun = await shardStates(plane);
   refuseUnfit(begun);
+  await refuseUnknownReplicas(plane);
   stages.begin('views', sizeGuess(begun));
   const snapshots = new Map<number, number>();
   for (const { partition } of begun.shards) {
@@ -64,12 +66,7 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   const views = await settledDigests(options, begun);
   const { starts, hlc } = await writeEvents(options, writer, views, snapshots);
   stages.begin('other values', 1);
-  const crdts = exportedLines(plane, 'crdt-sync', '/v1/export');
-  await writer.write({ name: PART_NAMES.crdts, kind: 'crdts' }, zstd(crdts));
-  const strong = exportedLines(plane, 'event-ingest', '/v1/strong-records');
-  await writer.write({ name: PART_NAMES.strong, kind: 'strong' }, zstd(strong));
-  const vectors = exportedLines(plane, 'vector-index', '/v1/computed-vectors');
-  await writer.write({ name: PART_NAMES.vectors, kind: 'vectors' }, zstd(vectors));
+  await writeExports(plane, writer);
   const { logId, digest, shards } = views;
   const { manifest, bytes } = encodeManifest({
     format: 1,
@@ -183,6 +180,31 @@ async function writeEvents(
   }
   writer.parts.push(...segments.parts);
   return { starts: ranges.map(({ from }) => from), hlc: newest };
+}
+
+/** What is not of the log: of each replica and each instance, since none has all of it. */
+async function writeExports(plane: PlaneHttp, writer: PartWriter): Promise<void> {
+  for (const [i, replica] of plane.instancesOf('crdt-sync').entries()) {
+    const crdts = exportedLines(replica, 'crdt-sync', '/v1/export');
+    await writer.write({ name: PART_NAMES.crdts(i), kind: 'crdts' }, zstd(crdts));
+  }
+  const strong = exportedLines(plane, 'event-ingest', '/v1/strong-records');
+  await writer.write({ name: PART_NAMES.strong, kind: 'strong' }, zstd(strong));
+  for (const [i, instance] of plane.instancesOf('vector-index').entries()) {
+    const vectors = exportedLines(instance, 'vector-index', '/v1/computed-vectors');
+    await writer.write({ name: PART_NAMES.vectors(i), kind: 'vectors' }, zstd(vectors));
+  }
+}
+
+/** What a replica has acknowledged, others may not have yet. */
+async function refuseUnknownReplicas(plane: PlaneHttp): Promise<void> {
+  const known = plane.instancesOf('crdt-sync').length;
+  const replicas = await replicasOf(plane);
+  if (replicas <= known) return;
+  throw new CommandError(
+    `The plane has ${replicas} replicas of crdt-sync: name them all in MEMPLANE_CRDT_SYNC_URL.`,
+    EXIT.refused,
+  );
 }
 
 function sizeGuess({ shards }: ShardStates): number {

@@ -32,6 +32,23 @@ export async function openPlace(spec: string, mustExist: boolean, env: Env): Pro
   return { blobs, close: () => {} };
 }
 
+/** The settings that differ where a plane's archive is in another storage than the backup. */
+const ARCHIVE_SETTINGS = {
+  MEMPLANE_ARCHIVE_S3_ENDPOINT: 'MEMPLANE_S3_ENDPOINT',
+  MEMPLANE_ARCHIVE_S3_REGION: 'MEMPLANE_S3_REGION',
+  MEMPLANE_ARCHIVE_ACCESS_KEY_ID: 'AWS_ACCESS_KEY_ID',
+  MEMPLANE_ARCHIVE_SECRET_ACCESS_KEY: 'AWS_SECRET_ACCESS_KEY',
+} as const;
+
+/** The place of a plane's archive: in the same storage as the backup unless settings say otherwise. */
+export function openArchivePlace(spec: string, env: Env): Promise<Place> {
+  const settings = { ...env };
+  for (const [own, common] of Object.entries(ARCHIVE_SETTINGS)) {
+    if (env[own]) settings[common] = env[own];
+  }
+  return openPlace(spec, false, settings);
+}
+
 async function openS3(spec: string, env: Env): Promise<Place> {
   const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/*$/.exec(spec);
   if (match === null) throw new CommandError('S3 is given as s3://BUCKET/PREFIX.', EXIT.usage);

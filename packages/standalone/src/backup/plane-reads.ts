@@ -1,6 +1,7 @@
 import { parseHlc } from '@memplane/clock';
 import { APPLIED_OFFSET_HEADER, partitionKey } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
+import { pause } from '@memplane/runtime';
 import { linesOf } from '../operate/ndjson.ts';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 
@@ -33,6 +34,9 @@ export interface ViewDigests {
 
 /** Reading all views of a large plane takes its time before the answer begins. */
 const DIGEST_TIMEOUT_MS = 15 * 60_000;
+/** A shard changes its owner in seconds. */
+const OWNER_TIMEOUT_MS = 60_000;
+const OWNER_PAUSE_MS = 200;
 /** Answers of a feed in a row that bring nothing. */
 const EMPTY_ANSWERS_MAX = 50;
 
@@ -45,16 +49,40 @@ export function viewDigests(plane: PlaneHttp): Promise<ViewDigests> {
   return plane.json('materializer', '/v1/digest', { idleTimeoutMs: DIGEST_TIMEOUT_MS });
 }
 
-/** A shard's snapshot and the offset that it goes up to; undefined where nothing was applied. */
+/**
+ * A shard's snapshot and the offset that it goes up to; undefined where nothing was applied. Its owner
+ * alone has it, so each instance is asked in turn.
+ * @throws MemplaneError `owner_moving` where none of them has been the owner for a while
+ */
 export async function shardSnapshot(
   plane: PlaneHttp,
   partition: number,
 ): Promise<{ offset: number; content: AsyncIterable<Buffer> } | undefined> {
   const path = `/v1/snapshots/${partition}`;
-  const { status, headers, body } = await plane.open('materializer', path);
-  if (status === 200) return { offset: Number(headers[APPLIED_OFFSET_HEADER]), content: body };
-  body.resume();
-  return undefined;
+  const deadline = performance.now() + OWNER_TIMEOUT_MS;
+  for (;;) {
+    for (const instance of plane.instancesOf('materializer')) {
+      try {
+        const { status, headers, body } = await instance.open('materializer', path);
+        if (status !== 204)
+          return { offset: Number(headers[APPLIED_OFFSET_HEADER]), content: body };
+        body.resume();
+        return undefined;
+      } catch (error) {
+        const isMoving = (error as { code?: string }).code === 'owner_moving';
+        if (!isMoving || performance.now() > deadline) throw error;
+      }
+    }
+    await pause(OWNER_PAUSE_MS, new AbortController().signal);
+  }
+}
+
+/** Replicas that take part: what one that is dead has alone, nobody can give. */
+export async function replicasOf(plane: PlaneHttp): Promise<number> {
+  const { members } = await plane.json<{
+    readonly members: readonly { readonly state: string }[];
+  }>('crdt-sync', '/v1/members');
+  return members.filter(({ state }) => state === 'alive' || state === 'suspect').length;
 }
 
 /** The records of a partition, from one offset to another, both included, without a gap. */

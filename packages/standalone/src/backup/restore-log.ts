@@ -1,12 +1,12 @@
 import { hlcToMs } from '@memplane/clock';
 import { DEFAULT_TENANT } from '@memplane/contracts';
 import { identityOf } from '@memplane/event-ingest/backup';
-import { type LogInfo, type LogRecord, type NewRecord, openEmbeddedLog } from '@memplane/event-log';
+import type { LogInfo, LogRecord, LogWriter, NewRecord } from '@memplane/event-log';
 import type { BackupReader } from './backup-reader.ts';
 
 export interface LogRestore {
-  readonly dir: string;
-  readonly logId: string;
+  /** Of a log that begins where the backup's does, and has nothing. */
+  readonly writer: LogWriter;
   /** No event with a later stamp is restored, in milliseconds since 1970. */
   readonly untilMs: number | undefined;
   readonly onEvents: (events: number) => void;
@@ -21,45 +21,44 @@ export interface RestoredLog {
 
 const APPEND_BYTES = 1024 * 1024;
 const APPEND_RECORDS = 1_000;
-/** Nothing waits for a stamp here: those of the records are old. */
-const PRODUCE_DEADLINE_MS = 3_600_000;
 const DIGEST_BYTES = 16;
 
 /**
  * Writes the events of a backup into a new log of another identity, at their old offsets. Stamps of
  * a partition rise, so that what is at or before a time is a beginning of it.
+ * @throws MemplaneError `storage_damaged`, what appending throws; Error where somebody else appends
  */
 export async function restoreLog(backup: BackupReader, restore: LogRestore): Promise<RestoredLog> {
-  const { epoch, starts, offsets } = backup.manifest.cut;
-  const { writer } = await openEmbeddedLog({
-    dir: restore.dir,
-    partitions: offsets.length,
-    produceDeadlineMs: PRODUCE_DEADLINE_MS,
-    newLogId: () => restore.logId,
-    newEpoch: epoch,
-    newStarts: starts,
-  });
-  try {
-    const ends: number[] = [];
-    let events = 0;
-    for (const partition of offsets.keys()) {
-      let end = (starts[partition] ?? 0) - 1;
-      for await (const records of backup.records(partition)) {
-        const wanted = upTo(records, restore.untilMs);
-        for (const batch of batchesOf(wanted)) {
-          await writer.append(batch.map(newRecordOf));
-          restore.onEvents(batch.length);
-          events += batch.length;
-        }
-        end = wanted.at(-1)?.offset ?? end;
-        if (wanted.length < records.length) break;
+  const { starts, offsets } = backup.manifest.cut;
+  const { writer } = restore;
+  const ends: number[] = [];
+  let events = 0;
+  for (const partition of offsets.keys()) {
+    let end = (starts[partition] ?? 0) - 1;
+    for await (const records of backup.records(partition)) {
+      const wanted = upTo(records, restore.untilMs);
+      for (const batch of batchesOf(wanted)) {
+        await appendInPlace(writer, batch);
+        restore.onEvents(batch.length);
+        events += batch.length;
       }
-      ends.push(end);
+      end = wanted.at(-1)?.offset ?? end;
+      if (wanted.length < records.length) break;
     }
-    return { info: writer.info, ends, events };
-  } finally {
-    await writer.close();
+    ends.push(end);
   }
+  return { info: writer.info, ends, events };
+}
+
+async function appendInPlace(writer: LogWriter, batch: readonly LogRecord[]): Promise<void> {
+  const offsets = await writer.append(batch.map(newRecordOf));
+  const at = batch.findIndex(({ offset }, i) => offsets[i] !== offset);
+  if (at < 0) return;
+  const { partition, offset } = batch[at] as LogRecord;
+  throw new Error(
+    `Offset ${offset} of partition ${partition} came to stand at ${offsets[at]}: something else ` +
+      'writes to the new log. Make its stores anew.',
+  );
 }
 
 function upTo(records: readonly LogRecord[], untilMs: number | undefined): readonly LogRecord[] {

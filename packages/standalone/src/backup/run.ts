@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BackupFlags, RestoreFlags } from '../commands/backup-commands.ts';
-import { connect, planeHttp } from '../commands/connection.ts';
+import { connect, listOf, planeHttp } from '../commands/connection.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Output } from '../output/output.ts';
 import { Stages } from '../output/stages.ts';
@@ -10,9 +10,11 @@ import { bytes, count, seconds } from '../output/text.ts';
 import { backup } from './backup.ts';
 import { BackupReader } from './backup-reader.ts';
 import { checkBackup } from './check.ts';
+import type { RestoreReport } from './fill.ts';
 import type { Manifest } from './manifest.ts';
 import { openPlace } from './place.ts';
-import { type RestoreReport, restore } from './restore.ts';
+import { restore, restoreStores } from './restore.ts';
+import type { Stores } from './stores-target.ts';
 
 /** How long the views may take until they have what was in the log when a backup began. */
 const CATCH_UP_TIMEOUT_MS = 5 * 60_000;
@@ -40,18 +42,31 @@ export async function runBackup(options: BackupFlags, command: Command): Promise
 export async function runRestore(options: RestoreFlags, command: Command): Promise<void> {
   const { output } = connect(command);
   const { dataDir } = options;
-  if (!options.check && dataDir === undefined) {
-    throw new CommandError('Give --data-dir, where the new plane is to be.', EXIT.usage);
+  const stores = storesOf(options);
+  if (!options.check && (dataDir === undefined) === (stores === undefined)) {
+    throw new CommandError('Give --data-dir or --kafka, where the new plane is to be.', EXIT.usage);
   }
   const untilMs = options.until === undefined ? undefined : timeOf(options.until);
   const place = await openPlace(options.from, true, process.env);
   try {
     const reader = await BackupReader.open(place.blobs);
-    if (dataDir === undefined || options.check) await check(reader, options.from, output);
-    else await into(resolve(dataDir), reader, untilMs, output);
+    if (options.check) await check(reader, options.from, output);
+    else if (stores !== undefined) await intoStores(stores, reader, untilMs, output);
+    else await into(resolve(dataDir ?? ''), reader, untilMs, output);
   } finally {
     place.close();
   }
+}
+
+/** @throws CommandError (usage) where some are given, and not all that are needed */
+function storesOf({ kafka, archive, redis, etcd, indexDir }: RestoreFlags): Stores | undefined {
+  if ([kafka, archive, redis, etcd, indexDir].every((flag) => flag === undefined)) return undefined;
+  if (kafka === undefined || archive === undefined || redis === undefined || etcd === undefined) {
+    throw new CommandError('--kafka, --archive, --redis and --etcd go together.', EXIT.usage);
+  }
+  const stores = { kafka: listOf(kafka), redis: listOf(redis), indexDirs: listOf(indexDir) };
+  if (stores.redis.every((url) => URL.canParse(url))) return { ...stores, archive, etcd };
+  throw new CommandError('--redis is URLs, as redis://crdt-0:6379, with commas.', EXIT.usage);
 }
 
 async function check(reader: BackupReader, from: string, output: Output): Promise<void> {
@@ -67,39 +82,54 @@ async function check(reader: BackupReader, from: string, output: Output): Promis
 
 async function into(
   dataDir: string,
-  backupReader: BackupReader,
+  backup: BackupReader,
   untilMs: number | undefined,
   output: Output,
 ): Promise<void> {
   const startedAt = performance.now();
+  const common = { backup, untilMs, env: process.env, now: Date.now };
   const report = await withStages((stages) =>
-    restore({
-      backup: backupReader,
-      dataDir,
-      logId: randomUUID(),
-      untilMs,
-      stages,
-      env: process.env,
-      now: Date.now,
-    }),
+    restore({ ...common, dataDir, logId: randomUUID(), stages }),
   );
   const tookMs = Math.round(performance.now() - startedAt);
   output.document({ dataDir, ...report, tookMs }, () => {
-    for (const line of wordsOf(report, dataDir, tookMs, untilMs)) output.line(line);
+    output.line(`Restored into ${dataDir} in ${seconds(tookMs)}: ${contentsOf(report)}`);
+    for (const line of consequencesOf(report, untilMs)) output.line(line);
+    output.line(`Next: MEMPLANE_DATA_DIR=${dataDir} memplane run, then memplane verify`);
   });
 }
 
-function wordsOf(
-  { logId, fromLogId, events, snapshots, names, records, vectors }: RestoreReport,
-  dataDir: string,
-  tookMs: number,
+async function intoStores(
+  stores: Stores,
+  backup: BackupReader,
+  untilMs: number | undefined,
+  output: Output,
+): Promise<void> {
+  const startedAt = performance.now();
+  const common = { backup, untilMs, env: process.env, now: Date.now };
+  const report = await withStages((stages) => restoreStores({ ...common, stores, stages }));
+  const tookMs = Math.round(performance.now() - startedAt);
+  output.document({ ...report, tookMs }, () => {
+    output.line(`Restored in ${seconds(tookMs)}: ${contentsOf(report)}`);
+    for (const line of consequencesOf(report, untilMs)) output.line(line);
+    output.line('Next: start the services, then memplane verify');
+  });
+}
+
+function contentsOf({ events, snapshots, names, records, vectors }: RestoreReport): string {
+  return (
+    `${count(events, 'event')}, ${count(snapshots, 'shard')} by snapshot, ` +
+    `${count(names, 'name')} of counters, sets and registers, ` +
+    `${count(records, 'record')} of leases and strong entities, ` +
+    `${count(vectors, 'computed vector')}.`
+  );
+}
+
+function consequencesOf(
+  { logId, fromLogId, records }: RestoreReport,
   untilMs: number | undefined,
 ): string[] {
   return [
-    `Restored into ${dataDir} in ${seconds(tookMs)}: ${count(events, 'event')}, ` +
-      `${count(snapshots, 'shard')} by snapshot, ${count(names, 'name')} of counters, sets and ` +
-      `registers, ${count(records, 'record')} of leases and strong entities, ` +
-      `${count(vectors, 'computed vector')}.`,
     `The log is a new one (${logId}, from ${fromLogId}): offsets and event ids are the same, but`,
     'tokens and cursors of before are refused with 409 token_of_another_log: agents begin without.',
     ...(records === 0
@@ -108,7 +138,6 @@ function wordsOf(
     ...(untilMs === undefined
       ? []
       : ['Counters, sets and registers have no history: they are those of the backup.']),
-    `Next: MEMPLANE_DATA_DIR=${dataDir} memplane run, then memplane verify`,
   ];
 }
 

@@ -7,6 +7,20 @@ A place is a folder, or s3://BUCKET/PREFIX with these settings:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY   its keys
 `;
 
+const STORES_HELP = `
+Settings of the new stores of a distributed plane:
+  MEMPLANE_REDIS_PASSWORD                    of all of its Redis
+  MEMPLANE_ARCHIVE_S3_ENDPOINT, MEMPLANE_ARCHIVE_S3_REGION,
+  MEMPLANE_ARCHIVE_ACCESS_KEY_ID, MEMPLANE_ARCHIVE_SECRET_ACCESS_KEY
+                                             of its archive, where they differ from the backup's
+`;
+
+const INSTANCES_HELP = `
+Of a distributed plane, where the instances of its services answer, with commas:
+  MEMPLANE_URL                               event-ingest
+  MEMPLANE_MATERIALIZER_URL, MEMPLANE_CRDT_SYNC_URL, MEMPLANE_VECTOR_INDEX_URL
+`;
+
 /** Backing up a plane, and making a new one of a backup. */
 export function addBackupCommands(program: Command): void {
   program
@@ -14,6 +28,7 @@ export function addBackupCommands(program: Command): void {
     .description('Back up the running plane, at one cut, into a place that is empty')
     .requiredOption('--to <place>', 'a folder, or s3://BUCKET/PREFIX')
     .addHelpText('after', PLACE_HELP)
+    .addHelpText('after', INSTANCES_HELP)
     .addHelpText('after', '\nExample:\n  memplane backup --to /backups/monday\n')
     .action(async (options: BackupFlags, command: Command) => {
       const { runBackup } = await import('../backup/run.ts');
@@ -25,12 +40,23 @@ export function addBackupCommands(program: Command): void {
     .requiredOption('--from <place>', 'a folder, or s3://BUCKET/PREFIX')
     .option('--data-dir <folder>', 'where the new plane keeps its data; empty, or not there yet')
     .option('--until <time>', 'no event with a later stamp, as 2026-11-26T12:00:00Z')
+    .option('--kafka <brokers>', 'of a distributed plane instead: its topic of events is empty')
+    .option('--archive <place>', "its archive, the materializer's blob store; empty")
+    .option('--redis <urls>', 'those of its replicas of crdt-sync; without values')
+    .option('--etcd <members>', 'that of its component strong; without records of event-ingest')
+    .option(
+      '--index-dir <folders>',
+      'of its instances of vector-index, if they are reached from here',
+    )
     .option('--check', 'read all of the backup, restore nothing', false)
     .addHelpText('after', PLACE_HELP)
+    .addHelpText('after', STORES_HELP)
     .addHelpText(
       'after',
       '\nExample:\n  memplane restore --from /backups/monday --data-dir /var/lib/memplane-new\n' +
-        '  MEMPLANE_DATA_DIR=/var/lib/memplane-new memplane run\n',
+        '  MEMPLANE_DATA_DIR=/var/lib/memplane-new memplane run\n' +
+        '  memplane restore --from s3://backups/monday --kafka kafka:9092 --archive s3://memplane \\\n' +
+        '    --redis redis://crdt-0:6379,redis://crdt-1:6379 --etcd etcd-0:2379,etcd-1:2379\n',
     )
     .action(async (options: RestoreFlags, command: Command) => {
       const { runRestore } = await import('../backup/run.ts');
@@ -46,5 +72,10 @@ export interface RestoreFlags {
   readonly from: string;
   readonly dataDir?: string;
   readonly until?: string;
+  readonly kafka?: string;
+  readonly archive?: string;
+  readonly redis?: string;
+  readonly etcd?: string;
+  readonly indexDir?: string;
   readonly check: boolean;
 }

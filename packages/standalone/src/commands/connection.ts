@@ -1,6 +1,7 @@
 import { Memplane, type MemplaneOptions } from '@memplane/client';
+import type { ServiceName } from '@memplane/contracts';
 import type { Command } from 'commander';
-import { PlaneHttp } from '../operate/plane-http.ts';
+import { PlaneHttp, SERVICE_ORDER, type ServiceUrls } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import { Output } from '../output/output.ts';
 
@@ -34,7 +35,30 @@ export function connect(command: Command, more: MemplaneOptions = {}): Session {
 export function planeHttp(command: Command): PlaneHttp {
   const options = command.optsWithGlobals<{ url: string; timeout: string }>();
   const idleTimeoutMs = numberOption('--timeout', options.timeout, 0.001, 86_400) * 1000;
-  return new PlaneHttp({ url: options.url, token: process.env['MEMPLANE_TOKEN'], idleTimeoutMs });
+  const token = process.env['MEMPLANE_TOKEN'];
+  return new PlaneHttp({ url: options.url, urls: serviceUrls(process.env), token, idleTimeoutMs });
+}
+
+/** The settings by which services find each other; with commas where there are several instances. */
+function serviceUrls(env: NodeJS.ProcessEnv): ServiceUrls {
+  const urls: Partial<Record<ServiceName, readonly string[]>> = {};
+  for (const service of SERVICE_ORDER) {
+    const name = `MEMPLANE_${service.toUpperCase().replace('-', '_')}_URL`;
+    const listed = listOf(env[name]);
+    if (!listed.every((url) => URL.canParse(url))) {
+      throw new CommandError(`${name} must be URLs, with commas between them.`, EXIT.usage);
+    }
+    if (listed.length > 0) urls[service] = listed;
+  }
+  return urls;
+}
+
+/** The items of a text with commas between them. */
+export function listOf(text = ''): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 }
 
 /** @throws CommandError (usage) */

@@ -5,10 +5,14 @@ import { SERVICES, type ServiceName } from '@memplane/contracts';
 export interface PlaneHttpOptions {
   /** Where event-ingest answers; the other services are on the three ports after it. */
   readonly url: string;
+  /** Where the instances of other services answer, if not there. */
+  readonly urls?: ServiceUrls;
   readonly token: string | undefined;
   /** How long an answer may take to begin, and a connection may be silent after that. */
   readonly idleTimeoutMs: number;
 }
+
+export type ServiceUrls = Partial<Readonly<Record<ServiceName, readonly string[]>>>;
 
 export interface PlaneCall {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -42,10 +46,22 @@ export class PlaneHttp {
   }
 
   urlOf(service: ServiceName): string {
+    const [known] = this.#options.urls?.[service] ?? [];
+    if (known !== undefined) return known.replace(/\/+$/, '');
     const url = new URL(this.#options.url);
     const port = Number(url.port || SERVICES['event-ingest'].port);
     url.port = String(port + SERVICE_ORDER.indexOf(service));
     return url.toString().replace(/\/+$/, '');
+  }
+
+  /** The same plane once for each instance of a service that is known: which asks that one. */
+  instancesOf(service: ServiceName): PlaneHttp[] {
+    const { urls } = this.#options;
+    const known = urls?.[service] ?? [];
+    if (known.length < 2) return [this];
+    return known.map(
+      (url) => new PlaneHttp({ ...this.#options, urls: { ...urls, [service]: [url] } }),
+    );
   }
 
   /** @throws MemplaneError `network` where nobody answers */

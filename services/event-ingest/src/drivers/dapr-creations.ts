@@ -174,8 +174,15 @@ function bucketOf(key: string): string {
   return bucketKey(Number.parseInt(hash('sha256', key).slice(0, 6), 16) % BUCKETS);
 }
 
+const BUCKETS_PREFIX = 'default.creations.';
+
 function bucketKey(number: number): string {
-  return `default.creations.${number}`;
+  return BUCKETS_PREFIX + number;
+}
+
+/** Whether a key of the component is none of the strong store's, but of what makes its keys. */
+export function isOfCreations(key: string): boolean {
+  return key.startsWith(BUCKETS_PREFIX);
 }
 
 function isSeedText(value: unknown): boolean {

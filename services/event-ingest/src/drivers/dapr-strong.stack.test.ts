@@ -3,9 +3,12 @@ import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DaprState, type SidecarConfig, waitForSidecar } from '@memplane/runtime/dapr';
 import { DaprFixture } from '@memplane/stack/dapr-fixture';
+import { newStrongEtcd } from '../backup.ts';
 import type { StrongStore } from '../domain/strong/store.ts';
 import { describeEntityKeysContract } from '../sealing/entity-keys-contract.ts';
 import { DaprStrong } from './dapr-strong.ts';
+import { Etcd } from './etcd.ts';
+import { createStrong, strongKeys } from './etcd-strong.ts';
 import { describeStrongContract } from './strong-contract.ts';
 
 // etcd itself, through two real sidecars.
@@ -28,8 +31,9 @@ before(async () => {
 });
 after(() => stack[Symbol.asyncDispose]());
 
-function open(index: number): DaprStrong {
+function open(index: number, etcd?: Etcd): DaprStrong {
   return new DaprStrong({
+    ...(etcd === undefined ? {} : { keys: (prefix) => strongKeys(etcd, prefix) }),
     state: new DaprState(sidecars[index] as SidecarConfig, 'strong'),
     timeoutMs: 5_000,
     settleMs: SETTLE_MS,
@@ -41,6 +45,24 @@ function open(index: number): DaprStrong {
 const both = async () => ({ store: open(0), another: open(1), async dispose() {} });
 describeStrongContract('etcd by sidecars', both);
 describeEntityKeysContract('etcd by sidecars', both);
+
+test('records are listed by etcd, those among them that a restoration wrote there', async () => {
+  const etcd = new Etcd(stack.etcdPorts.map((port) => `127.0.0.1:${port}`).join());
+  const store = open(0, etcd);
+  const large = { key: 'default.listed.1', value: 'ü "1"\n'.repeat(1_000) };
+  assert.ok(await createStrong(etcd, large));
+  assert.equal(await createStrong(etcd, { ...large, value: 'other' }), false);
+  await store.create('default.listed.2', '2');
+  const gone = await store.create('default.listed.3', '3');
+  await store.delete('default.listed.3', gone.kind === 'written' ? gone.version : '');
+  const listed = await Array.fromAsync(store.records?.('default.listed.') ?? []);
+  assert.deepEqual(listed, [large, { key: 'default.listed.2', value: '2' }]);
+  const all = await Array.fromAsync(store.records?.() ?? [], ({ key }) => key);
+  assert.ok(all.includes(large.key) && !all.some((key) => key.includes('creations')), `${all}`);
+  const { version = '' } = (await store.get(large.key)) ?? {};
+  assert.equal((await store.compareAndSet(large.key, 'goes on', version)).kind, 'written');
+  assert.equal(await newStrongEtcd(etcd.urls.join()), undefined, 'it is no new one');
+});
 
 test('a maker that is gone is followed by another one', async () => {
   const state = new DaprState(sidecars[0] as SidecarConfig, 'strong');

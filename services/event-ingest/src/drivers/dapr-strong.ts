@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { MemplaneError } from '@memplane/contracts';
 import type { DaprState, StateOptions, StateValue } from '@memplane/runtime/dapr';
-import type { StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
-import { DaprCreations } from './dapr-creations.ts';
+import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
+import { DaprCreations, isOfCreations } from './dapr-creations.ts';
 
 export interface DaprStrongOptions {
   readonly state: DaprState;
@@ -14,6 +14,8 @@ export interface DaprStrongOptions {
   /** Rises steadily, in milliseconds. */
   readonly monotonicMs: () => number;
   readonly pause: (ms: number) => Promise<void>;
+  /** Keys that begin with a prefix, past the sidecar; without it the store can not list. */
+  readonly keys?: (prefix?: string) => AsyncIterable<string>;
 }
 
 const FORMAT_VERSION = 1;
@@ -34,11 +36,14 @@ export class DaprStrong implements StrongStore {
   readonly #state: DaprState;
   readonly #creations: DaprCreations;
   readonly #call: StateOptions;
+  readonly records?: (prefix?: string) => AsyncIterable<StrongRecord>;
 
   constructor(options: DaprStrongOptions) {
+    const { keys } = options;
     this.#state = options.state;
     this.#call = { timeoutMs: options.timeoutMs };
     this.#creations = new DaprCreations(options);
+    if (keys !== undefined) this.records = (prefix) => this.#records(keys(prefix));
   }
 
   /** Makes what creations need, once in the life of the store; takes `settleMs` then. */
@@ -69,6 +74,15 @@ export class DaprStrong implements StrongStore {
   }
 
   async close(): Promise<void> {}
+
+  /** Each as of its own moment; the records of {@link DaprCreations} are not the store's. */
+  async *#records(keys: AsyncIterable<string>): AsyncGenerator<StrongRecord> {
+    for await (const key of keys) {
+      if (isOfCreations(key)) continue;
+      const found = await this.get(key);
+      if (found !== undefined) yield { key, value: found.value };
+    }
+  }
 
   async #write(key: string, value: string | undefined, etag: string): Promise<WriteOutcome> {
     const mark = randomUUID();
@@ -106,7 +120,7 @@ export function noQuorum(cause: unknown): MemplaneError {
  * `version mark form text`; form `-` is a seed, `b` a text in base64, `d` one that is deflated first.
  * In base64, since the component writes control characters of a text as they are, which is no JSON.
  */
-function storedOf(value: string | undefined, mark: string): string {
+export function storedOf(value: string | undefined, mark: string): string {
   const head = `${FORMAT_VERSION} ${mark}`;
   if (value === undefined) return `${head} -`;
   if (value.length < PACKED_CHARS_MIN) return `${head} b ${Buffer.from(value).toString('base64')}`;

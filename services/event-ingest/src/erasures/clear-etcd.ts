@@ -1,5 +1,5 @@
 import type { ClearedStore } from '@memplane/contracts';
-import { callEtcd, etcdUrls } from './etcd-api.ts';
+import { Etcd } from '../drivers/etcd.ts';
 import type { PurgeNeed } from './purges.ts';
 import { turnEtcdLog } from './turn-etcd-log.ts';
 
@@ -27,15 +27,13 @@ const TURNED_NOTE =
  */
 export async function clearEtcd(clearing: EtcdClearing): Promise<ClearedStore> {
   const { endpoints, turnBytes, hadEvents, now } = clearing;
-  const urls = etcdUrls(endpoints);
-  const [first = ''] = urls;
+  const etcd = new Etcd(endpoints);
   const isTurned = hadEvents && turnBytes > 0;
-  if (isTurned) await turnEtcdLog(first, turnBytes);
-  const all = JSON.stringify({ key: 'AA==', count_only: true });
-  const { header } = (await callEtcd(first, 'kv/range', all)) as { header: { revision: string } };
-  const upTo = JSON.stringify({ revision: header.revision, physical: true });
-  await callEtcd(first, 'kv/compaction', upTo);
-  for (const url of urls) await callEtcd(url, 'maintenance/defragment', '{}');
+  if (isTurned) await turnEtcdLog(etcd, turnBytes);
+  const all = { key: 'AA==', count_only: true };
+  const { header } = (await etcd.call('kv/range', all)) as { header: { revision: string } };
+  await etcd.call('kv/compaction', { revision: header.revision, physical: true });
+  for (const url of etcd.urls) await etcd.call('maintenance/defragment', {}, [url]);
   const note = isTurned ? TURNED_NOTE : NOTE;
   return { store: 'strong', isClear: true, at: new Date(now()).toISOString(), note };
 }

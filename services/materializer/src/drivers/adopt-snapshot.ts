@@ -2,6 +2,7 @@ import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo } from '@memplane/event-log';
 import { snapshotName } from '../domain/archive-names.ts';
+import { PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeShard, encodeShard } from '../domain/shard-record.ts';
 import { decodeEntries, encodeEntries, type SnapshotEntry } from '../domain/snapshot-format.ts';
 import { writeManifest } from './manifests.ts';
@@ -23,7 +24,8 @@ export interface SnapshotToAdopt {
 
 /**
  * Publishes a snapshot of a shard of one log as one of another log that holds the same records at
- * the same offsets: only the shard's own record names its log.
+ * the same offsets: only the shard's own record names its log. That its views are published is left
+ * out: the topic that they went to was of the other plane.
  * @throws MemplaneError `storage_damaged` for one that is not as it was written
  */
 export async function adoptSnapshot(
@@ -33,15 +35,17 @@ export async function adoptSnapshot(
 ): Promise<void> {
   const { logId, epoch } = log;
   const own = shardKey(partition);
+  const published = toKey(new ShardKeys(PLANE, partition).published());
   let tenants: readonly string[] | undefined;
   async function* moved(): AsyncGenerator<readonly SnapshotEntry[]> {
     for await (const rows of decodeEntries(decompressed(content, name), name)) {
-      yield rows.map((row) => {
-        if (!row.key.equals(own)) return row;
+      yield rows.flatMap((row) => {
+        if (row.key.equals(published)) return [];
+        if (!row.key.equals(own)) return [row];
         const record = decodeShard(row.value);
         if (record.applied !== offset || record.epoch !== epoch) throw unlike(name);
         ({ tenants } = record);
-        return { key: row.key, value: encodeShard({ ...record, logId }) };
+        return [{ key: row.key, value: encodeShard({ ...record, logId }) }];
       });
     }
   }

@@ -29,8 +29,8 @@ export interface StrongStore {
   /** Removes the key where it is still at that version. @throws as `create` */
   delete(key: string, version: string): Promise<WriteOutcome>;
   /**
-   * All there is whose key begins with `prefix` (a tenant and a point at least), or all, as of the
-   * call, in the order of the keys. Absent where a driver can not list.
+   * All there is whose key begins with `prefix` (a tenant and a point at least), or all, in the
+   * order of the keys; each no older than the call. Absent where a driver can not list.
    */
   records?(prefix?: string): AsyncIterable<StrongRecord>;
   /**
