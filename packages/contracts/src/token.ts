@@ -1,23 +1,29 @@
 import { fnv1a, fromBase64Url, readUint32, toBase64Url } from './base64url.ts';
 import { MemplaneError } from './errors.ts';
-import type { Cut } from './position.ts';
+import { type Cut, cutInEpoch } from './position.ts';
 import { pushVarint } from './varint.ts';
 
 const PREFIX = 'mpt_';
-const FORMAT_VERSION = 1;
+/** Of a log that never grew: without the number of partitions. */
+const FORMAT_PLAIN = 1;
+const FORMAT_GROWN = 2;
 const TOKEN_CHARS_MAX = 8192;
 const PARTITIONS_MAX = 4096;
 
 /**
  * Writes a cut as an opaque token: `mpt_` and base64url of
- * version, log id (16 bytes), epoch, time + 1 or 0, count, (partition, offset + 1)…, FNV-1a checksum.
- * Numbers are LEB128. The checksum finds slips of the hand; it is no signature. Nothing here needs
+ * version, log id (16 bytes), epoch, partitions (version 2 only), time + 1 or 0, count,
+ * (partition, offset + 1)…, FNV-1a checksum. Version 2 is written from epoch 1 on: with the number of
+ * partitions, cuts of several epochs can be joined by whoever holds them. Numbers are LEB128. The checksum finds slips of the hand; it is no signature. Nothing here needs
  * Node: the client runs this wherever there is `fetch`.
  */
 export function encodeToken(cut: Cut): string {
-  const bytes: number[] = [FORMAT_VERSION];
+  const { partitions = 0 } = cut;
+  const version = cut.epoch > 0 && partitions > 0 ? FORMAT_GROWN : FORMAT_PLAIN;
+  const bytes: number[] = [version];
   for (const byte of uuidToBytes(cut.logId)) bytes.push(byte);
   pushVarint(bytes, cut.epoch);
+  if (version === FORMAT_GROWN) pushVarint(bytes, partitions);
   pushVarint(bytes, cut.timeMs === undefined ? 0 : cut.timeMs + 1);
   const offsets = [...cut.offsets].sort((a, b) => a[0] - b[0]);
   pushVarint(bytes, offsets.length);
@@ -41,9 +47,12 @@ export function decodeToken(token: string, field = 'token'): Cut {
   if (toBase64Url(bytes) !== token.slice(PREFIX.length)) throw invalid(field);
   const body = bytes.subarray(0, bytes.length - 4);
   if (fnv1a(body) !== readUint32(bytes, bytes.length - 4)) throw invalid(field);
-  if (body[0] !== FORMAT_VERSION) throw invalid(field);
+  const version = body[0];
+  if (version !== FORMAT_PLAIN && version !== FORMAT_GROWN) throw invalid(field);
   const reader = { bytes: body, at: 17, field };
   const epoch = readVarint(reader);
+  const partitions = version === FORMAT_GROWN ? readVarint(reader) : undefined;
+  if (partitions === 0 || (partitions ?? 0) > PARTITIONS_MAX) throw invalid(field);
   const time = readVarint(reader);
   const count = readVarint(reader);
   if (count > PARTITIONS_MAX) throw invalid(field);
@@ -51,24 +60,38 @@ export function decodeToken(token: string, field = 'token'): Cut {
   for (let i = 0; i < count; i++) offsets.set(readVarint(reader), readVarint(reader) - 1);
   if (reader.at !== body.length || offsets.size !== count) throw invalid(field);
   const logId = bytesToUuid(body.subarray(1, 17));
-  return time === 0 ? { logId, epoch, offsets } : { logId, epoch, offsets, timeMs: time - 1 };
+  const cut = partitions === undefined ? { logId, epoch } : { logId, epoch, partitions };
+  return time === 0 ? { ...cut, offsets } : { ...cut, offsets, timeMs: time - 1 };
 }
 
-/** The smallest cut that includes all of them. @throws `token_of_another_log` when logs differ. */
+/**
+ * The smallest cut that includes all of them, in the newest of their epochs.
+ * @throws `token_of_another_log` when logs differ; `invalid_token` when epochs do and the newest
+ * does not tell its number of partitions.
+ */
 export function joinCuts(cuts: readonly [Cut, ...Cut[]]): Cut {
-  const [first, ...rest] = cuts;
-  let epoch = first.epoch;
-  const offsets = new Map(first.offsets);
-  for (const cut of rest) {
-    if (cut.logId !== first.logId) {
+  const [first] = cuts;
+  const { logId } = first;
+  let newest = first;
+  for (const cut of cuts) {
+    if (cut.logId !== logId) {
       throw new MemplaneError('token_of_another_log', 'The tokens are of different logs.');
     }
-    epoch = Math.max(epoch, cut.epoch);
-    for (const [partition, offset] of cut.offsets) {
+    const isNewer = cut.epoch - newest.epoch || (cut.partitions ?? 0) - (newest.partitions ?? 0);
+    if (isNewer > 0) newest = cut;
+  }
+  const { epoch, partitions } = newest;
+  const offsets = new Map<number, number>();
+  for (const cut of cuts) {
+    if (cut.epoch !== epoch && partitions === undefined) throw invalid('token');
+    const moved = partitions === undefined ? cut : cutInEpoch(cut, { epoch, partitions });
+    for (const [partition, offset] of moved.offsets) {
       offsets.set(partition, Math.max(offset, offsets.get(partition) ?? -1));
     }
   }
-  return { logId: first.logId, epoch, offsets };
+  return partitions === undefined
+    ? { logId, epoch, offsets }
+    : { logId, epoch, partitions, offsets };
 }
 
 function invalid(field: string): MemplaneError {
