@@ -6,6 +6,7 @@ export * from './embedded/open.ts';
 export { type EmbeddedLogOptions, LOG_DEFAULTS } from './embedded/options.ts';
 export type { SharedLogState } from './embedded/shared-state.ts';
 export * from './follow.ts';
+export * from './lineage.ts';
 export * from './murmur2.ts';
 export * from './port.ts';
 export * from './recent-batch.ts';

@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { Lineage } from './lineage.ts';
 import type { RecentBatch } from './recent-batch.ts';
 
 /** Identity and shape of a log. A new generation of the same data gets a new `logId`. */
@@ -8,6 +9,8 @@ export interface LogInfo {
   /** Raised when the number of partitions grows. */
   readonly epoch: number;
   readonly partitions: number;
+  /** How its partitions came about; absent: it never grew. */
+  readonly lineage?: Lineage;
 }
 
 /** A record to append. */
@@ -48,10 +51,13 @@ export interface LogReadOptions {
 
 /** The reading half of a log. Only durable records are ever seen. */
 export interface LogReader {
+  /** As it is at this moment: a log may grow while it is read. */
   readonly info: LogInfo;
   bounds(partition: number): Promise<LogBounds>;
   /**
-   * Reads records in order from `from` (inclusive); empty at the end of the log.
+   * Reads records in order from `from` (inclusive); empty at the end of the log. Before the offset
+   * at which a partition was split off, they are its parent's, among them some that did not come
+   * along (see `isForeign`).
    * @throws MemplaneError `history_expired` below the start, `storage_damaged` (with the position)
    * for a record whose checksum does not hold.
    */
@@ -92,7 +98,10 @@ export interface AppendOptions {
 
 /** The writing half. Appends of one process that overlap share their sync (group commit). */
 export interface LogWriter {
+  /** As it is at this moment. */
   readonly info: LogInfo;
+  /** Present while the log grows: what is to be appended waits for it, and finds its partition then. */
+  readonly growing?: Promise<void> | undefined;
   /**
    * Appends all records and resolves once they are durable, with their offsets in the same order.
    * Records of one partition keep their order, also across calls made one after the other.
@@ -107,6 +116,17 @@ export interface LogWriter {
   readonly highestHlc: bigint;
   bounds(partition: number): Promise<LogBounds>;
   close(): Promise<void>;
+}
+
+/** Growth. Only the owner of the plane calls it. */
+export interface LogGrowth {
+  /**
+   * Doubles the partitions: the epoch rises, every partition is split at its end. Appends wait, those
+   * under way are durable before. Resolves once the new shape is durable.
+   * @throws MemplaneError `invalid_request` beyond the most partitions, `storage_full`,
+   * `storage_unavailable`: then the log is as before.
+   */
+  grow(): Promise<LogInfo>;
 }
 
 /** Removal from the front. Only the owner of the archive calls it. */

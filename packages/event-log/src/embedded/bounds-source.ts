@@ -1,11 +1,14 @@
-import type { LogBounds } from '../port.ts';
+import type { LogBounds, LogInfo } from '../port.ts';
 import type { FileSystem } from './file-system.ts';
-import { readManifest } from './manifest.ts';
+import { infoOf, type Manifest, readManifest } from './manifest.ts';
 import { MarkFile } from './mark.ts';
 import { SharedBounds, type SharedLogState } from './shared-state.ts';
 
 /** Where a reader learns how far the log goes, and that it went on. */
 export interface BoundsSource {
+  /** The log as it is now. */
+  readonly info: LogInfo;
+  /** Of a partition's own records alone. */
   bounds(partition: number): LogBounds;
   /** A number that is another one once something has changed. */
   changes(): number;
@@ -60,6 +63,10 @@ export class SharedSource implements BoundsSource {
     this.#bounds = new SharedBounds(state);
   }
 
+  get info(): LogInfo {
+    return this.#bounds.info;
+  }
+
   bounds(partition: number): LogBounds {
     return this.#bounds.bounds(partition);
   }
@@ -108,23 +115,38 @@ export class SharedSource implements BoundsSource {
 export class PollingSource implements BoundsSource {
   readonly #fs: FileSystem;
   readonly #dir: string;
-  readonly #mark: MarkFile;
   readonly #pollMs: number;
+  #mark: MarkFile;
   #looks = 0;
+  #manifest: Manifest;
   #ends: readonly number[] = [];
-  #starts: readonly number[] = [];
 
-  constructor(fs: FileSystem, dir: string, partitions: number, pollMs: number) {
+  constructor(fs: FileSystem, dir: string, manifest: Manifest, pollMs: number) {
     this.#fs = fs;
     this.#dir = dir;
     this.#pollMs = pollMs;
-    this.#mark = MarkFile.openToRead(fs, dir, partitions);
+    this.#manifest = manifest;
+    this.#mark = MarkFile.openToRead(fs, dir, manifest.partitions);
+  }
+
+  /** As of the last look at the bounds. */
+  get info(): LogInfo {
+    return infoOf(this.#manifest);
   }
 
   bounds(partition: number): LogBounds {
+    this.#look();
     this.#ends = this.#mark.read()?.ends ?? this.#ends;
-    this.#starts = readManifest(this.#fs, this.#dir)?.starts ?? this.#starts;
-    return { start: this.#starts[partition] ?? 0, end: this.#ends[partition] ?? 0 };
+    const start = this.#manifest.starts[partition] ?? 0;
+    return { start, end: this.#ends[partition] ?? start };
+  }
+
+  #look(): void {
+    const { partitions } = this.#manifest;
+    this.#manifest = readManifest(this.#fs, this.#dir) ?? this.#manifest;
+    if (this.#manifest.partitions === partitions) return;
+    this.#mark.close();
+    this.#mark = MarkFile.openToRead(this.#fs, this.#dir, this.#manifest.partitions);
   }
 
   changes(): number {

@@ -1,3 +1,4 @@
+import type { LogShape } from '@memplane/contracts';
 import type { FileSystem, LogFile } from './file-system.ts';
 import { encodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from './format.ts';
 import { journalDir, segmentFile } from './places.ts';
@@ -21,6 +22,8 @@ export async function createSegment(
     throw error;
   }
 }
+
+type JournalState = Pick<SegmentHeader, 'nextCommit' | 'highestHlc' | 'bases'> & LogShape;
 
 /**
  * The end of the journal, where frames are added. A frame is either durable, or it is as if it had
@@ -65,13 +68,13 @@ export class Journal {
 
   /** Whether a frame of this size opens a new segment. */
   needsRoll(frameBytes: number): boolean {
-    const header = segmentHeaderBytes(this.#segments[0]?.partitions ?? 0);
+    const header = segmentHeaderBytes(this.#segments.at(-1)?.partitions ?? 0);
     const isFull = this.#position > header && this.#position + frameBytes > this.#segmentBytes;
     return this.#mustRoll || isFull;
   }
 
-  /** Goes on in a new segment. `state` is what is durable now. */
-  async roll(state: Pick<SegmentHeader, 'nextCommit' | 'highestHlc' | 'bases'>): Promise<void> {
+  /** Goes on in a new segment. `state` is what is durable now, and the shape of the log. */
+  async roll(state: JournalState): Promise<void> {
     const last = this.#segments.at(-1);
     if (last === undefined) throw new Error('a journal has a segment');
     const header: SegmentHeader = {

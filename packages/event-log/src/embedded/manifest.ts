@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
+import { grownLineage } from '../lineage.ts';
 import type { LogInfo } from '../port.ts';
 import { damaged } from './errors.ts';
 import type { FileSystem } from './file-system.ts';
@@ -7,14 +8,24 @@ import { manifestFile } from './places.ts';
 
 export const PARTITIONS_MAX = 4096;
 
+/** Of a log that grew: versions that know no growth would read its partitions wrongly. */
+const FORMAT_GROWN = 2;
+
 const manifestSchema = z.object({
-  format: z.literal(1),
+  format: z.union([z.literal(1), z.literal(FORMAT_GROWN)]),
   keyId: z.number().int(),
   logId: z.uuid(),
   epoch: z.number().int().min(0),
   partitions: z.number().int().min(1).max(PARTITIONS_MAX),
-  /** The first readable offset, per partition. */
+  /** The first readable offset of its own, per partition. */
   starts: z.array(z.number().int().min(0)),
+  /** Of a log that grew. */
+  lineage: z
+    .object({
+      partitionsInitial: z.number().int().min(1),
+      bases: z.array(z.number().int().min(0)),
+    })
+    .optional(),
   /** The indexes of all segments below this one are durable. */
   indexSyncedBefore: z.number().int().min(0),
 });
@@ -31,15 +42,34 @@ export function readManifest(fs: FileSystem, dir: string): Manifest | undefined 
   if (text === undefined) return undefined;
   try {
     const manifest = manifestSchema.parse(JSON.parse(text));
-    if (manifest.starts.length === manifest.partitions) return manifest;
+    const { partitions, starts, lineage } = manifest;
+    const isWhole = lineage === undefined || lineage.bases.length === partitions;
+    if (starts.length === partitions && isWhole) return manifest;
   } catch {
     // said below
   }
   throw damaged('The manifest of the log can not be read', { file: path.basename(file) });
 }
 
-export function infoOf(manifest: Manifest): LogInfo {
-  return { logId: manifest.logId, epoch: manifest.epoch, partitions: manifest.partitions };
+export function infoOf({ logId, epoch, partitions, lineage }: Manifest): LogInfo {
+  return { logId, epoch, partitions, ...(lineage === undefined ? {} : { lineage }) };
+}
+
+/**
+ * The manifest after a doubling at the ends that the partitions have: it is the barrier. Once it is
+ * durable, the log has grown.
+ */
+export function grownManifest(before: Manifest, ends: readonly number[]): Manifest {
+  const { epoch, partitions, starts } = before;
+  const { partitionsInitial, bases } = grownLineage(before.lineage, ends);
+  return {
+    ...before,
+    format: FORMAT_GROWN,
+    epoch: epoch + 1,
+    partitions: 2 * partitions,
+    starts: [...starts, ...ends],
+    lineage: { partitionsInitial, bases: [...bases] },
+  };
 }
 
 /** Keeps the manifest: one writing at a time, each with all changes made so far. */

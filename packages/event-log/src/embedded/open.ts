@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { MemplaneError } from '@memplane/contracts';
 import { acquireDirectoryLock, type DirectoryLock } from '../directory-lock.ts';
-import type { LogAdmin, LogReader, LogWriter } from '../port.ts';
+import type { LogAdmin, LogGrowth, LogInfo, LogReader, LogWriter } from '../port.ts';
 import { PollingSource, SharedSource } from './bounds-source.ts';
 import { damaged, toStorageError } from './errors.ts';
 import { FileCache } from './file-cache.ts';
@@ -35,6 +35,7 @@ export interface OpenReport {
 export interface EmbeddedLog {
   readonly writer: EmbeddedWriter & LogWriter;
   readonly admin: LogAdmin;
+  readonly growth: LogGrowth;
   /** For readers in this process, in whichever thread. */
   readonly shared: SharedLogState;
   readonly report: OpenReport;
@@ -67,7 +68,8 @@ async function openLocked(
   const manifest = found ?? (await createLog(fs, options));
   const info = infoOf(manifest);
   const index = new IndexFiles(fs, dir);
-  const mark = MarkFile.open(fs, dir, info.partitions);
+  const openMark = ({ partitions }: LogInfo) => MarkFile.open(fs, dir, partitions);
+  const mark = openMark(info);
   const recovered = recoverLog(fs, dir, manifest, index, mark.read());
   // an earlier process may have ended between making the last segment and syncing its name
   await recovered.file.sync();
@@ -90,6 +92,7 @@ async function openLocked(
     journal,
     index,
     mark,
+    openMark,
     manifest: new ManifestStore(fs, dir, manifest),
     bounds,
     ends,
@@ -99,7 +102,8 @@ async function openLocked(
     produceDeadlineMs: options.produceDeadlineMs,
     monotonicMs: options.monotonicMs,
     recent: (limit) => {
-      const all = Array.from({ length: info.partitions }, (_, p) => bounds.bounds(p));
+      const { partitions } = bounds.info;
+      const all = Array.from({ length: partitions }, (_, p) => bounds.bounds(p));
       return newestFirst(files, dir, all, limit);
     },
     release: () => {
@@ -110,7 +114,7 @@ async function openLocked(
   const { tornBytes, scannedBytes } = recovered;
   const openMs = performance.now() - startedAt;
   const report = { isNew: found === undefined, tornBytes, scannedBytes, openMs };
-  return { writer, admin: writer, shared, report };
+  return { writer, admin: writer, growth: writer, shared, report };
 }
 
 /** Makes the first segment, then the manifest: a folder without one holds no log yet. */
@@ -170,16 +174,14 @@ export async function openEmbeddedReader(options: EmbeddedReaderOptions): Promis
   const fs = options.fileSystem ?? nodeFileSystem;
   const files = new FileCache(fs, OPEN_FILES_MAX);
   if (shared !== undefined) {
-    return new EmbeddedReader(shared.info, fs, dir, files, new SharedSource(shared));
+    return new EmbeddedReader(fs, dir, files, new SharedSource(shared));
   }
   try {
     const manifest = readManifest(fs, dir);
     if (manifest === undefined) {
       throw new MemplaneError('storage_unavailable', `There is no log in ${dir}`);
     }
-    const info = infoOf(manifest);
-    const source = new PollingSource(fs, dir, info.partitions, POLL_MS);
-    return new EmbeddedReader(info, fs, dir, files, source);
+    return new EmbeddedReader(fs, dir, files, new PollingSource(fs, dir, manifest, POLL_MS));
   } catch (error) {
     throw toStorageError(error, 'opening the log');
   }

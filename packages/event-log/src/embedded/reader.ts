@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import { startOf, stretchAt } from '../lineage.ts';
 import type { LogBounds, LogInfo, LogReader, LogReadOptions, LogRecord } from '../port.ts';
 import type { BoundsSource } from './bounds-source.ts';
 import { damaged, toStorageError } from './errors.ts';
@@ -26,7 +27,6 @@ function isMissing(error: unknown): boolean {
 
 /** Reads an embedded log, in the writer's process or in another one. */
 export class EmbeddedReader implements LogReader {
-  readonly info: LogInfo;
   readonly #fs: FileSystem;
   readonly #dir: string;
   readonly #files: FileCache;
@@ -35,33 +35,50 @@ export class EmbeddedReader implements LogReader {
   readonly #found = new Map<string, Place>();
   #isClosed = false;
 
-  constructor(info: LogInfo, fs: FileSystem, dir: string, files: FileCache, source: BoundsSource) {
-    this.info = info;
+  constructor(fs: FileSystem, dir: string, files: FileCache, source: BoundsSource) {
     this.#fs = fs;
     this.#dir = dir;
     this.#files = files;
     this.#source = source;
   }
 
+  get info(): LogInfo {
+    return this.#source.info;
+  }
+
   async bounds(partition: number): Promise<LogBounds> {
     this.#check(partition);
-    return this.#source.bounds(partition);
+    return this.#boundsOf(partition);
+  }
+
+  /** With what the partitions that it came out of still have. */
+  #boundsOf(partition: number): LogBounds {
+    const source = this.#source;
+    const { end } = source.bounds(partition);
+    const { lineage } = source.info;
+    return { start: startOf(lineage, partition, (p) => source.bounds(p).start), end };
   }
 
   async read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
     this.#check(partition);
-    const bounds = this.#source.bounds(partition);
+    const bounds = this.#boundsOf(partition);
     if (from < bounds.start) throw expired(partition, from, bounds.start);
     const limit = Math.min(options.maxRecords ?? RECORDS_MAX, RECORDS_MAX);
-    const to = Math.min(bounds.end, from + limit);
+    const { home, to } = stretchAt(
+      this.info.lineage,
+      partition,
+      from,
+      Math.min(bounds.end, from + limit),
+    );
     if (from >= to) return [];
     try {
-      const places = this.#locate(partition, from, to, options.maxBytes);
-      return await this.#load(partition, from, places);
+      const places = this.#locate(home, from, to, options.maxBytes);
+      const records = await this.#load(home, from, places);
+      return home === partition ? records : records.map((record) => ({ ...record, partition }));
     } catch (error) {
       if (!isMissing(error)) throw toStorageError(error, 'reading the log');
       // removed from the front meanwhile, or by someone else
-      const { start } = this.#source.bounds(partition);
+      const { start } = this.#boundsOf(partition);
       if (from < start) throw expired(partition, from, start);
       throw damaged('A file of the log is missing', { partition, offset: from });
     }
@@ -69,9 +86,16 @@ export class EmbeddedReader implements LogReader {
 
   async offsetSince(partition: number, timeMs: number): Promise<number> {
     this.#check(partition);
-    const bounds = this.#source.bounds(partition);
+    const { start, end } = this.#boundsOf(partition);
     try {
-      return findOffsetSince(this.#files, this.#dir, partition, bounds, timeMs);
+      for (let from = start; from < end; ) {
+        const { home, to } = stretchAt(this.info.lineage, partition, from, end);
+        const bounds = { start: from, end: to };
+        const found = findOffsetSince(this.#files, this.#dir, home, bounds, timeMs);
+        if (found < to) return found;
+        from = to;
+      }
+      return end;
     } catch (error) {
       throw toStorageError(error, 'reading the log');
     }

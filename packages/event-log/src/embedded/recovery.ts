@@ -63,9 +63,14 @@ export function readSegments(fs: FileSystem, dir: string, manifest: Manifest): S
     if (i > 0 && segment !== (numbers[i - 1] ?? 0) + 1) {
       throw damaged('A segment of the log is missing', { segment: segment - 1 });
     }
-    segments.push(header);
+    segments.push({ ...header, bases: basesOf(header, manifest) });
   }
   return segments;
+}
+
+/** With those of partitions that came later: what they are to hold begins where they were split. */
+function basesOf({ bases }: SegmentHeader, { lineage }: Manifest): readonly number[] {
+  return lineage === undefined ? bases : [...bases, ...lineage.bases.slice(bases.length)];
 }
 
 export function readSegmentHeader(
@@ -97,9 +102,8 @@ export function recoverLog(
   mark: Mark | undefined,
 ): RecoveredLog {
   const segments = readSegments(fs, dir, manifest);
-  const first = segments[0];
   const last = segments.at(-1);
-  if (first === undefined || last === undefined) {
+  if (last === undefined) {
     throw damaged('The journal of the log has no segment', {});
   }
   const from = startOfScan(fs, dir, manifest, segments, mark);
@@ -114,7 +118,7 @@ export function recoverLog(
     const result = scanOne(fs, dir, {
       header,
       next: segments[i + 1],
-      from: header.segment === from.segment ? from.position : segmentHeaderBytes(first.partitions),
+      from: header.segment === from.segment ? from.position : segmentHeaderBytes(header.partitions),
       syncedBefore: mark?.segment === header.segment ? mark.position : 0,
       nextCommit,
       ends,
@@ -207,7 +211,7 @@ function startOfScan(
   }
   return {
     segment: base.segment,
-    position: segmentHeaderBytes(manifest.partitions),
+    position: segmentHeaderBytes(base.partitions),
     nextCommit: base.nextCommit,
     highestHlc: base.highestHlc,
     ends: base.bases,

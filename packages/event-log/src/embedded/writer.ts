@@ -3,6 +3,7 @@ import {
   LateAppendError,
   type LogAdmin,
   type LogBounds,
+  type LogGrowth,
   type LogInfo,
   type LogWriter,
   type NewRecord,
@@ -12,7 +13,7 @@ import type { SegmentSummary } from '../retention.ts';
 import { toStorageError } from './errors.ts';
 import type { IndexFiles } from './index-files.ts';
 import type { Journal } from './journal.ts';
-import type { ManifestStore } from './manifest.ts';
+import { grownManifest, infoOf, type ManifestStore, PARTITIONS_MAX } from './manifest.ts';
 import type { MarkFile } from './mark.ts';
 import { PendingCommit, waitingBytesOf } from './pending-commit.ts';
 import type { SharedBounds } from './shared-state.ts';
@@ -23,6 +24,7 @@ export interface WriterParts {
   readonly journal: Journal;
   readonly index: IndexFiles;
   readonly mark: MarkFile;
+  readonly openMark: (info: LogInfo) => MarkFile;
   readonly manifest: ManifestStore;
   readonly bounds: SharedBounds;
   readonly ends: readonly number[];
@@ -43,6 +45,12 @@ interface UnwrittenIndex {
   readonly entries: Buffer;
 }
 
+function nothing(): void {}
+
+function isGrowing(): MemplaneError {
+  return new MemplaneError('overloaded', 'The log is growing', { retryAfterMs: 100 });
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -55,8 +63,8 @@ function nextTurn(): Promise<void> {
  * A commit, in this order: frame written and synced · index entries written · mark written · ends
  * published to readers · appends answered.
  */
-export class EmbeddedWriter implements LogWriter, LogAdmin {
-  readonly info: LogInfo;
+export class EmbeddedWriter implements LogWriter, LogAdmin, LogGrowth {
+  #info: LogInfo;
   readonly #parts: WriterParts;
   readonly #durableEnds: number[];
   readonly #nextOffsets: number[];
@@ -70,9 +78,12 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
   #unwritten: UnwrittenIndex[] = [];
   #indexSync: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  #mark: MarkFile;
+  #growing: Promise<LogInfo> | undefined;
 
   constructor(parts: WriterParts) {
-    this.info = parts.info;
+    this.#info = parts.info;
+    this.#mark = parts.mark;
     this.#parts = parts;
     this.#durableEnds = [...parts.ends];
     this.#nextOffsets = [...parts.ends];
@@ -80,6 +91,14 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
     this.#highestHlc = parts.highestHlc;
     this.#gathering = new PendingCommit(parts.info.partitions);
     this.#spare = new PendingCommit(parts.info.partitions);
+  }
+
+  get info(): LogInfo {
+    return this.#info;
+  }
+
+  get growing(): Promise<void> | undefined {
+    return this.#growing?.then(nothing, nothing);
   }
 
   get highestHlc(): bigint {
@@ -101,6 +120,7 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
 
   async append(records: readonly NewRecord[]): Promise<number[]> {
     if (this.#closing) throw new MemplaneError('shutting_down', 'The log is closed');
+    if (this.#growing) throw isGrowing();
     let bytes = 0;
     for (const record of records) {
       checkRecord(record, this.info.partitions);
@@ -164,14 +184,15 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
   }
 
   async #close(): Promise<void> {
-    const { journal, index, mark, manifest, bounds, release } = this.#parts;
+    const { journal, index, manifest, bounds, release } = this.#parts;
+    await this.growing;
     while (this.#running) await this.#running;
     await this.#indexSync;
     await manifest.settled();
     bounds.close();
     journal.close();
     index.close();
-    mark.close();
+    this.#mark.close();
     release();
   }
 
@@ -235,20 +256,70 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
   /** Writes the index entries of durable records, then the mark, then lets readers see them. */
   #writeIndex(): void {
     if (this.#unwritten.length === 0) return;
-    const { index, mark, journal, bounds } = this.#parts;
+    const { index, bounds } = this.#parts;
     for (const part of this.#unwritten) index.write(part.partition, part.firstOffset, part.entries);
-    mark.write({
+    this.#writeMark();
+    for (const part of this.#unwritten) {
+      bounds.setEnd(part.partition, this.#durableEnds[part.partition] ?? 0);
+    }
+    this.#unwritten = [];
+    bounds.announce();
+  }
+
+  #writeMark(): void {
+    const { journal } = this.#parts;
+    this.#mark.write({
       segment: journal.segment,
       position: journal.position,
       nextCommit: this.#nextCommit,
       highestHlc: this.#highestHlc,
       ends: this.#durableEnds,
     });
-    for (const part of this.#unwritten) {
-      bounds.setEnd(part.partition, this.#durableEnds[part.partition] ?? 0);
+  }
+
+  grow(): Promise<LogInfo> {
+    this.#growing ??= this.#grow().finally(() => {
+      this.#growing = undefined;
+    });
+    return this.#growing;
+  }
+
+  /**
+   * In this order: all appends durable · the manifest, with the new shape and where each partition is
+   * split · readers and appenders told. From the manifest on the log has grown, after a crash too.
+   */
+  async #grow(): Promise<LogInfo> {
+    const { manifest, bounds, openMark } = this.#parts;
+    const partitions = 2 * this.#info.partitions;
+    if (partitions > PARTITIONS_MAX) {
+      throw new MemplaneError('invalid_request', `A log has ${PARTITIONS_MAX} partitions at most`);
     }
-    this.#unwritten = [];
+    while (this.#running) await this.#running;
+    if (this.#closing) throw new MemplaneError('shutting_down', 'The log is closed');
+    const split = [...this.#durableEnds];
+    const ends = [...split, ...split];
+    try {
+      this.#writeIndex();
+      await manifest.update((current) => grownManifest(current, split));
+    } catch (error) {
+      throw toStorageError(error, 'growing the log');
+    }
+    const info = infoOf(manifest.current);
+    const mark = openMark(info);
+    this.#mark.close();
+    this.#mark = mark;
+    for (const held of [this.#durableEnds, this.#nextOffsets]) held.splice(0, held.length, ...ends);
+    this.#gathering = new PendingCommit(partitions);
+    this.#spare = new PendingCommit(partitions);
+    this.#writeMark();
+    for (let p = partitions / 2; p < partitions; p++) {
+      bounds.setStart(p, ends[p] ?? 0);
+      bounds.setEnd(p, ends[p] ?? 0);
+    }
+    this.#info = info;
+    bounds.setInfo(info);
     bounds.announce();
+    return info;
   }
 
   async #roll(): Promise<void> {
@@ -257,6 +328,8 @@ export class EmbeddedWriter implements LogWriter, LogAdmin {
       nextCommit: this.#nextCommit,
       highestHlc: this.#highestHlc,
       bases: this.#durableEnds,
+      epoch: this.#info.epoch,
+      partitions: this.#info.partitions,
     });
     this.#indexSync ??= this.#syncIndex(journal.segment).finally(() => {
       this.#indexSync = undefined;
