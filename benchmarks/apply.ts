@@ -139,7 +139,10 @@ async function pastAgainstLatest(): Promise<void> {
       shard = folded.shard;
     }
     await store.rocks.flush();
-    const shards = new ShardSet(1, { epochOf: () => 1 });
+    const shards = new ShardSet(
+      { info: { logId: '', epoch: 0, partitions: 1 } },
+      { epochOf: () => 1 },
+    );
     shards.add(new Shard(0, shard, { ownerEpoch: 1 }, new WaitLimit(10)));
     const log = {
       info,

@@ -48,7 +48,7 @@ async function publishSnapshots(blobStore: BlobStore): Promise<void> {
   });
   const service = await createMaterializer(config, { logReader, blobStore });
   await service.start();
-  const snapshots = new ShardSnapshots(blobStore, logReader.info);
+  const snapshots = new ShardSnapshots(blobStore, logReader);
   const deadline = performance.now() + PUBLISH_TIMEOUT_MS;
   for (let partition = 0; partition < PARTITIONS; ) {
     const { end } = await logReader.bounds(partition);

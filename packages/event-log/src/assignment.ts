@@ -53,11 +53,36 @@ export interface PartitionAssignment {
 
 /** The assignment of a plane in one process: it owns all partitions from start to end. */
 export class SoleOwner implements PartitionAssignment {
-  readonly #owned: readonly Ownership[];
+  readonly #owned: Ownership[];
+  readonly #epoch: number;
   #listener: OwnershipListener | undefined;
 
   constructor(partitions: number, epoch: number) {
+    this.#epoch = epoch;
     this.#owned = Array.from({ length: partitions }, (_, partition) => ({ partition, epoch }));
+  }
+
+  get partitions(): number {
+    return this.#owned.length;
+  }
+
+  /**
+   * The log has grown: each partition is given back and comes again with those that were split off
+   * it, one after the other, so that the others go on meanwhile.
+   * @param opened resolves when what was assigned so far is open
+   */
+  async grow(partitions: number, opened: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const before = this.#owned.length;
+    for (let partition = before; partition < partitions; partition++) {
+      this.#owned.push({ partition, epoch: this.#epoch });
+    }
+    for (let partition = 0; partition < before; partition++) {
+      const family = this.#owned.filter((one) => one.partition % before === partition);
+      await this.#listener?.onRevoked(family.slice(0, 1));
+      if (signal.aborted) return;
+      await this.#listener?.onAssigned(family);
+      await opened();
+    }
   }
 
   async start(listener: OwnershipListener): Promise<void> {

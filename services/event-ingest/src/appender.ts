@@ -172,6 +172,8 @@ export class Appender {
   ): Promise<{ records: NewRecord[]; offsets: number[] }> {
     if (fresh.length === 0) return { records: [], offsets: [] };
     for (let restamps = 0; ; restamps++) {
+      // From here to the hand-over nothing may come between: the partition is one of this epoch.
+      while (this.#log.growing) await this.#log.growing;
       check();
       const records = this.#stamp(events, fresh);
       try {

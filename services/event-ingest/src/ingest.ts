@@ -1,6 +1,6 @@
 import { parseHlc } from '@memplane/clock';
 import { DEFAULT_TENANT, encodeToken, MemplaneError } from '@memplane/contracts';
-import type { LogInfo } from '@memplane/event-log';
+import { type LogWriter, partitionOf } from '@memplane/event-log';
 import type { Appended, Appender } from './appender.ts';
 import type { ArchiveGauge } from './archive-gauge.ts';
 import type { Admission } from './domain/admission.ts';
@@ -17,7 +17,7 @@ import { refuseConditions, type Split, type StrongAppends } from './strong/stron
 import type { Passage } from './strong/zone-gate.ts';
 
 export interface IngestParts {
-  readonly info: LogInfo;
+  readonly log: Pick<LogWriter, 'info'>;
   readonly appender: Appender;
   readonly admission: Admission;
   readonly rates: TenantRates;
@@ -213,13 +213,16 @@ export class Ingest {
   }
 
   #answer(events: readonly PreparedEvent[], appended: readonly Appended[]): AnswerText {
-    const { info, stamps, metrics } = this.#parts;
+    const { log, stamps, metrics } = this.#parts;
+    const { logId, epoch, partitions, lineage } = log.info;
     const offsets = new Map<number, number>();
     let duplicates = 0;
     let text = '{"accepted":[';
     for (let i = 0; i < appended.length; i++) {
-      const { partition, offset, hlc, duplicate, sequence } = appended[i] as Appended;
-      const { id, entity } = events[i] as PreparedEvent;
+      const { offset, hlc, duplicate, sequence, ...place } = appended[i] as Appended;
+      const { id, entity, key } = events[i] as PreparedEvent;
+      // A log that grew since has it at the same offset, in a partition that came out of that one.
+      const partition = lineage === undefined ? place.partition : partitionOf(key, partitions);
       if (duplicate) duplicates++;
       if (offset > (offsets.get(partition) ?? -1)) offsets.set(partition, offset);
       text +=
@@ -230,7 +233,7 @@ export class Ingest {
     }
     if (duplicates > 0) metrics.events.add(duplicates, { outcome: 'duplicate' });
     metrics.events.add(appended.length - duplicates, { outcome: 'appended' });
-    const token = encodeToken({ logId: info.logId, epoch: info.epoch, offsets });
+    const token = encodeToken({ logId, epoch, partitions, offsets });
     return `${text}],"token":"${token}"}`;
   }
 }

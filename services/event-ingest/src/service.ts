@@ -271,7 +271,7 @@ class EventIngestService implements EventIngest {
         ),
     });
     return new Ingest({
-      info: this.#log.info,
+      log: this.#log,
       appender: this.#appender,
       strong: this.#strong?.appends,
       sealer: this.#sealing?.sealer,

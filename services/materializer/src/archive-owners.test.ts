@@ -57,7 +57,7 @@ class ForgetfulLog {
 }
 
 async function isArchived(blobs: BlobStore, offset: number): Promise<boolean> {
-  const archive = new Archive(blobs, INFO);
+  const archive = new Archive(blobs, { info: INFO });
   await archive.open(0, 0);
   const [record] = await archive.read(0, offset, { maxBytes: 1 });
   return record?.offset === offset;
@@ -97,7 +97,7 @@ interface World {
 async function own(world: World, scheduler: fc.Scheduler, plan: OwnerPlan): Promise<void> {
   const epoch = ++world.epoch;
   const name = `owner ${epoch}`;
-  const archive = new Archive(gated(world.blobs, scheduler, name), INFO);
+  const archive = new Archive(gated(world.blobs, scheduler, name), { info: INFO });
   await archive.open(0, epoch);
   const log = gated(world.log, scheduler, name) as unknown as LogReader & LogAdmin;
   const archiver = new Archiver(
@@ -114,6 +114,7 @@ async function own(world: World, scheduler: fc.Scheduler, plan: OwnerPlan): Prom
       unneededBefore: () => world.log.unneededBefore,
       withoutErased: async (_partition, records) => records,
       inTurn: (work) => work(),
+      childrenReading: () => [],
       now: Date.now,
     },
     { ...SETTINGS, archive_segment_bytes: plan.segmentBytes },
@@ -172,7 +173,7 @@ test('owners that follow each other, and wake up late, lose no event and never w
       [...epochs].sort((a, b) => b - a),
     );
     // The next owner finds every event: in the log, or else in the archive.
-    const next = new Archive(blobs, INFO);
+    const next = new Archive(blobs, { info: INFO });
     await next.open(0, world.epoch + 1);
     const { start, records } = world.log;
     if (start > (next.endOf(0) ?? start)) await next.adopt(0, start, world.log.unneededBefore);
@@ -193,21 +194,21 @@ test('a manifest of an earlier owner, however far it goes, does not count', asyn
   const log = new ForgetfulLog(blobs);
   log.append(300);
   const part = (from: number, to: number) => SegmentBody.of(log.records.slice(from, to));
-  const old = new Archive(blobs, INFO);
+  const old = new Archive(blobs, { info: INFO });
   await old.open(0, 1);
   await old.append(part(0, 100));
-  const second = new Archive(blobs, INFO);
+  const second = new Archive(blobs, { info: INFO });
   await second.open(0, 2);
   await second.append(part(100, 150));
   // It wakes up, writes what it was about to write, and the log forgets it.
   await old.append(part(100, 200));
-  const third = new Archive(blobs, INFO);
+  const third = new Archive(blobs, { info: INFO });
   await third.open(0, 3);
   assert.equal(third.endOf(0), 150);
   await log.deleteRecordsBefore(0, 200);
   await third.adopt(0, 200, 0);
   await third.append(part(200, 250));
-  const fourth = new Archive(blobs, INFO);
+  const fourth = new Archive(blobs, { info: INFO });
   await fourth.open(0, 4);
   assert.equal(fourth.endOf(0), 250);
   for (const expected of log.records.slice(0, 250)) {
@@ -225,7 +226,7 @@ test('of two segments that hold an event, a damaged one is passed over', async (
   const log = new ForgetfulLog(blobs);
   log.append(20);
   for (const epoch of [1, 2]) {
-    const archive = new Archive(blobs, { ...INFO });
+    const archive = new Archive(blobs, { info: { ...INFO } });
     if (epoch === 2)
       for await (const { name } of blobs.list('archive/'))
         if (name.includes('/manifests/')) await blobs.delete(name);
@@ -237,11 +238,11 @@ test('of two segments that hold an event, a damaged one is passed over', async (
     if (name.includes('/segments/')) names.push(name);
   assert.equal(names.length, 2);
   await blobs.put(names[1] ?? '', Buffer.from('rubbish'));
-  const archive = new Archive(blobs, INFO);
+  const archive = new Archive(blobs, { info: INFO });
   await archive.open(0, 3);
   assert.equal((await archive.read(0, 5, { maxBytes: 1e6 })).length, 15);
   await blobs.put(names[0] ?? '', Buffer.from('rubbish'));
-  const bare = new Archive(blobs, INFO);
+  const bare = new Archive(blobs, { info: INFO });
   await bare.open(0, 4);
   await assert.rejects(
     bare.read(0, 5, { maxBytes: 1e6 }),

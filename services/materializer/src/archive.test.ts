@@ -73,7 +73,7 @@ async function openPlane(dir: string, log: LogReader, now: () => number): Promis
 
 /** @returns partition → offset restored */
 async function restoreAll(store: ViewStore, blobs: BlobStore, info: LogInfo) {
-  const snapshots = new ShardSnapshots(blobs, info);
+  const snapshots = new ShardSnapshots(blobs, { info });
   const restored = new Map<number, number>();
   for (const [partition, { applied }] of (await store.loadShards(info)).entries()) {
     const wanted = { partition, eventsMin: 1 };

@@ -30,13 +30,16 @@ import { ErasureClearer } from './drivers/erasure-clearer.ts';
 import { feedSource, ofTenant } from './drivers/feed-sources.ts';
 import { type OpenFeed, openFeed as openShardFeed } from './drivers/feed-stream.ts';
 import { Follower } from './drivers/follower.ts';
+import { GrowthWatch } from './drivers/growth-watch.ts';
 import { HistoryPruner } from './drivers/history-pruner.ts';
 import { OffsetReporter } from './drivers/offset-reporter.ts';
 import { OpeningLog, RecordOpener } from './drivers/opening-log.ts';
 import { PositionPoller } from './drivers/position-poller.ts';
 import { ReplayJobs } from './drivers/replay-jobs.ts';
+import { ShardFamilies } from './drivers/shard-families.ts';
 import { ShardHost } from './drivers/shard-host.ts';
 import { ShardSnapshots } from './drivers/shard-snapshots.ts';
+import { splitShard } from './drivers/shard-splitter.ts';
 import { StorageGuard } from './drivers/storage-guard.ts';
 import { TopicClearer } from './drivers/topic-clearer.ts';
 import { UnwrappedKeys } from './drivers/unwrapped-keys.ts';
@@ -99,13 +102,14 @@ export async function createMaterializer(
   context: MaterializerContext,
 ): Promise<Materializer> {
   const { info } = context.logReader;
-  const ownership = context.ownership ?? new SoleOwner(info.partitions, SOLE_OWNER_EPOCH);
+  const sole = new SoleOwner(info.partitions, SOLE_OWNER_EPOCH);
+  const ownership = context.ownership ?? sole;
   const store = await ViewStore.open(config.dir, config.write_buffer_bytes);
   await store.loadShards(info); // refuses the views of another log
   const { blobStore, logAdmin } = context;
   const now = context.now ?? Date.now;
   const logger = context.logger ?? createLogger('materializer', config.logLevel);
-  const shards = new ShardSet(info.partitions, ownership);
+  const shards = new ShardSet(context.logReader, ownership);
   const { peers, invoker } = context;
   const { keyCacheMs, keys_cached_max, keyTimeoutMs: timeoutMs } = config;
   const opener = new RecordOpener(
@@ -126,7 +130,14 @@ export async function createMaterializer(
     otlpEndpoint: config.otlpEndpoint,
     flushTimeoutMs: 2_000,
   });
-  return new MaterializerService(config, context, { plane, ownership, archive, telemetry, logger });
+  return new MaterializerService(config, context, {
+    plane,
+    ownership,
+    growing: ownership === sole ? sole : undefined,
+    archive,
+    telemetry,
+    logger,
+  });
 }
 
 /** One process owns every shard of the embedded log for good. */
@@ -135,6 +146,8 @@ const SOLE_OWNER_EPOCH = 1;
 interface Parts {
   readonly plane: Plane;
   readonly ownership: PartitionAssignment;
+  /** Who takes new partitions of the log; absent where the assignment itself brings them. */
+  readonly growing: SoleOwner | undefined;
   readonly archive: ArchiveService | undefined;
   readonly telemetry: Telemetry;
   readonly logger: Logger;
@@ -146,6 +159,7 @@ class MaterializerService implements Materializer {
   readonly #shards: ShardSet;
   readonly #ownership: PartitionAssignment;
   readonly #host: ShardHost;
+  readonly #growth: GrowthWatch | undefined;
   readonly #telemetry: Telemetry;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
@@ -181,6 +195,7 @@ class MaterializerService implements Materializer {
     this.#views = this.#createViews(plane, config, context.viewTopic);
     this.#follower = this.#createFollower(config, plane);
     this.#host = this.#createHost(config, context);
+    this.#growth = parts.growing && this.#createGrowth(plane, parts.growing);
     this.#pruner = new HistoryPruner(
       {
         store: plane.store,
@@ -238,6 +253,7 @@ class MaterializerService implements Materializer {
     this.#port = await this.#server.listen();
     await this.#ownership.start(this.#host);
     await this.#host.opened();
+    this.#growth?.start();
     this.#archive?.start();
     this.#pruner.start();
     this.#clearer.start();
@@ -253,6 +269,7 @@ class MaterializerService implements Materializer {
 
   async stop(): Promise<void> {
     await this.#server.stop();
+    await this.#growth?.stop();
     await this.#replays.stop();
     await Promise.all([this.#clearer.stop(), this.#topicClearer?.stop()]);
     await this.#archive?.stop();
@@ -310,14 +327,29 @@ class MaterializerService implements Materializer {
     return new TopicClearer(ports, config);
   }
 
+  #createGrowth({ log }: Plane, owner: SoleOwner): GrowthWatch {
+    const opened = () => this.#host.opened();
+    return new GrowthWatch({ log, owner, opened, logger: this.#logger });
+  }
+
   #createHost(
     config: MaterializerConfig,
     { logReader, blobStore, peers }: MaterializerContext,
   ): ShardHost {
-    const { info } = logReader;
     const store = this.#store;
-    const snapshots = blobStore === undefined ? undefined : new ShardSnapshots(blobStore, info);
+    const snapshots =
+      blobStore === undefined ? undefined : new ShardSnapshots(blobStore, logReader);
     const eventsMin = config.shard_snapshot_events_min;
+    const families = new ShardFamilies(logReader, async (partition) => {
+      const { info } = logReader;
+      await splitShard(store.rocks, info, partition);
+      if (snapshots === undefined) return;
+      const { applied } = await store.loadShard(info, partition);
+      const offset = await restoreShard(store, snapshots, applied, { partition, eventsMin });
+      if (offset === undefined) return;
+      this.#logger.info({ partition, offset }, 'restored from a snapshot');
+      await splitShard(store.rocks, info, partition);
+    });
     return new ShardHost({
       log: logReader,
       shards: this.#shards,
@@ -332,14 +364,8 @@ class MaterializerService implements Materializer {
         },
       },
       load: async (partition) => {
-        const own = await store.loadShard(info, partition);
-        if (snapshots === undefined) return own;
-        const wanted = { partition, eventsMin };
-        const offset = await restoreShard(store, snapshots, own.applied, wanted);
-        if (offset !== undefined) {
-          this.#logger.info({ partition, offset }, 'restored from a snapshot');
-        }
-        return await store.loadShard(info, partition);
+        await families.prepare(partition);
+        return await store.loadShard(logReader.info, partition);
       },
       isShared: peers !== undefined,
       onOpened: (shard) => {

@@ -1,4 +1,4 @@
-import type { PartitionAssignment } from '@memplane/event-log';
+import type { LogReader, PartitionAssignment } from '@memplane/event-log';
 import { ownerMoving, type Shard } from './shard.ts';
 
 /**
@@ -6,15 +6,19 @@ import { ownerMoving, type Shard } from './shard.ts';
  * and one is only ever handed out while its ownership is sure at that very moment.
  */
 export class ShardSet implements Iterable<Shard> {
-  /** How many partitions the log has. */
-  readonly partitions: number;
+  readonly #log: Pick<LogReader, 'info'>;
   readonly #ownership: Pick<PartitionAssignment, 'epochOf'>;
   readonly #open: (Shard | undefined)[];
 
-  constructor(partitions: number, ownership: Pick<PartitionAssignment, 'epochOf'>) {
-    this.partitions = partitions;
+  constructor(log: Pick<LogReader, 'info'>, ownership: Pick<PartitionAssignment, 'epochOf'>) {
+    this.#log = log;
     this.#ownership = ownership;
-    this.#open = Array.from({ length: partitions });
+    this.#open = Array.from({ length: log.info.partitions });
+  }
+
+  /** How many partitions the log has. */
+  get partitions(): number {
+    return this.#log.info.partitions;
   }
 
   add(shard: Shard): void {

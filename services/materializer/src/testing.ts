@@ -144,7 +144,7 @@ export async function withFolder<T>(work: (dir: string) => Promise<T>): Promise<
 
 /** All shards of a store, as an instance opens them that owns them all. */
 export async function openShards(store: ViewStore, info: LogInfo): Promise<ShardSet> {
-  const shards = new ShardSet(info.partitions, { epochOf: () => 1 });
+  const shards = new ShardSet({ info }, { epochOf: () => 1 });
   const limit = new WaitLimit(100);
   for (const [partition, record] of (await store.loadShards(info)).entries()) {
     shards.add(new Shard(partition, record, { ownerEpoch: 1 }, limit));

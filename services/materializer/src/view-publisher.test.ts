@@ -83,7 +83,10 @@ class Owner {
 
   static async open(dir: string, log: MemoryLog, epoch: number, topic: LossyTopic): Promise<Owner> {
     const store = await ViewStore.open(dir, 1 << 20);
-    const shards = new ShardSet(1, { epochOf: () => (owner.isOwner ? epoch : undefined) });
+    const shards = new ShardSet(
+      { info: { logId: '', epoch: 0, partitions: 1 } },
+      { epochOf: () => (owner.isOwner ? epoch : undefined) },
+    );
     const shard = new Shard(
       0,
       await store.loadShard(log.info, 0),

@@ -91,10 +91,11 @@ export class StrongEffects {
   /** A token of all that the log holds of an entity. */
   async tokenOf(of: EntityName): Promise<string> {
     const { info, bounds } = this.#parts.log;
-    const partition = partitionOf(keyOf(of), info.partitions);
+    const { logId, epoch, partitions } = info;
+    const partition = partitionOf(keyOf(of), partitions);
     const { end } = await bounds.call(this.#parts.log, partition);
     const offsets = new Map([[partition, end - 1]]);
-    return encodeToken({ logId: info.logId, epoch: info.epoch, offsets });
+    return encodeToken({ logId, epoch, partitions, offsets });
   }
 
   async #do(effect: Effect): Promise<unknown> {

@@ -38,6 +38,8 @@ export interface ApplySettings {
   readonly snapshot_bytes_min: number;
   /** How long an id counts as known, see {@link expiryLimit}; 0 or absent: for ever. */
   readonly historyRetentionMs?: number;
+  /** Of a log that grew: which partition keys are not this shard's, though records of them are. */
+  readonly isForeign?: (partitionKey: string) => boolean;
 }
 
 export interface ApplyCounts {
@@ -83,6 +85,12 @@ interface EntitySlot {
   storedIds: readonly string[];
 }
 
+/** A record of the shard, or one of before a split that has gone to another shard. */
+interface Taken {
+  readonly record: ParsedRecord;
+  readonly item: Item | undefined;
+}
+
 /** A record with the rows that it needs, found once. */
 interface Item {
   readonly record: ParsedRecord;
@@ -123,6 +131,7 @@ export class BatchFold {
   readonly #retentionMs: number;
   #ages: { readonly id: IdSlot; readonly row: LoadedRow }[] = [];
   #needed: LoadedRow[] = [];
+  #taken: readonly Taken[] = [];
   #items: readonly Item[] = [];
   #firstOffset: number | undefined;
   #applied: number;
@@ -161,7 +170,14 @@ export class BatchFold {
   take(records: readonly ParsedRecord[]): readonly LoadedRow[] {
     this.#needed = [];
     this.#firstOffset ??= records[0]?.offset;
-    this.#items = records.map((record) => this.#itemOf(record));
+    const { isForeign } = this.#settings;
+    this.#taken = records.map((record) => ({
+      record,
+      item: isForeign?.(partitionKey(record.tenant, record.entity))
+        ? undefined
+        : this.#itemOf(record),
+    }));
+    this.#items = this.#taken.flatMap(({ item }) => item ?? []);
     return this.#needed;
   }
 
@@ -279,11 +295,15 @@ export class BatchFold {
   fold(): void {
     const sink = this.#sink;
     this.#takeAges();
-    for (const item of this.#items) {
-      const { record, slot } = item;
+    for (const { record, item } of this.#taken) {
       const { offset, tenant, bytes } = record;
       if (record.hlc > this.#maxHlc) this.#maxHlc = record.hlc;
       this.#applied = offset;
+      if (item === undefined) {
+        this.#timeline.add(offset, this.#maxHlc, '');
+        continue;
+      }
+      const { slot } = item;
       this.#tenants.add(tenant);
       const verdict = this.#judge(item, sink);
       this.#counts[verdict]++;
@@ -303,6 +323,7 @@ export class BatchFold {
       this.#timeline.add(offset, this.#maxHlc, rejected ? '' : partitionKey(tenant, record.entity));
       this.#storeState(entity, offset, sink);
     }
+    this.#taken = [];
     this.#items = [];
   }
 

@@ -23,6 +23,8 @@ export interface ShardRecord {
   readonly erasures?: number;
   /** Those that have rows in the shard. */
   readonly tenants: readonly string[];
+  /** It was split, and may still have what is its child's; absent: it has not. */
+  readonly shedding?: { readonly child: number; readonly partitions: number };
 }
 
 export interface TenantCounts {

@@ -1,6 +1,12 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { firstHlcOf } from '@memplane/clock';
-import type { LogAdmin, LogReader, LogReadOptions, LogRecord } from '@memplane/event-log';
+import {
+  type LogAdmin,
+  type LogReader,
+  type LogReadOptions,
+  type LogRecord,
+  parentOf,
+} from '@memplane/event-log';
 import type { Logger } from '@memplane/runtime';
 import { inSnapshot, type Plane } from '../reads/plane.ts';
 import { ownerMoving, type Shard } from '../shard.ts';
@@ -49,11 +55,10 @@ export class ArchiveService {
   constructor(ports: ArchiveServicePorts, settings: ArchiveServiceSettings) {
     const { plane, sealed, blobs, admin, logger } = ports;
     const log = sealed?.log ?? plane.log;
-    const { info } = log;
     this.#ports = ports;
     this.#settings = settings;
-    this.#archive = new Archive(blobs, info);
-    this.#snapshots = new ShardSnapshots(blobs, info);
+    this.#archive = new Archive(blobs, log);
+    this.#snapshots = new ShardSnapshots(blobs, log);
     const stored: RecordArchive = {
       read: (partition, from, options) => this.#read(partition, from, options),
     };
@@ -70,6 +75,7 @@ export class ArchiveService {
         snapshotIfDue: (partition) => this.#snapshotIfDue(partition),
         snapshotOffset: (partition) => this.#last.get(partition)?.offset ?? -1,
         unneededBefore: (partition) => this.#unneededBefore(partition),
+        childrenReading: (partition) => this.#childrenReading(partition),
         withoutErased: (partition, records) => withoutErased(plane, partition, records),
         inTurn: (work) => this.#inTurn(work),
         now: plane.now,
@@ -124,10 +130,29 @@ export class ArchiveService {
   }
 
   async #read(partition: number, from: number, options: LogReadOptions): Promise<LogRecord[]> {
-    const shard = this.#ports.plane.shards.opened(partition);
+    const { shards, log } = this.#ports.plane;
+    const shard = shards.opened(partition);
     if (shard === undefined) throw ownerMoving(partition);
     await this.#open(shard);
-    return await this.#archive.read(partition, from, options);
+    const records = await this.#archive.read(partition, from, options);
+    const { lineage } = log.info;
+    const parent = lineage && parentOf(lineage, partition);
+    const base = lineage?.bases[partition] ?? 0;
+    if (records.length > 0 || parent === undefined || from >= base) return records;
+    // What the log had forgotten when the partition was split off is in its parent's archive.
+    const older = await this.#read(parent, from, options);
+    return older.filter(({ offset }) => offset < base).map((record) => ({ ...record, partition }));
+  }
+
+  /** Those that were split off a partition and still archive what is in its log. */
+  #childrenReading(partition: number): number[] {
+    const { lineage } = this.#ports.plane.log.info;
+    if (lineage === undefined) return [];
+    return [...lineage.bases.keys()].filter(
+      (child) =>
+        parentOf(lineage, child) === partition &&
+        (this.#archive.endOf(child) ?? 0) < (lineage.bases[child] ?? 0),
+    );
   }
 
   async #snapshotIfDue(partition: number): Promise<void> {

@@ -1,6 +1,6 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
-import type { LogInfo, LogReadOptions, LogRecord } from '@memplane/event-log';
+import type { LogInfo, LogReader, LogReadOptions, LogRecord } from '@memplane/event-log';
 import { emptied, sealedKeyId } from '@memplane/runtime/sealing';
 import { decodeSegment, encodeSegment, hasBody } from '../domain/archive-format.ts';
 import {
@@ -40,13 +40,17 @@ interface ArchivedPartition {
  */
 export class Archive implements RecordArchive {
   readonly #blobs: BlobStore;
-  readonly #log: LogInfo;
+  readonly #source: Pick<LogReader, 'info'>;
   readonly #partitions = new Map<number, ArchivedPartition>();
   readonly #kept = new Map<string, LogRecord[]>();
 
-  constructor(blobs: BlobStore, log: LogInfo) {
+  constructor(blobs: BlobStore, log: Pick<LogReader, 'info'>) {
     this.#blobs = blobs;
-    this.#log = log;
+    this.#source = log;
+  }
+
+  get #log(): LogInfo {
+    return this.#source.info;
   }
 
   /** Finds what earlier owners of a partition have archived and verified, and goes on from there. */

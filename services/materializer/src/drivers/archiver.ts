@@ -40,6 +40,8 @@ export interface ArchiverPorts {
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Archived records before this offset of a partition are needed by nobody. */
   readonly unneededBefore: (partition: number) => number;
+  /** Partitions that were split off one and have not archived all that they read from it. */
+  readonly childrenReading: (partition: number) => readonly number[];
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -197,10 +199,15 @@ export class Archiver extends BackgroundLoop {
   }
 
   async #trim(partition: number): Promise<void> {
-    const { admin, log, owns, firstOffsetSince, snapshotOffset, now } = this.#ports;
+    const { admin, log, owns, firstOffsetSince, snapshotOffset, childrenReading, now } =
+      this.#ports;
     if (admin === undefined) return;
     const { start } = await log.bounds(partition);
-    const safe = Math.min(this.#archivedEnd(partition), snapshotOffset(partition) + 1);
+    const children = childrenReading(partition);
+    const safe = Math.min(
+      snapshotOffset(partition) + 1,
+      ...[partition, ...children].map((p) => this.#archivedEnd(p)),
+    );
     if (safe <= start) return;
     const young = await firstOffsetSince(partition, now() - this.#settings.logRetentionMs);
     const target = Math.min(safe, young);

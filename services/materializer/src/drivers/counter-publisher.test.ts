@@ -58,7 +58,10 @@ function newShard(ownerEpoch: number, applied: number, active: number, answersFr
 
 test('an owner that comes back behind another one ends with the value of the log', async () => {
   const parts = new Parts();
-  const shards = new ShardSet(1, { epochOf: () => 0 });
+  const shards = new ShardSet(
+    { info: { logId: '', epoch: 0, partitions: 1 } },
+    { epochOf: () => 0 },
+  );
   const publisher = publisherOf(parts, shards);
   // Another owner was at 80, when 7 sessions were active; this one comes back with its state of 60.
   parts.part = { offset: 80, value: 7 };
@@ -78,7 +81,10 @@ test('an owner that comes back behind another one ends with the value of the log
 test('an answer to the owner of before does not count for the next', async () => {
   const parts = new Parts();
   let epoch = 0;
-  const shards = new ShardSet(1, { epochOf: () => epoch });
+  const shards = new ShardSet(
+    { info: { logId: '', epoch: 0, partitions: 1 } },
+    { epochOf: () => epoch },
+  );
   const publisher = publisherOf(parts, shards);
   const before = newShard(0, 50, 5);
   const next = newShard(1, 90, 5);

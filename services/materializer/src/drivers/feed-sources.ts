@@ -5,7 +5,7 @@ import {
   partitionKey,
   TOPICS,
 } from '@memplane/contracts';
-import type { LogReadOptions, LogRecord } from '@memplane/event-log';
+import { isForeign, type LogReadOptions, type LogRecord } from '@memplane/event-log';
 import { emptied } from '@memplane/runtime/sealing';
 import {
   eventLine,
@@ -125,7 +125,7 @@ async function readEvents(
   const { duplicates, rejected } = shard.record;
   const leftOut =
     duplicates + rejected === 0 ? NONE : await offsetsLeftOut(plane, partition, from, last);
-  const told = await withoutErased(plane, partition, records);
+  const told = await withoutErased(plane, partition, ownOf(plane, partition, records));
   const lines: FeedLine[] = [];
   for (const record of told) {
     const { offset } = record;
@@ -133,7 +133,21 @@ async function readEvents(
       lines.push(eventLine(epoch, record, !leftOut.has(offset)));
     } else if (offset === last) lines.push(positionLine(epoch, record));
   }
+  // Who selects counts positions, that of a record of another partition too.
+  const end = records.at(-1);
+  const isTold = end === undefined || lines.at(-1)?.offset === last;
+  if (select !== undefined && !isTold) lines.push(positionLine(epoch, end));
   return { lines, next: last + 1 };
+}
+
+/** Of a log that grew: without what went to another partition. */
+function ownOf(
+  { log: { info } }: Plane,
+  partition: number,
+  records: readonly LogRecord[],
+): readonly LogRecord[] {
+  if (info.lineage === undefined) return records;
+  return records.filter(({ key }) => !isForeign(key, partition, info.partitions));
 }
 
 /** What is erased has an empty payload, also while the log still has it. */

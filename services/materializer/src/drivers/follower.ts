@@ -2,6 +2,7 @@ import { LIMITS, MemplaneError } from '@memplane/contracts';
 import type { LogReader, LogRecord } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
 import type { ApplySettings } from '../domain/apply-batch.ts';
+import { epochOf } from '../domain/shard-epoch.ts';
 import { wholeBatches } from '../domain/whole-batches.ts';
 import type { Shard } from '../shard.ts';
 import { type FoldedBatch, foldRecords } from './applier.ts';
@@ -51,6 +52,9 @@ const PLACES_FOR_READS = 2;
  * much to do, as after a restart, a read that comes meanwhile must not wait for the largest.
  */
 const FIRST_BATCH_RECORDS = 64;
+
+/** How often a shard at its barrier is looked at, in milliseconds, if nobody closes it. */
+const BARRIER_LOOK_MS = 50;
 
 /** Holds any batch of a strong entity, which is applied in one piece. */
 const STRONG_BATCH = {
@@ -137,6 +141,7 @@ export class Follower {
         const worked = await this.#slots.use(shard, () => this.#step(following));
         failures = 0;
         if (worked) await this.#rest(following, startedAt);
+        else if (this.#isAtBarrier(shard)) await pause(BARRIER_LOOK_MS, signal);
         else await log.waitBeyond(new Map([[shard.partition, shard.applied + 1]]), signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -186,7 +191,8 @@ export class Follower {
     const { shard, known } = following;
     const { rocks } = this.#ports.store;
     const { record, partition } = shard;
-    const batch = await foldRecords(rocks, record, partition, records, this.#settings, known);
+    const settings = this.#settingsOf(shard);
+    const batch = await foldRecords(rocks, record, partition, records, settings, known);
     // There is more, and nobody else to use the time: read on while the store writes.
     if (shard.logEnd - 1 > batch.shard.applied && !this.#slots.isContended) {
       const from = batch.shard.applied + 1;
@@ -198,6 +204,23 @@ export class Follower {
     shard.advance(batch.shard);
     following.recordsMax = this.#recordsMax(shard.lag > 0 ? following.recordsMax : 0);
     return batch;
+  }
+
+  /** Nothing more is applied to it before it is closed, split and opened again. */
+  #isAtBarrier({ partition, record, applied }: Shard): boolean {
+    return applied + 1 >= epochOf(this.#ports.log.info, partition, record).barrier;
+  }
+
+  #settingsOf({ partition, record }: Shard): ApplySettings {
+    const { isForeign } = epochOf(this.#ports.log.info, partition, record);
+    return isForeign === undefined ? this.#settings : { ...this.#settings, isForeign };
+  }
+
+  /** A shard of an earlier epoch goes up to its barrier: behind it, the log goes on with two. */
+  #withinEpoch({ shard }: Following, records: readonly LogRecord[]): readonly LogRecord[] {
+    const { barrier } = epochOf(this.#ports.log.info, shard.partition, shard.record);
+    const last = records.at(-1)?.offset ?? -1;
+    return last < barrier ? records : records.filter(({ offset }) => offset < barrier);
   }
 
   /** What comes next in the log; often it was read while the batch before was written. */
@@ -215,7 +238,11 @@ export class Follower {
     return Math.min(wanted, this.#settings.apply_batch_records_max);
   }
 
-  async #read({ shard, recordsMax }: Following, from: number): Promise<readonly LogRecord[]> {
+  async #read(following: Following, from: number): Promise<readonly LogRecord[]> {
+    return this.#withinEpoch(following, await this.#readAny(following, from));
+  }
+
+  async #readAny({ shard, recordsMax }: Following, from: number): Promise<readonly LogRecord[]> {
     const { log, readArchive } = this.#ports;
     const { apply_batch_bytes_max: maxBytes } = this.#settings;
     shard.sawLogEnd((await log.bounds(shard.partition)).end);

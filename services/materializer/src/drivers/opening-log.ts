@@ -52,15 +52,17 @@ export class RecordOpener {
 
 /** A log whose records are opened as they are read. */
 export class OpeningLog implements LogReader {
-  readonly info: LogInfo;
   /** As it is. */
   readonly stored: LogReader;
   readonly #opener: RecordOpener;
 
   constructor(log: LogReader, opener: RecordOpener) {
-    this.info = log.info;
     this.stored = log;
     this.#opener = opener;
+  }
+
+  get info(): LogInfo {
+    return this.stored.info;
   }
 
   bounds(partition: number): Promise<LogBounds> {

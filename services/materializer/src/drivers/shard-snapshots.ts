@@ -1,6 +1,6 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
-import type { LogInfo } from '@memplane/event-log';
+import type { LogInfo, LogReader } from '@memplane/event-log';
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { snapshotName } from '../domain/archive-names.ts';
 import { PLANE, shardRange } from '../domain/keys.ts';
@@ -25,13 +25,17 @@ const SNAPSHOTS_KEPT = 2;
 /** Publishes and restores logical snapshots of shards: all rows of one, at one applied offset. */
 export class ShardSnapshots {
   readonly #blobs: BlobStore;
-  readonly #log: LogInfo;
+  readonly #source: Pick<LogReader, 'info'>;
   /** The last restoring: the next one begins when it has ended. */
   #restoring: Promise<unknown> = Promise.resolve();
 
-  constructor(blobs: BlobStore, log: LogInfo) {
+  constructor(blobs: BlobStore, log: Pick<LogReader, 'info'>) {
     this.#blobs = blobs;
-    this.#log = log;
+    this.#source = log;
+  }
+
+  get #log(): LogInfo {
+    return this.#source.info;
   }
 
   /** The offset of the newest one that was published; -1: there is none. */

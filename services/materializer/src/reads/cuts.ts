@@ -1,6 +1,7 @@
 import { hlcToMs, lastHlcOf } from '@memplane/clock';
 import {
   type Cut,
+  cutInEpoch,
   decodeToken,
   encodeToken,
   joinCuts,
@@ -35,8 +36,8 @@ export function waiting(
 }
 
 export function tokenOf(plane: Plane, cut: ResolvedCut): string {
-  const { logId, epoch } = plane.log.info;
-  return encodeToken({ logId, epoch, offsets: cut.offsets, timeMs: cut.timeMs });
+  const { logId, epoch, partitions } = plane.log.info;
+  return encodeToken({ logId, epoch, partitions, offsets: cut.offsets, timeMs: cut.timeMs });
 }
 
 /** Everything that is applied in a snapshot that has all partitions, at a time. */
@@ -82,8 +83,11 @@ export const appliedPart: Part<null, Positions> = {
   run: ({ shards }, partitions) => partitions.map((p) => [p, shards.at(p).applied]),
 };
 
-/** Checks that a cut is of this log. @throws `token_of_another_log`, `invalid_token` */
-export function checkCut(plane: Plane, cut: Cut, field: string): void {
+/**
+ * A cut that was given, of this log or of an earlier epoch of it, as one of now.
+ * @throws `token_of_another_log`, `invalid_token`
+ */
+export function ownCut(plane: Plane, cut: Cut, field: string): Cut {
   const { logId, epoch, partitions } = plane.log.info;
   if (cut.logId !== logId) {
     throw new MemplaneError('token_of_another_log', 'The token is of another log.', { field });
@@ -95,12 +99,13 @@ export function checkCut(plane: Plane, cut: Cut, field: string): void {
     throw new MemplaneError('invalid_token', 'The time of the token is out of range.', { field });
   }
   for (const partition of cut.offsets.keys()) {
-    if (partition >= partitions) {
+    if (partition >= (cut.partitions ?? partitions / 2 ** (epoch - cut.epoch))) {
       throw new MemplaneError('invalid_token', 'The token names a partition beyond the log.', {
         field,
       });
     }
   }
+  return cutInEpoch(cut, { epoch, partitions });
 }
 
 /**
@@ -120,8 +125,12 @@ export async function waitForTokens(
     decodeToken(token, field),
   );
   if (first === undefined) return;
-  for (const cut of [first, ...rest]) checkCut(plane, cut, field);
-  await waitForOffsets(plane, joinCuts([first, ...rest]).offsets, wait, partition);
+  const [own, ...others] = [
+    ownCut(plane, first, field),
+    ...rest.map((c) => ownCut(plane, c, field)),
+  ];
+  if (own === undefined) return;
+  await waitForOffsets(plane, joinCuts([own, ...others]).offsets, wait, partition);
 }
 
 /** Waits until the owners have applied some offsets. */
@@ -240,8 +249,7 @@ async function resolve(
     case 'time':
       return timeCut(plane, asOf.timeMs, request.wait);
     case 'token':
-      checkCut(plane, asOf.cut, field);
-      return cutOfToken(plane, asOf.cut, request.wait);
+      return cutOfToken(plane, ownCut(plane, asOf.cut, field), request.wait);
     case 'offset': {
       checkEpoch(plane, asOf.epoch, field);
       const partition = ownPartition(plane, request, field);
@@ -264,8 +272,11 @@ function ownPartition(plane: Plane, request: CutRequest, field: string): number 
   return keysOf(plane.log.info, request.tenant, request.entity).partition;
 }
 
+/** Offsets go on from epoch to epoch: one of an earlier epoch means the same now. */
 function checkEpoch(plane: Plane, epoch: number | undefined, field: string): void {
-  if (epoch === undefined || epoch === plane.log.info.epoch) return;
+  const { epoch: newest, partitions, lineage } = plane.log.info;
+  const doublings = Math.log2(partitions / (lineage?.partitionsInitial ?? partitions));
+  if (epoch === undefined || (epoch <= newest && epoch >= newest - doublings)) return;
   throw new MemplaneError('invalid_as_of', `The log has no epoch ${epoch}.`, { field });
 }
 

@@ -10,9 +10,9 @@ import { decodeHead, decodeId, decodeMemory, decodeUntil } from '../domain/rows.
 import { isExpired } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import {
-  checkCut,
   checkHistoryOf,
   newestMs,
+  ownCut,
   type Positions,
   type ResolvedCut,
   tokenOf,
@@ -35,8 +35,7 @@ export async function checkItems(
   request: LivenessRequest,
   wait: Waiting,
 ): Promise<unknown> {
-  const given = decodeToken(request.cut, 'body.cut');
-  checkCut(plane, given, 'body.cut');
+  const given = ownCut(plane, decodeToken(request.cut, 'body.cut'), 'body.cut');
   const { entityFilter } = request;
   filterOf(entityFilter); // refused here, before anybody is asked
   const cut: ResolvedCut = {

@@ -13,7 +13,10 @@ const nothing = new MemplaneError('not_found', 'There is no such thing.');
 /** Runs a part that finds nothing, while the ownership goes or stays. */
 async function codeOf(epochAfter: number | undefined): Promise<string | undefined> {
   let epoch: number | undefined = 1;
-  const shards = new ShardSet(1, { epochOf: () => epoch });
+  const shards = new ShardSet(
+    { info: { logId: '', epoch: 0, partitions: 1 } },
+    { epochOf: () => epoch },
+  );
   const record = emptyShard('a', 0);
   shards.add(new Shard(0, record, { ownerEpoch: 1 }, new WaitLimit(1)));
   const part: Part<null, never> = {

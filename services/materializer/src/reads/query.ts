@@ -1,5 +1,5 @@
 import { formatHlc } from '@memplane/clock';
-import { decodeToken, type Json, type QueryRequest } from '@memplane/contracts';
+import { decodeToken, type Json, MemplaneError, type QueryRequest } from '@memplane/contracts';
 import { compileFilter, type Matcher, parseFilter, planFilter } from '@memplane/filter';
 import { entriesOf } from '../domain/index-entries.ts';
 import { after, ShardKeys, type Table, toKey } from '../domain/keys.ts';
@@ -15,11 +15,11 @@ import type { ShardRecord } from '../domain/shard-record.ts';
 import type { Attributes } from '../domain/state.ts';
 import type { ViewReader } from '../drivers/view-reader.ts';
 import {
-  checkCut,
   checkHistoryOf,
   cutOfToken,
   latestCut,
   latestIn,
+  ownCut,
   type Positions,
   type ResolvedCut,
   resolveAsOf,
@@ -100,8 +100,12 @@ async function cutOf(
   wait: Waiting,
 ): Promise<ResolvedCut | undefined> {
   if (from !== undefined) {
-    const given = decodeToken(from.token, 'body.cursor');
-    checkCut(plane, given, 'body.cursor');
+    const given = ownCut(plane, decodeToken(from.token, 'body.cursor'), 'body.cursor');
+    if (decodeToken(from.token).epoch < given.epoch) {
+      // What it has passed would come again, in other partitions.
+      const message = 'The log has grown since: begin the query anew.';
+      throw new MemplaneError('invalid_cursor', message, { field: 'body.cursor' });
+    }
     const cut = await cutOfToken(plane, given, wait);
     checkHistoryOf(plane, cut, 'body.cursor');
     return cut;

@@ -1,0 +1,190 @@
+import { DEFAULT_TENANT, partitionKey } from '@memplane/contracts';
+import { isForeign } from '@memplane/event-log';
+import { PLANE, type Table } from './keys.ts';
+import { splitEntry } from './query-plan.ts';
+import { decodeHead } from './rows.ts';
+import { countsOf, type ShardRecord, type TenantCounts } from './shard-record.ts';
+import { readTimeline, TimelineWriter } from './timeline.ts';
+
+/** A shard that becomes two: `partition` keeps what stays, `child` gets what moves. */
+export interface Split {
+  readonly partition: number;
+  readonly child: number;
+  /** How many partitions the log has after this doubling. */
+  readonly partitions: number;
+}
+
+/** One row of the shard before the split. */
+export interface SplitRow {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** What becomes of a row; absent: not there. A row that stays as it is has the very same value. */
+export interface RowFate {
+  readonly inParent?: Buffer;
+  readonly inChild?: Buffer;
+}
+
+const OFFSET_BYTES = 6;
+
+/**
+ * The partition key of the entity that a tenant's row is about.
+ * @param rest what follows the table in the key, see `keys.ts`
+ */
+export function keyOfRow(tenant: string, table: string, rest: string): string {
+  return partitionKey(tenant, entityOfRow(table as Table, rest));
+}
+
+function entityOfRow(table: Table, rest: string): string {
+  switch (table) {
+    case 'h':
+    case 'z':
+      return rest;
+    case 'm':
+    case 'u':
+    case 'v':
+      return rest.slice(0, rest.indexOf('\x00'));
+    case 'i':
+      return rest.slice(1 + rest.charCodeAt(0));
+    case 'e': {
+      const withoutOffset = rest.slice(0, -OFFSET_BYTES - 1);
+      return withoutOffset.slice(withoutOffset.lastIndexOf('\x00') + 1);
+    }
+    case 'x':
+      return splitEntry(rest).rest;
+    case 'y':
+      return splitEntry(rest).rest.slice(0, -OFFSET_BYTES - 1);
+    default:
+      throw new Error(`no tenant has a table ${table}`);
+  }
+}
+
+/**
+ * Decides what of a shard becomes its child's. Every row is a function of the log up to what the
+ * shard has applied, so after the split both are what they would be had they been apart from the
+ * start: of the other's records they know the offset and the stamp, and nothing else.
+ */
+export class ShardSplit {
+  readonly #split: Split;
+  /** Of what has moved, by tenant. */
+  readonly #moved = new Map<string, { eventsTotal: number; activeSessions: number }>();
+  #erasures = 0;
+
+  constructor(split: Split) {
+    this.#split = split;
+  }
+
+  /** @param tenant of the row's key, or {@link PLANE} */
+  fateOf(tenant: string, { key, value }: SplitRow): RowFate {
+    const at = tenant.length + 3;
+    const table = String.fromCharCode(key[at] ?? 0);
+    if (tenant === PLANE) return this.#ownRow(table, key.toString('latin1', at + 1), value);
+    if (!this.#moves(keyOfRow(tenant, table, key.toString('latin1', at + 1)))) {
+      return { inParent: value };
+    }
+    this.#count(tenant, table, value);
+    return { inChild: value };
+  }
+
+  /** The records of the two, from the one of before. */
+  finish(before: ShardRecord): { readonly parent: ShardRecord; readonly child: ShardRecord } {
+    const { epoch: _, erasures, ofTenants: __, ...rest } = before;
+    const common = { ...rest, epoch: before.epoch + 1 };
+    const left = before.tenants.map((tenant): [string, TenantCounts] => {
+      const moved = this.#moved.get(tenant);
+      const { eventsTotal, activeSessions } = countsOf(before, tenant);
+      return [
+        tenant,
+        {
+          eventsTotal: eventsTotal - (moved?.eventsTotal ?? 0),
+          activeSessions: activeSessions - (moved?.activeSessions ?? 0),
+        },
+      ];
+    });
+    return {
+      parent: {
+        ...common,
+        ...totals(left),
+        ...(erasures === undefined ? {} : { erasures }),
+      },
+      child: {
+        ...common,
+        ...totals([...this.#moved]),
+        tenants: [...this.#moved.keys()],
+        // Nobody remembers whose they were: they stay counted once.
+        duplicates: 0,
+        rejected: 0,
+        ...(this.#erasures === 0 ? {} : { erasures: this.#erasures }),
+      },
+    };
+  }
+
+  #moves(key: string): boolean {
+    const { partition, partitions } = this.#split;
+    return isForeign(key, partition, partitions);
+  }
+
+  #count(tenant: string, table: string, value: Buffer): void {
+    const moved = this.#moved.get(tenant) ?? { eventsTotal: 0, activeSessions: 0 };
+    this.#moved.set(tenant, moved);
+    if (table === 'z') this.#erasures++;
+    if (table !== 'h') return;
+    const { sequence, sessionActive } = decodeHead(value);
+    moved.eventsTotal += sequence;
+    if (sessionActive) moved.activeSessions++;
+  }
+
+  /** Rows of the shard itself. Its record is written apart, see {@link finish}. */
+  #ownRow(table: string, rest: string, value: Buffer): RowFate {
+    switch (table) {
+      case 's':
+        return { inParent: value };
+      case 'q': {
+        const [tenant = '', entity = ''] = rest.split('\x00');
+        const moves = this.#moves(partitionKey(tenant, entity));
+        return moves ? { inChild: value } : { inParent: value };
+      }
+      case 'b':
+        return {
+          inParent: this.#timelineOf(value, (key) => !this.#moves(key)),
+          inChild: this.#timelineOf(value, (key) => this.#moves(key)),
+        };
+      default: // stamps, what is published, how far the past is removed: true of both
+        return { inParent: value, inChild: value };
+    }
+  }
+
+  /** A batch in which what the other has changed no entity. */
+  #timelineOf(row: Buffer, isOwn: (key: string) => boolean): Buffer {
+    const writer = new TimelineWriter();
+    let isSame = true;
+    for (const { offset, maxHlc, key } of readTimeline(row)) {
+      const kept = key === '' || isOwn(key);
+      if (!kept) isSame = false;
+      writer.add(offset, maxHlc, kept ? key : '');
+    }
+    return isSame ? row : writer.finish();
+  }
+}
+
+function totals(
+  all: readonly (readonly [string, TenantCounts])[],
+): Pick<ShardRecord, 'eventsTotal' | 'activeSessions' | 'ofTenants'> {
+  const others = all.filter(
+    ([tenant, { eventsTotal }]) => tenant !== DEFAULT_TENANT && eventsTotal > 0,
+  );
+  const sum = (of: keyof TenantCounts) => all.reduce((n, [, counts]) => n + counts[of], 0);
+  return {
+    eventsTotal: sum('eventsTotal'),
+    activeSessions: sum('activeSessions'),
+    ...(others.length === 0 ? {} : { ofTenants: Object.fromEntries(others) }),
+  };
+}
+
+/** A row's key in another shard: all keys have the partition behind the tenant. */
+export function keyIn(partition: number, tenant: string, key: Buffer): Buffer {
+  const moved = Buffer.from(key);
+  moved.writeUInt16BE(partition, tenant.length + 1);
+  return moved;
+}
