@@ -11,6 +11,7 @@ export * from './api/event-ingest.ts';
 export * from './api/feeds.ts';
 export * from './api/keys.ts';
 export * from './api/liveness.ts';
+export * from './api/log-shape.ts';
 export * from './api/materializer.ts';
 export * from './api/materializer-peers.ts';
 export * from './api/quotas.ts';

@@ -8,6 +8,7 @@ import { addDeadLetterCommands } from './commands/dead-letter-commands.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
 import { addDoctorCommand } from './commands/doctor-command.ts';
 import { addErasureCommands } from './commands/erasure-commands.ts';
+import { addPartitionsCommand } from './commands/partitions-command.ts';
 import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addQuotasCommand } from './commands/quotas-command.ts';
 import { addReadCommands } from './commands/read-commands.ts';
@@ -51,6 +52,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addDoctorCommand(program);
   addVerifyCommand(program);
   addBackupCommands(program);
+  addPartitionsCommand(program);
   addZoneCommands(program);
   addAuditCommand(program);
   addErasureCommands(program);

@@ -1,6 +1,6 @@
 import { HybridClock } from '@memplane/clock';
 import { MemplaneError, PLANE_VERSION } from '@memplane/contracts';
-import type { LogWriter } from '@memplane/event-log';
+import type { LogGrowth, LogWriter } from '@memplane/event-log';
 import {
   admissionOf,
   createLogger,
@@ -36,6 +36,7 @@ import { PrepareThread } from './prepare-thread/prepare-thread.ts';
 import { appendAuditRoute } from './routes/append-audit.ts';
 import { appendEventsRoute } from './routes/append-events.ts';
 import { getQuotasRoute } from './routes/get-quotas.ts';
+import { growPartitionsRoute } from './routes/grow-partitions.ts';
 import { createSealing, type Sealing } from './sealing/sealing.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
@@ -48,6 +49,8 @@ export type OnUnknownIds = (operation: 'find' | 'remember', ids: number, cause?:
 /** What event-ingest is given by its host. The host opens and closes the log. */
 export interface IngestContext {
   readonly logWriter: LogWriter;
+  /** Absent: the partitions of the log are not this plane's to double. */
+  readonly logGrowth?: LogGrowth;
   /** A record of recent ids that instances share; without it there is one in memory. */
   readonly createDuplicates?: (onUnknown: OnUnknownIds) => SharedDuplicates;
   /** How long the log may acknowledge nothing; without it, appends wait for it all the same. */
@@ -167,7 +170,7 @@ class EventIngestService implements EventIngest {
       newId,
       now,
     });
-    this.#server = this.#createServer(this.#ingest, now, newId);
+    this.#server = this.#createServer(context.logGrowth, now, newId);
   }
 
   get port(): number {
@@ -288,7 +291,8 @@ class EventIngestService implements EventIngest {
     });
   }
 
-  #createServer(ingest: Ingest, now: () => number, newId: () => string): HttpServer {
+  #createServer(growth: LogGrowth | undefined, now: () => number, newId: () => string): HttpServer {
+    const ingest = this.#ingest;
     const { embeddingDimensions: dimensions, thread_bytes_min } = this.#config;
     const thread = this.#thread;
     const audit = new AuditLog(ingest, now);
@@ -304,6 +308,7 @@ class EventIngestService implements EventIngest {
       routes: [
         appendAuditRoute(audit),
         getQuotasRoute(this.#rates),
+        growPartitionsRoute(this.#log, growth),
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
         ...(this.#strong?.routes ?? []),
         ...(this.#sealing?.routes ?? []),

@@ -58,6 +58,7 @@ import { getDigestRoute } from './routes/get-digest.ts';
 import { getEntityRoute } from './routes/get-entity.ts';
 import { getEventRoute } from './routes/get-event.ts';
 import { getHistoryRoute } from './routes/get-history.ts';
+import { getLogRoute } from './routes/get-log.ts';
 import { getShardSnapshotRoute } from './routes/get-shard-snapshot.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
@@ -541,6 +542,7 @@ function routesOf(plane: Plane, config: MaterializerConfig, heads: Heads | undef
     queryEntitiesRoute(plane),
     checkLivenessRoute(plane),
     resolveCutRoute(plane),
+    getLogRoute(plane.log),
     getShardsRoute(plane, config.owner),
     getShardSnapshotRoute(plane),
     getDigestRoute(plane),

@@ -1,8 +1,19 @@
-import { type Cut, MemplaneError } from '@memplane/contracts';
+import { type Cut, cutInEpoch, MemplaneError } from '@memplane/contracts';
+import type { LogShape } from './domain/ports.ts';
+
+/** What must be applied. Without an epoch it is of the one that the index knows. */
+export type Awaited = Pick<Cut, 'offsets'> | Cut;
 
 interface Waiting {
-  readonly offsets: ReadonlyMap<number, number>;
+  readonly cut: Awaited;
   readonly resolve: () => void;
+}
+
+/** What the index has at the moment. */
+export interface IndexState {
+  readonly applied: ReadonlyMap<number, number>;
+  /** Undefined until it is known. */
+  readonly log: LogShape | undefined;
 }
 
 export interface Nudging {
@@ -14,17 +25,13 @@ export interface Nudging {
 
 /** Lets searches wait until the index has applied what they must include. */
 export class AppliedGate {
-  readonly #applied: () => ReadonlyMap<number, number>;
+  readonly #index: IndexState;
   readonly #waiting_reads_max: number;
   readonly #nudging: Nudging | undefined;
   readonly #waiting = new Set<Waiting>();
 
-  constructor(
-    applied: () => ReadonlyMap<number, number>,
-    waiting_reads_max: number,
-    nudging?: Nudging,
-  ) {
-    this.#applied = applied;
+  constructor(index: IndexState, waiting_reads_max: number, nudging?: Nudging) {
+    this.#index = index;
     this.#waiting_reads_max = waiting_reads_max;
     this.#nudging = nudging;
   }
@@ -37,14 +44,14 @@ export class AppliedGate {
   /** To be called whenever something has been applied. */
   wake(): void {
     for (const waiting of this.#waiting) {
-      if (!this.has(waiting)) continue;
+      if (!this.has(waiting.cut)) continue;
       this.#waiting.delete(waiting);
       waiting.resolve();
     }
   }
 
   /** @throws MemplaneError `not_yet_visible` after `waitMs`, `overloaded` */
-  async wait(cut: Pick<Cut, 'offsets'>, waitMs: number, signal: AbortSignal): Promise<void> {
+  async wait(cut: Awaited, waitMs: number, signal: AbortSignal): Promise<void> {
     if (this.has(cut)) return;
     if (this.#waiting.size >= this.#waiting_reads_max) {
       throw new MemplaneError('overloaded', 'Too many searches wait for the index.', {
@@ -53,7 +60,7 @@ export class AppliedGate {
       });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiting: Waiting = { offsets: cut.offsets, resolve };
+    const waiting: Waiting = { cut, resolve };
     const abort = () => reject(signal.reason);
     const timer = setTimeout(() => {
       const detail = `The index has not applied this within ${waitMs} ms.`;
@@ -74,15 +81,18 @@ export class AppliedGate {
   }
 
   #nudgeFor(offsets: ReadonlyMap<number, number>): void {
-    const applied = this.#applied();
+    const { applied } = this.#index;
     for (const [partition, offset] of offsets) {
       if ((applied.get(partition) ?? -1) < offset) this.#nudging?.nudge(partition);
     }
   }
 
   /** Whether the index has applied all of it. */
-  has({ offsets }: Pick<Cut, 'offsets'>): boolean {
-    const applied = this.#applied();
+  has(cut: Awaited): boolean {
+    const { applied, log } = this.#index;
+    // What is of a later epoch than the index knows may be of partitions that it does not follow yet.
+    if ('epoch' in cut && cut.epoch > (log?.epoch ?? cut.epoch)) return false;
+    const { offsets } = 'epoch' in cut && log !== undefined ? cutInEpoch(cut, log) : cut;
     for (const [partition, offset] of offsets) {
       if ((applied.get(partition) ?? -1) < offset) return false;
     }

@@ -18,7 +18,7 @@ function world(deliveryWaitMs: number) {
   const nudged: number[] = [];
   const claimed: number[] = [];
   const nudge = (partition: number) => void nudged.push(partition);
-  const gate = new AppliedGate(() => applied, 10, { afterMs: 1, nudge });
+  const gate = new AppliedGate({ applied, log: undefined }, 10, { afterMs: 1, nudge });
   const handle = deliveryHandler({
     gate,
     logger: pino({ level: 'silent' }),

@@ -1,6 +1,6 @@
 import { type Logger, pause } from '@memplane/runtime';
 import { ApplyQueue } from './apply-queue.ts';
-import type { EventFeed, FeedLine } from './domain/ports.ts';
+import type { EventFeed, FeedLine, LogShape } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 
 export interface FollowerOptions {
@@ -13,9 +13,13 @@ export interface FollowerOptions {
   readonly apply_lines_full: number;
   /** @param startMs when their applying began, since 1970 */
   readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
+  /** A read has ended, or brought lines of a later epoch: the log may have grown. */
+  readonly onMayHaveGrown: () => void;
 }
 
 const RETRY_MS_MIN = 20;
+/** What is of a later epoch is read again after a while, unless this follower has ended by then. */
+const GROWN_RETRY_MS = 100;
 /** Why a read ends that is begun anew at once. */
 const NUDGED = new Error('there is more than the open answer has brought');
 
@@ -27,6 +31,7 @@ export class Follower {
   readonly #problems = new Map<number, string>();
   readonly #reads = new Map<number, AbortController>();
   #loops: Promise<void>[] = [];
+  #epoch = 0;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
@@ -44,7 +49,9 @@ export class Follower {
     return first === undefined ? undefined : `partition ${first[0]}: ${first[1]}`;
   }
 
-  start(partitions: number): void {
+  /** @param log whose partitions it follows, in that epoch and no later one */
+  start({ epoch, partitions }: LogShape): void {
+    this.#epoch = epoch;
     this.#loops = Array.from({ length: partitions }, (_, partition) => this.#follow(partition));
   }
 
@@ -77,6 +84,7 @@ export class Follower {
         if (failures > 3) logger.warn({ err: error, partition, pauseMs }, 'the feed has failed');
         await pause(pauseMs, signal);
       }
+      this.#options.onMayHaveGrown();
     }
   }
 
@@ -84,6 +92,11 @@ export class Follower {
     const { feed, generation, onApplied } = this.#options;
     let after = generation.applied.get(partition) ?? -1;
     for await (const lines of feed.read(partition, after + 1, signal)) {
+      if (lines.some(({ epoch }) => epoch > this.#epoch)) {
+        this.#options.onMayHaveGrown();
+        await pause(GROWN_RETRY_MS, signal);
+        return;
+      }
       const room = generation.room(signal);
       if (room) await room;
       if (signal.aborted) return;

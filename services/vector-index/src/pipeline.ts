@@ -1,6 +1,6 @@
 import type { Logger } from '@memplane/runtime';
 import type { VectorIndexConfig } from './config.ts';
-import type { ComputedVectors, Embedder, EventFeed, FeedLine } from './domain/ports.ts';
+import type { ComputedVectors, Embedder, EventFeed, FeedLine, LogShape } from './domain/ports.ts';
 import type { Generation } from './drivers/generation.ts';
 import { EmbeddingWorker } from './embedding-worker.ts';
 import { Follower } from './follower.ts';
@@ -13,6 +13,8 @@ export interface PipelineParts {
   readonly embedding: { embedder: Embedder; computed: ComputedVectors } | undefined;
   readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
   readonly onComputed: () => void;
+  /** See {@link Follower}. */
+  readonly onMayHaveGrown: () => void;
 }
 
 /** What fills one generation: it follows the log, and computes the vectors that events lack. */
@@ -21,7 +23,7 @@ export class Pipeline {
   readonly #worker: EmbeddingWorker | undefined;
 
   constructor(generation: Generation, parts: PipelineParts) {
-    const { feed, logger, config, embedding, onApplied, onComputed } = parts;
+    const { feed, logger, config, embedding, onApplied, onComputed, onMayHaveGrown } = parts;
     const { feedRetryMsMax, applyIntervalMs, apply_lines_full } = config;
     const { embed_batch_texts_max, embedRetryMsMax } = config;
     this.#follower = new Follower({
@@ -35,6 +37,7 @@ export class Pipeline {
         this.#worker?.wake();
         onApplied(lines, startMs);
       },
+      onMayHaveGrown,
     });
     if (!embedding || embedding.embedder.model !== generation.model) return;
     this.#worker = new EmbeddingWorker({
@@ -62,8 +65,8 @@ export class Pipeline {
     this.#follower.nudge(partition);
   }
 
-  start(partitions: number): void {
-    this.#follower.start(partitions);
+  start(log: LogShape): void {
+    this.#follower.start(log);
     this.#worker?.start();
   }
 

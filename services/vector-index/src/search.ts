@@ -15,6 +15,7 @@ import type { AppliedGate } from './applied-gate.ts';
 import { readVector } from './domain/embedding.ts';
 import type {
   Candidate,
+  LogShape,
   NearestAhead,
   RankRequest,
   RecallSnapshot,
@@ -34,8 +35,8 @@ export interface SearchParts {
   readonly gate: AppliedGate;
   readonly views: Views;
   readonly now: () => number;
-  /** Partitions of the log. */
-  readonly partitions: () => number;
+  /** Undefined until it is known. */
+  readonly log: LogShape | undefined;
   /** Where the plane makes vectors of texts itself. */
   readonly queryVectors?: QueryVectors | undefined;
 }
@@ -188,21 +189,19 @@ async function pastCut(
 }
 
 function latestCut(parts: SearchParts, generation: RecallStore): TimedCut {
-  const { now } = parts;
+  const { now, log } = parts;
   const logId = generation.logId;
-  if (logId === undefined) {
+  if (logId === undefined || log === undefined) {
     throw new MemplaneError('not_yet_visible', 'The index does not know its log yet.', {
       retryAfterMs: 200,
     });
   }
   const offsets = new Map<number, number>();
-  let epoch = 0;
-  for (let partition = 0; partition < parts.partitions(); partition++) {
-    const state = generation.partition(partition);
-    offsets.set(partition, state.applied);
-    epoch = Math.max(epoch, state.epoch);
+  const { epoch, partitions } = log;
+  for (let partition = 0; partition < partitions; partition++) {
+    offsets.set(partition, generation.partition(partition).applied);
   }
-  return { logId, epoch, offsets, timeMs: now() };
+  return { logId, epoch, partitions, offsets, timeMs: now() };
 }
 
 function checkLog(parts: SearchParts, cut: Cut, field: string): void {

@@ -16,10 +16,10 @@ import {
   type TracedEvent,
 } from '@memplane/runtime';
 import { subscriptionRoute } from '@memplane/runtime/dapr';
-import { AppliedGate } from './applied-gate.ts';
+import { AppliedGate, type IndexState } from './applied-gate.ts';
 import type { VectorIndexConfig } from './config.ts';
 import { deliveryHandler } from './deliveries.ts';
-import type { Embedder, FeedLine, Views } from './domain/ports.ts';
+import type { Embedder, FeedLine, LogShape, Views } from './domain/ports.ts';
 import {
   computedDirOf,
   hasComputedVectors,
@@ -48,6 +48,7 @@ const MAINTENANCE_POSTPONED_MS_MAX = 2_000;
 const EMBED_RETRY_MS = 200;
 /** Of all rows: building anew costs as much as what stays. */
 const ENDED_PART_MIN = 0.25;
+const GROWN = 'the log has grown, and so has the index';
 const REBUILT = 'the index does not fit together: it is built anew from the log';
 
 /** What vector-index is given by its host. */
@@ -99,8 +100,11 @@ class VectorIndexService implements VectorIndex {
   readonly #gate: AppliedGate;
   readonly #server: HttpServer;
   readonly #stopping = new AbortController();
-  #partitions = 0;
-  #logId = '';
+  /** Undefined until the views have told it. */
+  #log: LogShape | undefined;
+  #isLookDue = false;
+  #looking: Promise<void> | undefined;
+  #isGrowing = false;
   #rebuilds = 0;
   #historyCheckedAt = performance.now();
   /** Those that were looked at last. */
@@ -145,8 +149,7 @@ class VectorIndexService implements VectorIndex {
     const nudging = context.appToken
       ? { afterMs: feedNudgeMs, nudge: (partition: number) => this.#nudge(partition) }
       : undefined;
-    const applied = () => this.#generations.live.applied;
-    this.#gate = new AppliedGate(applied, waiting_reads_max, nudging);
+    this.#gate = new AppliedGate(this.#createIndexState(), waiting_reads_max, nudging);
     this.#parts = {
       feed: createHttpFeed(context.invoker, config),
       logger: this.#logger,
@@ -157,6 +160,7 @@ class VectorIndexService implements VectorIndex {
         this.#trace(lines, startMs);
       },
       onComputed: () => this.#gate.wake(),
+      onMayHaveGrown: () => this.#lookForGrowth(),
     };
     for (const { index } of this.#generations.all) {
       this.#pipelines.set(index, new Pipeline(index, this.#parts));
@@ -186,7 +190,7 @@ class VectorIndexService implements VectorIndex {
     clearInterval(this.#maintenance);
     await this.#server.stop();
     await this.#connecting;
-    await this.#rebuilding;
+    await Promise.all([this.#rebuilding, this.#looking]);
     await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
     await this.#generations.close();
     await this.#embedding?.embedder.close();
@@ -196,7 +200,7 @@ class VectorIndexService implements VectorIndex {
 
   /** A failure here (a full disk) costs nothing but room: the next step tries again. */
   #maintain(): void {
-    if (this.#rebuilding) return;
+    if (this.#rebuilding || this.#isGrowing) return;
     const nowMs = performance.now();
     const isLate = nowMs - this.#maintainedAtMs > MAINTENANCE_POSTPONED_MS_MAX;
     if (this.#gate.isWaitedFor && !isLate) return;
@@ -206,8 +210,8 @@ class VectorIndexService implements VectorIndex {
     try {
       for (const { index } of this.#generations.all) {
         if (!index.damage) index.maintain();
-        else if (this.#partitions > 0 && this.#rebuilds < this.#config.index_rebuilds_max) {
-          this.#rebuilding = this.#rebuild(index, index.damage);
+        else if (this.#log && this.#rebuilds < this.#config.index_rebuilds_max) {
+          this.#rebuilding = this.#rebuild(index, this.#log, index.damage);
           return;
         }
       }
@@ -232,7 +236,7 @@ class VectorIndexService implements VectorIndex {
   async #checkHistory(): Promise<void> {
     const { historyCheckMs, index_ended_rows_max } = this.#config;
     const now = performance.now();
-    if (this.#partitions === 0 || now - this.#historyCheckedAt < historyCheckMs) return;
+    if (!this.#log || now - this.#historyCheckedAt < historyCheckMs) return;
     this.#historyCheckedAt = now;
     if (this.#generations.building) return;
     try {
@@ -250,30 +254,30 @@ class VectorIndexService implements VectorIndex {
   }
 
   #buildAnew(why: string, counts: object = {}): void {
-    if (this.#partitions === 0) return;
-    const index = this.#generations.beginAnew();
+    const log = this.#log;
+    const index = log && this.#generations.beginAnew();
     if (!index) return;
     this.#logger.info(counts, why);
-    index.follow(this.#logId);
+    index.follow(log);
     const pipeline = new Pipeline(index, this.#parts);
     this.#pipelines.set(index, pipeline);
-    pipeline.start(this.#partitions);
+    pipeline.start(log);
   }
 
   /** Damage that shows while it runs: searches answer 503 until the index begins anew. */
-  async #rebuild(index: Generation, err: MemplaneError): Promise<void> {
+  async #rebuild(index: Generation, log: LogShape, err: MemplaneError): Promise<void> {
     this.#rebuilds++;
     this.#logger.error({ err, folder: index.folder }, REBUILT);
     try {
       await this.#pipelines.get(index)?.stop();
       if (this.#stopping.signal.aborted) return;
-      index.startOver(this.#logId);
+      index.startOver(log);
     } catch (error) {
       this.#logger.error({ err: error, folder: index.folder }, 'building it anew has failed');
     } finally {
       const pipeline = new Pipeline(index, this.#parts);
       this.#pipelines.set(index, pipeline);
-      if (!this.#stopping.signal.aborted) pipeline.start(this.#partitions);
+      if (!this.#stopping.signal.aborted) pipeline.start(log);
       this.#rebuilding = undefined;
     }
   }
@@ -283,18 +287,18 @@ class VectorIndexService implements VectorIndex {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        const cut = await this.#views.resolveCut({ waitMs: 0 }, signal);
+        const log = await this.#views.log(signal);
+        const { logId } = log;
         for (const { index } of this.#generations.all) {
-          if (index.logId === undefined || index.logId === cut.logId) index.follow(cut.logId);
+          if (index.logId === undefined || index.logId === logId) index.follow(log);
           else {
             const known = index.logId;
-            this.#logger.error({ logId: cut.logId, known }, 'the index is of another log: anew');
-            index.startOver(cut.logId);
+            this.#logger.error({ logId, known }, 'the index is of another log: anew');
+            index.startOver(log);
           }
         }
-        this.#logId = cut.logId;
-        this.#partitions = cut.offsets.size;
-        for (const pipeline of this.#pipelines.values()) pipeline.start(this.#partitions);
+        this.#log = log;
+        for (const pipeline of this.#pipelines.values()) pipeline.start(log);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -302,6 +306,63 @@ class VectorIndexService implements VectorIndex {
         await pause(CONNECT_RETRY_MS, signal);
       }
     }
+  }
+
+  /** There is a reason to ask whether the log has grown. */
+  #lookForGrowth(): void {
+    this.#isLookDue = true;
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (this.#isLookDue && !signal.aborted) {
+      this.#isLookDue = false;
+      try {
+        const log = await this.#views.log(signal);
+        const known = this.#log;
+        if (log.logId !== known?.logId || log.epoch <= known.epoch) continue;
+        this.#isGrowing = true;
+        await this.#grow(log);
+        this.#logger.info({ epoch: log.epoch, partitions: log.partitions }, GROWN);
+      } catch (error) {
+        // Whoever had a reason comes again; what was begun is not left.
+        this.#isLookDue = this.#isGrowing;
+        this.#logger.debug({ err: error }, 'the log may have grown');
+        await pause(CONNECT_RETRY_MS, signal);
+      }
+    }
+    this.#isGrowing = false;
+  }
+
+  /** Nothing is applied meanwhile: what is read in the epoch before must not follow on this. */
+  async #grow(log: LogShape): Promise<void> {
+    await this.#rebuilding;
+    await Promise.all([...this.#pipelines.values()].map((pipeline) => pipeline.stop()));
+    for (const { index } of this.#generations.all) index.grow(log);
+    this.#log = log;
+    this.#pipelines.clear();
+    for (const { index } of this.#generations.all) {
+      const pipeline = new Pipeline(index, this.#parts);
+      this.#pipelines.set(index, pipeline);
+      if (!this.#stopping.signal.aborted) pipeline.start(log);
+    }
+    this.#gate.wake();
+  }
+
+  #createIndexState(): IndexState {
+    const applied = () => this.#generations.live.applied;
+    const log = () => this.#log;
+    return {
+      get applied() {
+        return applied();
+      },
+      get log() {
+        return log();
+      },
+    };
   }
 
   #trace(lines: readonly FeedLine[], startMs: number): void {
@@ -343,7 +404,7 @@ class VectorIndexService implements VectorIndex {
   /** By partition; −1 where nothing is applied yet. */
   #appliedOffsets(): number[] {
     const { applied } = this.#generations.live;
-    return Array.from({ length: this.#partitions }, (_, p) => applied.get(p) ?? -1);
+    return Array.from({ length: this.#log?.partitions ?? 0 }, (_, p) => applied.get(p) ?? -1);
   }
 
   #nudge(partition: number): void {
@@ -367,7 +428,7 @@ class VectorIndexService implements VectorIndex {
   }
 
   #createServer(now: () => number, { appToken, invoker }: VectorIndexContext): HttpServer {
-    const partitions = () => this.#partitions;
+    const log = () => this.#log;
     const [gate, views, queryVectors] = [this.#gate, this.#views, this.#queryVectors];
     const generations = this.#generations;
     return new HttpServer({
@@ -387,10 +448,16 @@ class VectorIndexService implements VectorIndex {
           gate,
           views,
           now,
-          partitions,
+          get log() {
+            return log();
+          },
           queryVectors,
         }),
-        indexStatusRoute(generations, partitions, () => this.#problem ?? this.#embeddingProblem),
+        indexStatusRoute(
+          generations,
+          () => log()?.partitions ?? 0,
+          () => this.#problem ?? this.#embeddingProblem,
+        ),
         exportVectorsRoute(this.#computed),
         checkClearingRoute(generations),
         ...(appToken === undefined ? [] : [this.#subscription()]),
@@ -398,7 +465,7 @@ class VectorIndexService implements VectorIndex {
       appToken,
       readiness: () => {
         const problem = this.#problem;
-        const ready = this.#partitions > 0 && problem === undefined;
+        const ready = this.#log !== undefined && problem === undefined;
         const { elsewhere } = this.#generations.live;
         const vectors = elsewhere && {
           unsettled: elsewhere.unsettled,
@@ -406,7 +473,7 @@ class VectorIndexService implements VectorIndex {
         };
         return {
           ready,
-          partitions: this.#partitions,
+          partitions: this.#log?.partitions ?? 0,
           appliedOffsets: this.#appliedOffsets(),
           ...(problem ? { problem } : {}),
           ...(vectors ? { vectors } : {}),

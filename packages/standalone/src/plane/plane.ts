@@ -141,7 +141,12 @@ async function createIngest(
   const settings = readIngestConfig({ ...env, MEMPLANE_LOG_LEVEL: config.logLevel });
   const store = await RocksStrong.open(strongDirOf(config.dataDir));
   const strong = { store, isAlone: true };
-  return createEventIngest(settings, { logWriter: log.writer, invoker, strong });
+  return createEventIngest(settings, {
+    logWriter: log.writer,
+    logGrowth: log.growth,
+    invoker,
+    strong,
+  });
 }
 
 function createCrdt(config: StandaloneConfig, env: Env): Promise<Service> {

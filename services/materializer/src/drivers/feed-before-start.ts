@@ -124,7 +124,6 @@ async function eventLines(
   reader: ViewReader,
   rows: readonly PlacedRow[],
 ): Promise<FeedLine[]> {
-  const { epoch } = plane.log.info;
   const values = await reader.getMany(
     rows.map(({ keys, entity, offset }) => toKey(keys.event(entity, offset))),
   );
@@ -132,6 +131,7 @@ async function eventLines(
     const row = values[i];
     if (!row) return [];
     const key = partitionKey(tenant, entity);
+    const { epoch } = plane.shards.at(partition).record;
     return [eventLine(epoch, { partition, offset, key, value: decodeHistory(row).event }, true)];
   });
 }

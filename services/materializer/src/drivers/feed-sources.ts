@@ -5,7 +5,7 @@ import {
   partitionKey,
   TOPICS,
 } from '@memplane/contracts';
-import { isForeign, type LogReadOptions, type LogRecord } from '@memplane/event-log';
+import type { LogReadOptions, LogRecord } from '@memplane/event-log';
 import { emptied } from '@memplane/runtime/sealing';
 import {
   eventLine,
@@ -17,6 +17,7 @@ import {
 } from '../domain/feed.ts';
 import { after, PLANE, ShardKeys, splitPartitionKey, toKey } from '../domain/keys.ts';
 import { decodeErased, decodeHead, type Head } from '../domain/rows.ts';
+import { epochOf } from '../domain/shard-epoch.ts';
 import { isExpired } from '../domain/state.ts';
 import { readTimeline } from '../domain/timeline.ts';
 import { historyExpired } from '../reads/cuts.ts';
@@ -120,12 +121,20 @@ async function readEvents(
   if (from > applied) return { lines: [], next: from };
   const options = { maxBytes, maxRecords: Math.min(applied - from + 1, 4096) };
   const records = await readRecords(plane, archive, partition, from, options);
-  const { epoch } = plane.log.info;
+  // Those of the shard: it may not have been split yet, where the log has grown already.
+  const { epoch } = shard.record;
+  const { info } = plane.log;
+  const { isForeign } = epochOf(info, partition, shard.record);
   const last = records.at(-1)?.offset ?? from - 1;
   const { duplicates, rejected } = shard.record;
+  // Its parent counts those of before it was split off.
+  const isParents = from < (info.lineage?.bases[partition] ?? 0);
   const leftOut =
-    duplicates + rejected === 0 ? NONE : await offsetsLeftOut(plane, partition, from, last);
-  const told = await withoutErased(plane, partition, ownOf(plane, partition, records));
+    duplicates + rejected === 0 && !isParents
+      ? NONE
+      : await offsetsLeftOut(plane, partition, from, last);
+  const own = isForeign === undefined ? records : records.filter(({ key }) => !isForeign(key));
+  const told = await withoutErased(plane, partition, own);
   const lines: FeedLine[] = [];
   for (const record of told) {
     const { offset } = record;
@@ -138,16 +147,6 @@ async function readEvents(
   const isTold = end === undefined || lines.at(-1)?.offset === last;
   if (select !== undefined && !isTold) lines.push(positionLine(epoch, end));
   return { lines, next: last + 1 };
-}
-
-/** Of a log that grew: without what went to another partition. */
-function ownOf(
-  { log: { info } }: Plane,
-  partition: number,
-  records: readonly LogRecord[],
-): readonly LogRecord[] {
-  if (info.lineage === undefined) return records;
-  return records.filter(({ key }) => !isForeign(key, partition, info.partitions));
 }
 
 /** What is erased has an empty payload, also while the log still has it. */

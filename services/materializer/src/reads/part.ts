@@ -183,9 +183,9 @@ async function groupByOwner(
   const groups = new Map<Group['instance'], number[]>();
   const elsewhere: number[] = [];
   for (const partition of partitions) {
-    if (peers === undefined || shards.get(partition) !== undefined) {
-      addTo(groups, HERE, partition);
-    } else elsewhere.push(partition);
+    if (shards.get(partition) !== undefined) addTo(groups, HERE, partition);
+    else if (peers === undefined) addTo(groups, undefined, partition);
+    else elsewhere.push(partition);
   }
   if (elsewhere.length > 0 && peers !== undefined) {
     const owners = await peers.owners(isFresh).catch(() => new Map<number, string>());

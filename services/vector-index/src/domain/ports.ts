@@ -1,4 +1,11 @@
-import type { CloudEvent, Cut, CutRequest, LivenessItem, MemplaneError } from '@memplane/contracts';
+import type {
+  CloudEvent,
+  Cut,
+  CutRequest,
+  LivenessItem,
+  LogShapeAnswer,
+  MemplaneError,
+} from '@memplane/contracts';
 import type { Filter } from '@memplane/filter';
 import type { Bitmap } from './bitmap.ts';
 import type { Ranked } from './fusion.ts';
@@ -52,8 +59,13 @@ export interface ResolvedCut extends Cut {
 
 export type HistoryStarts = ReadonlyMap<number, number>;
 
+/** Which log the index is of, and how its partitions came about. */
+export type LogShape = LogShapeAnswer;
+
 /** What the views are asked. */
 export interface Views {
+  /** The log as it is now. @throws MemplaneError as `/v1/log` */
+  log(signal: AbortSignal): Promise<LogShape>;
   /** For each item, whether the view shows it at the cut. @throws MemplaneError as `/v1/liveness` */
   liveness(question: LivenessQuestion, signal: AbortSignal): Promise<readonly boolean[]>;
   /** The cut that a point in time means, with its time. @throws MemplaneError as `/v1/cuts` */
@@ -208,8 +220,9 @@ export interface PartitionState {
   readonly epoch: number;
   /** Last offset applied; -1: none. */
   readonly applied: number;
+  /** That came of its own records: none of before it was split off its parent. */
   readonly rows: number;
-  /** Of all rows, whatever order they came in. */
+  /** Of these rows, whatever order they came in. */
   readonly digest: string;
 }
 

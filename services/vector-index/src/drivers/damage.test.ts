@@ -58,7 +58,7 @@ test('whatever bytes change or are lost as zeros, no answer changes', (t) => {
       // A stored vector is checked when it is read: the search fails, the index begins anew.
       assert.equal((error as { code?: string }).code, 'storage_damaged', `${file} at ${at}`);
       assert.equal(index.generation.damage, error);
-      index.generation.startOver('log');
+      index.generation.startOver({ logId: 'log', epoch: 0, partitions: 1 });
       assert.equal(index.generation.damage, undefined);
       assert.deepEqual(index.apply(LINES).answers(), expected, `${file} at ${at}`);
       index.damaged++;

@@ -1,11 +1,13 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cut, MemplaneError } from '@memplane/contracts';
+import { homeOf, type Lineage, parentOf } from '@memplane/event-log';
 import { memoryRow } from '../domain/memory-row.ts';
 import type {
   EventLine,
   FeedLine,
   HistoryStarts,
+  LogShape,
   PartitionLines,
   PartitionState,
   RankRequest,
@@ -45,6 +47,7 @@ export class Generation implements RecallStore {
   #tenants = new Map<string, TenantIndex>();
   #partitions = new Map<number, PartitionState>();
   readonly applied = new Map<number, number>();
+  #lineage: Lineage | undefined;
   /** Told when what was applied since the last commit is lost: it is to be applied again. */
   onWentBack: ((error: unknown) => void) | undefined;
   readonly #commitIntervalMs: number;
@@ -111,9 +114,39 @@ export class Generation implements RecallStore {
   }
 
   /** The log is known: vectors that are kept elsewhere go there from now on. */
-  follow(logId: string): void {
+  follow(log: LogShape): void {
+    const { logId } = log;
     if (this.logId === undefined) this.setLogId(logId);
     this.elsewhere?.start(logId, this.#db, (p) => this.applied.get(p) ?? -1);
+    this.grow(log);
+  }
+
+  /**
+   * Takes on the shape of the log. Where it has grown, what is applied of a partition is applied of
+   * those that came out of it too: nothing of the new epoch may have been applied before.
+   */
+  grow({ epoch, partitions, lineage }: LogShape): void {
+    this.#lineage = lineage;
+    const known = Math.max(-1, ...[...this.#partitions.values()].map((state) => state.epoch));
+    if (known < 0 || known >= epoch) return;
+    const before = partitions / 2 ** (epoch - known);
+    const shape = { partitionsInitial: before, bases: [] };
+    this.#write(() => {
+      for (let partition = 0; partition < partitions; partition++) {
+        const parent = parentOf(shape, partition);
+        const { applied } = this.partition(parent ?? partition);
+        this.#setState(partition, { ...this.partition(partition), epoch, applied });
+      }
+      this.#db.setMeta('grown_to', partitions);
+    });
+    this.commit();
+    for (const index of this.#tenants.values()) index.grew(partitions);
+  }
+
+  #setState(partition: number, state: PartitionState): void {
+    this.#partitions.set(partition, state);
+    this.applied.set(partition, state.applied);
+    this.#moved.add(partition);
   }
 
   room(signal: AbortSignal): Promise<void> | undefined {
@@ -151,26 +184,23 @@ export class Generation implements RecallStore {
     }
     this.#write(() => {
       const states = new Map<number, PartitionState>();
-      for (const { partition, lines } of batches) {
-        const next = this.#applyLines(partition, lines);
-        if (next !== undefined) states.set(partition, next);
-      }
-      for (const [partition, state] of states) {
-        this.#partitions.set(partition, state);
-        this.applied.set(partition, state.applied);
-        this.#moved.add(partition);
-      }
+      for (const { partition, lines } of batches) this.#applyLines(partition, lines, states);
+      for (const [partition, state] of states) this.#setState(partition, state);
     });
   }
 
-  /** Within a transaction. @returns where the partition is then; undefined when all was known */
-  #applyLines(partition: number, lines: readonly FeedLine[]): PartitionState | undefined {
-    const state = this.partition(partition);
-    const news = lines.filter((line) => line.offset > state.applied);
+  /** Within a transaction. @param states where partitions are after it */
+  #applyLines(
+    partition: number,
+    lines: readonly FeedLine[],
+    states: Map<number, PartitionState>,
+  ): void {
+    const stateOf = (p: number) => states.get(p) ?? this.partition(p);
+    const { applied } = stateOf(partition);
+    const news = lines.filter((line) => line.offset > applied);
     const last = news.at(-1);
-    if (!last) return undefined;
-    let { rows } = state;
-    let digest = BigInt(`0x${state.digest}`);
+    if (!last) return;
+    const added = new Map<number, { rows: number; digest: bigint }>();
     for (const line of news) {
       if (line.applied === false || !hasEvent(line)) continue;
       if (line.event.data.erased !== undefined) this.#erase(line);
@@ -179,11 +209,24 @@ export class Generation implements RecallStore {
       const index = this.#tenant(memory.tenant);
       index.add(line, memory);
       this.#touched.add(index);
-      rows++;
-      digest = BigInt.asUintN(64, digest + rowDigest(line));
+      const home = this.#homeOf(line);
+      const sum = added.get(home) ?? { rows: 0, digest: 0n };
+      added.set(home, sum);
+      sum.rows++;
+      sum.digest += rowDigest(line, home);
     }
-    const hex = digest.toString(16).padStart(16, '0');
-    return { epoch: last.epoch, applied: last.offset, rows, digest: hex };
+    for (const [home, { rows, digest }] of added) {
+      const state = stateOf(home);
+      const hex = hexOf(BigInt(`0x${state.digest}`) + digest);
+      states.set(home, { ...state, rows: state.rows + rows, digest: hex });
+    }
+    const { epoch, offset } = last;
+    states.set(partition, { ...stateOf(partition), epoch, applied: offset });
+  }
+
+  /** Where a record is in the log: its partition may have been split off another one since. */
+  #homeOf({ partition, offset }: FeedLine): number {
+    return this.#lineage === undefined ? partition : homeOf(this.#lineage, partition, offset);
   }
 
   /**
@@ -328,13 +371,13 @@ export class Generation implements RecallStore {
   }
 
   /** Forgets everything, to be filled from the log anew, or from another one. */
-  startOver(logId: string): void {
+  startOver(log: LogShape): void {
     this.#dropMemory();
     this.#db.close();
     this.#damage = undefined;
     this.#removeFiles();
     this.#db = this.#open();
-    this.follow(logId);
+    this.follow(log);
   }
 
   #removeFiles(): void {
@@ -408,8 +451,11 @@ export class Generation implements RecallStore {
     let index = this.#tenants.get(tenant);
     if (!index) {
       try {
-        const appliedOf = (partition: number) => this.applied.get(partition) ?? -1;
-        index = new TenantIndex(this.folder, this.#db, tenant, this.#options, appliedOf);
+        const grownTo = this.#db.meta('grown_to');
+        index = new TenantIndex(this.folder, this.#db, tenant, this.#options, {
+          grownTo: grownTo === undefined ? undefined : Number(grownTo),
+          appliedOf: (partition) => this.applied.get(partition) ?? -1,
+        });
       } catch (error) {
         if (error instanceof MemplaneError && error.code === 'storage_damaged')
           this.#damage = error;
@@ -419,6 +465,10 @@ export class Generation implements RecallStore {
     }
     return index;
   }
+}
+
+function hexOf(digest: bigint): string {
+  return BigInt.asUintN(64, digest).toString(16).padStart(16, '0');
 }
 
 function wentBack(partition: number, applied: number, after: number): MemplaneError {

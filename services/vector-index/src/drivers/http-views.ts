@@ -2,6 +2,7 @@ import {
   type CutResponse,
   decodeToken,
   type LivenessResponse,
+  type LogShapeAnswer,
   MemplaneError,
 } from '@memplane/contracts';
 import type { Invoker } from '@memplane/runtime';
@@ -10,6 +11,19 @@ import type { Views } from '../domain/ports.ts';
 /** The materializer's answers, by invocation. @param timeoutMs added to what a call itself waits */
 export function createHttpViews(invoker: Invoker, timeoutMs: number): Views {
   return {
+    async log(signal) {
+      try {
+        return (await invoker.invoke('materializer', 'GET', '/v1/log', {
+          timeoutMs,
+          signal,
+        })) as LogShapeAnswer;
+      } catch (error) {
+        // One of the version before, while the plane is upgraded: then the log has not grown.
+        if (!(error instanceof MemplaneError) || error.code !== 'not_found') throw error;
+        const { logId, epoch, offsets } = await this.resolveCut({ waitMs: 0 }, signal);
+        return { logId, epoch, partitions: offsets.size };
+      }
+    },
     async liveness(question, signal) {
       const answer = (await invoker.invoke('materializer', 'POST', '/v1/liveness', {
         body: question,

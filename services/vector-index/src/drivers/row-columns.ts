@@ -14,6 +14,7 @@ export type RowKind = (typeof ROW_KINDS)[number];
 
 /** What every search needs of each row, 32 bytes each. */
 export interface RowColumn {
+  /** The one that its event came in. */
   readonly partition: number;
   readonly kind: RowKind;
   /** Terms of its text; 0 without one. */
@@ -31,6 +32,8 @@ export interface RowColumnsOptions {
   readonly checks: ChunkChecks;
   /** The {@link RowColumns.supersededSum} of these rows. */
   readonly supersededSum: number;
+  /** The partition that an entity is in, where that may be another than its rows came in. */
+  partitionOf?(entityRef: number): number | undefined;
   /** What is applied of a partition: marks of later events belong to a commit that was lost. */
   appliedOf(partition: number): number;
 }
@@ -44,6 +47,7 @@ export interface RowColumnsOptions {
 export class RowColumns {
   readonly #file: number;
   readonly #checks: ChunkChecks;
+  readonly #partitionOf: RowColumnsOptions['partitionOf'];
   readonly #chunks: RowChunk[] = [];
   readonly #scratch = new RowChunk();
   #supersededSum = 0;
@@ -54,6 +58,7 @@ export class RowColumns {
   /** @throws MemplaneError `storage_damaged` for a file that is too short, of another kind, or changed */
   constructor(path: string, options: RowColumnsOptions) {
     this.#checks = options.checks;
+    this.#partitionOf = options.partitionOf;
     this.#file = openForUpdate(path);
     try {
       this.#load(path, options);
@@ -87,7 +92,13 @@ export class RowColumns {
     if (row < this.#flushed) this.#changed.add(row);
   }
 
+  /** The one that its entity is in: that of its place in the log. */
   partition(row: number): number {
+    return this.#partitionOf?.(this.entityRef(row)) ?? this.cameIn(row);
+  }
+
+  /** The partition that its event came in; a log that grew may have it in another one now. */
+  cameIn(row: number): number {
     return this.#at(row)?.partition(row & IN_CHUNK) ?? 0;
   }
 

@@ -19,6 +19,7 @@ import type { PostingList } from '../domain/postings.ts';
 import { frequencies, termsOf } from '../domain/text.ts';
 import { ChunkChecks } from './chunk-checks.ts';
 import type { Database } from './database.ts';
+import { EntityPartitions } from './entity-partitions.ts';
 import { EntityRows } from './entity-rows.ts';
 import { StoredFieldIndex } from './field-index.ts';
 import { RowColumns } from './row-columns.ts';
@@ -51,6 +52,14 @@ export interface LiveRows {
   readonly terms: number;
 }
 
+/** What a tenant's index is told of the log. */
+export interface LogSide {
+  /** How many partitions it has, where it has grown since rows came from it; absent: it has not. */
+  readonly grownTo: number | undefined;
+  /** What is applied of a partition. */
+  appliedOf(partition: number): number;
+}
+
 /** All rows of one tenant: columns, metadata, texts and vectors. Written in its owner's transaction. */
 export class TenantIndex implements TextSource {
   readonly columns: RowColumns;
@@ -61,6 +70,7 @@ export class TenantIndex implements TextSource {
   readonly #options: TenantIndexOptions;
   readonly #text: TextIndex;
   readonly #entityRows: EntityRows;
+  #entityPartitions: EntityPartitions | undefined;
   /** Numbers of the entities that were met last. */
   readonly #entities = new Map<string, number>();
   readonly #lastTurns = new LastTurns();
@@ -73,27 +83,26 @@ export class TenantIndex implements TextSource {
   #pending: number;
   #entityCount: number;
 
-  /**
-   * @param appliedOf what is applied of a partition
-   * @throws MemplaneError `storage_damaged`
-   */
+  /** @throws MemplaneError `storage_damaged` */
   constructor(
     folder: string,
     db: Database,
     tenant: string,
     options: TenantIndexOptions,
-    appliedOf: (partition: number) => number,
+    log: LogSide,
   ) {
     this.#db = db;
     this.#tenant = tenant;
     this.#options = options;
+    if (log.grownTo !== undefined) this.grew(log.grownTo);
     const place = join(folder, 'tenants', tenant);
     mkdirSync(place, { recursive: true });
     this.columns = new RowColumns(join(place, 'rows.bin'), {
       count: this.#counter('rows'),
       checks: new ChunkChecks(db, `rows:${tenant}`),
       supersededSum: this.#counter('superseded'),
-      appliedOf,
+      appliedOf: (partition) => log.appliedOf(partition),
+      partitionOf: (entityRef) => this.#entityPartitions?.of(entityRef),
     });
     this.vectors = this.#openVectors(place);
     this.fields = new StoredFieldIndex(db, tenant, () => this.columns.count, {
@@ -122,6 +131,12 @@ export class TenantIndex implements TextSource {
     }
     const checks = new ChunkChecks(this.#db, `codes:${this.#tenant}`);
     return new VectorArena({ folder, ...this.#options }, this.#counter('vectors'), checks);
+  }
+
+  /** Entities may be in other partitions than their rows came in. @param partitions of the log */
+  grew(partitions: number): void {
+    this.#entityPartitions = new EntityPartitions(this.#db, this.#tenant, partitions);
+    this.#cuts.clear();
   }
 
   /** Adds a row. The views have applied its event, so that no other row has its id and is shown. */

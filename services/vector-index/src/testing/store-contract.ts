@@ -11,6 +11,7 @@ import { Generation, type GenerationOptions } from '../drivers/generation.ts';
 import { type LinesOptions, MODEL, RecallModel, START_MS } from './recall-model.ts';
 
 export const LOG_ID = '0c7a4d0e-6f2b-4c59-9d3e-5a1b2c3d4e5f';
+const LOG = { logId: LOG_ID, epoch: 0, partitions: 3 };
 export const LATER_MS = START_MS + 10_000_000;
 const LINES: LinesOptions = {
   partitions: 3,
@@ -148,7 +149,7 @@ export class OpenStore {
 
   #open(): Generation {
     const generation = new Generation(this.folder, this.#options);
-    generation.follow(LOG_ID);
+    generation.follow(LOG);
     return generation;
   }
 }
@@ -323,7 +324,7 @@ export function storeContract(driver: StoreDriver): void {
     await store.settled();
     const state = () => [...model.log.keys()].map((partition) => generation.partition(partition));
     const before = state();
-    generation.startOver(LOG_ID);
+    generation.startOver(LOG);
     assert.equal(generation.status('default').rows, 0);
     await store.catchUp(50);
     assert.deepEqual(state(), before);

@@ -35,6 +35,7 @@ export class Twin implements Invoker {
   }
 
   async invoke(_service: string, _method: string, path: string, options: { body?: unknown }) {
+    if (path === '/v1/log') return { logId: LOG_ID, epoch: 0, partitions: PARTITIONS };
     if (path === '/v1/cuts') {
       const { asOf } = options.body as { asOf?: string };
       const offsets = new Map(this.log.map((events, p) => [p, events.length - 1]));

@@ -195,7 +195,7 @@ test('a new model fills a collection of its own, which takes the common name', a
     storeOptions(DIMENSIONS, (of) => new MilvusVectors(of, options), name);
   const fill = (generations: Generations) => {
     for (const { index } of generations.all) {
-      index.follow(LOG_ID);
+      index.follow({ logId: LOG_ID, epoch: 0, partitions: 3 });
       for (const [partition, lines] of model.log.entries()) index.apply(partition, lines);
     }
   };

@@ -98,7 +98,7 @@ export class MilvusTenant implements TenantVectors {
 
   add(row: number, vector: Float32Array, computed = false): void {
     const { columns, db } = this.#parts;
-    const partition = columns.partition(row);
+    const partition = columns.cameIn(row);
     this.#exact.write(row, vector);
     const offset = columns.offset(row);
     const isSettled = offset <= this.#collection.settledOf(partition);
@@ -172,7 +172,7 @@ export class MilvusTenant implements TenantVectors {
     const rows: number[] = [];
     for (const row of this.#unsettled) {
       if (rows.length >= max) break;
-      if (!besides.has(row) && partitions.has(columns.partition(row))) rows.push(row);
+      if (!besides.has(row) && partitions.has(columns.cameIn(row))) rows.push(row);
     }
     return rows;
   }
@@ -180,7 +180,7 @@ export class MilvusTenant implements TenantVectors {
   /** The partitions of rows that are not stored for certain. */
   waitingPartitions(): Set<number> {
     const partitions = new Set<number>();
-    for (const row of this.#unsettled) partitions.add(this.#parts.columns.partition(row));
+    for (const row of this.#unsettled) partitions.add(this.#parts.columns.cameIn(row));
     return partitions;
   }
 
@@ -202,7 +202,7 @@ export class MilvusTenant implements TenantVectors {
     const { columns } = this.#parts;
     const rows = [...this.#unsettled].filter(
       (row) =>
-        columns.partition(row) === partition &&
+        columns.cameIn(row) === partition &&
         columns.offset(row) <= offset &&
         !this.#computed.has(row),
     );
@@ -215,7 +215,7 @@ export class MilvusTenant implements TenantVectors {
       'UPDATE vector_rows SET state = 0 WHERE tenant = ? AND row = ? AND state = 1',
     );
     for (const row of this.#known) {
-      if (this.#parts.columns.partition(row) !== partition || this.#unsettled.has(row)) continue;
+      if (this.#parts.columns.cameIn(row) !== partition || this.#unsettled.has(row)) continue;
       this.#unsettled.add(row);
       this.#open.add(row);
       update.run(this.tenant, row);
@@ -223,7 +223,7 @@ export class MilvusTenant implements TenantVectors {
   }
 
   partitionOf(row: number): number {
-    return this.#parts.columns.partition(row);
+    return this.#parts.columns.cameIn(row);
   }
 
   /** A row as the collection has it. */
@@ -238,7 +238,7 @@ export class MilvusTenant implements TenantVectors {
       text,
       metadata,
     } = this.#parts.details(row);
-    const partition = columns.partition(row);
+    const partition = columns.cameIn(row);
     const json = metadata !== undefined && Buffer.byteLength(metadata) <= METADATA_BYTES_MAX;
     const fields = metadata === undefined ? {} : (JSON.parse(metadata) as { [key: string]: Json });
     return {
@@ -376,7 +376,7 @@ export class MilvusTenant implements TenantVectors {
 
   #note(row: number, state: number): void {
     const { columns } = this.#parts;
-    this.#rows.set(positionKey(columns.partition(row), columns.offset(row)), row);
+    this.#rows.set(positionKey(columns.cameIn(row), columns.offset(row)), row);
     this.#known.add(row);
     if (state === STATES.settled) return;
     this.#unsettled.add(row);
