@@ -18,45 +18,59 @@ import {
 import { crashLoad, newCrashLoad } from '../faults/crash-load.ts';
 import { FaultChecks, type JudgedLoad } from '../stack/fault-checks.ts';
 import { COUNTER } from '../stack/fault-load.ts';
-import { versionBefore } from './versions.ts';
+import { NOW, type Version, versionBefore } from './versions.ts';
 
-// The standalone plane of the version before is ended under load, as a supervisor ends it, and this
-// one goes on with its folder. There is one process: nobody answers in between.
+// A standalone plane is ended under load, as a supervisor ends it, and another version goes on with its
+// folder. There is one process: nobody answers in between.
 const WRITERS = 6;
 const READY_TIMEOUT_MS = 180_000;
 const loadMs = scaled('standalone_upgrade_ms', { ci: 5_000, soak: 30_000 });
 
 test('a standalone plane goes on with the folder of the version before', async () => {
-  const random = testSeed('standalone upgrade');
-  const { app, name } = await versionBefore();
+  await follows(await versionBefore(), NOW);
+});
+
+test('the version before goes on with the folder of a standalone plane', async () => {
+  await follows(NOW, await versionBefore());
+});
+
+/** All that either version has acknowledged is there, once, by what the second one says. */
+async function follows(first: Version, second: Version): Promise<void> {
+  const random = testSeed(`${second.name} after ${first.name}`);
   using folder = new ScratchFolder('standalone-upgrade');
   const load = {
     appends: newCrashLoad(clusteredVectors({ seed: 47 })),
     increments: { acknowledged: 0, next: 0 },
   };
-  const launcher = join(app, 'dist/memplane');
-  const options = { dataDir: folder.path, readyTimeoutMs: READY_TIMEOUT_MS };
-  await using before = await Plane.start({ ...options, launcher });
+  const optionsOf = ({ app }: Version) => ({
+    dataDir: folder.path,
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    launcher: join(app, 'dist/memplane'),
+  });
+  await using before = await Plane.start(optionsOf(first));
   let endedAt = 0;
   await during(before, load, random.fork(0), async () => {
     await sleep(loadMs);
     endedAt = performance.now();
     const { code } = await before.stop();
-    assert.equal(code, 0, `${name} has ended with ${code}: ${before.logTail()}`);
+    assert.equal(code, 0, `${first.name} has ended with ${code}: ${before.logTail()}`);
   });
   const atEnd = load.appends.counts.events;
-  figure(`events acknowledged by ${name}`, atEnd);
+  figure(`events acknowledged by ${first.name}`, atEnd);
 
-  await using now = await Plane.start({ ...options, ports: before.ports });
+  await using now = await Plane.start({ ...optionsOf(second), ports: before.ports });
   figure('nobody answered for', Math.round(performance.now() - endedAt), 'ms');
   await during(now, load, random.fork(1), () => sleep(loadMs));
   figure('events acknowledged by both', load.appends.counts.events);
   assert.ok(atEnd > 0 && load.appends.counts.events > atEnd, 'both were under load');
   assert.ok(load.appends.counts.duplicates > 0, 'repetitions were real');
+  await judge(now, load);
+}
 
+async function judge(plane: Plane, load: JudgedLoad): Promise<void> {
   assert.deepEqual(load.appends.wrong.slice(0, 10), []);
-  const records = await readLog(now.materializer, await readAppliedEnds(now.materializer));
-  const checks = new FaultChecks(now, load);
+  const records = await readLog(plane.materializer, await readAppliedEnds(plane.materializer));
+  const checks = new FaultChecks(plane, load);
   const unseen = { hlc: '', ends: new Map() };
   assert.deepEqual((await checks.check(records, unseen)).slice(0, 10), []);
   assert.ok(load.increments.acknowledged > 0);
@@ -68,7 +82,7 @@ test('a standalone plane goes on with the folder of the version before', async (
     planted.join('\n'),
   );
   assert.ok(planted.length > 1, planted.join('\n'));
-});
+}
 
 /** Appends, reads and counts for as long as the work takes. */
 async function during(
