@@ -150,7 +150,7 @@ lint: install ## Format, lint and types
 
 .PHONY: verify
 verify: lint build ## Format, lint, types, build, unit tests: under 2 minutes
-	@MEMPLANE_TEST_CRDT_SIMULATION_SEEDS=300 MEMPLANE_TEST_REPLICA_CHAOS_RUNS=15 exec $(NODE) --test --test-concurrency=2 \
+	@MEMPLANE_RETENTION_RUNS=8 MEMPLANE_TEST_CRDT_SIMULATION_SEEDS=300 MEMPLANE_TEST_REPLICA_CHAOS_RUNS=15 exec $(NODE) --test --test-concurrency=2 \
 		$(UNIT_TESTS) tests/compatibility/contracts.test.ts
 
 .PHONY: build
