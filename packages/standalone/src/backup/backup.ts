@@ -14,11 +14,11 @@ import { encodeManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
 import { isPartName, PART_NAMES } from './part-names.ts';
 import { PartWriter, zstd } from './part-writer.ts';
 import {
+  ownedShards,
   recordsOf,
   replicasOf,
   type ShardStates,
   shardSnapshot,
-  shardStates,
   type ViewDigests,
   viewDigests,
 } from './plane-reads.ts';
@@ -50,7 +50,7 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   const { plane, blobs, stages } = options;
   await clearPlace(blobs);
   const writer = new PartWriter(blobs, (bytes) => stages.add(bytes));
-  const begun = await shardStates(plane);
+  const begun = await ownedShards(plane);
   refuseUnfit(begun);
   await refuseUnknownReplicas(plane);
   stages.begin('views', sizeGuess(begun));
@@ -106,14 +106,11 @@ function taken(): CommandError {
   return new CommandError('The place holds a backup already: give another one.', EXIT.refused);
 }
 
-function refuseUnfit({ shards, moving = [] }: ShardStates): void {
+function refuseUnfit({ shards }: ShardStates): void {
   const damaged = shards.find(({ state }) => state === 'damaged');
-  if (damaged !== undefined) {
-    const { partition, problem } = damaged;
-    throw new CommandError(`Shard ${partition} is damaged (${problem}): see \`memplane doctor\`.`);
-  }
-  if (moving.length === 0) return;
-  throw new CommandError(`Shards ${moving} have no owner at the moment.`, EXIT.unavailable);
+  if (damaged === undefined) return;
+  const { partition, problem } = damaged;
+  throw new CommandError(`Shard ${partition} is damaged (${problem}): see \`memplane doctor\`.`);
 }
 
 /** The digests at a moment at which the views have all that the log had at the beginning. */
@@ -121,7 +118,7 @@ async function settledDigests(options: BackupOptions, begun: ShardStates): Promi
   const ends = begun.shards.map(({ appliedOffset, lag }) => appliedOffset + lag);
   const deadline = performance.now() + options.catchUpTimeoutMs;
   for (;;) {
-    const { shards } = await shardStates(options.plane);
+    const { shards } = await ownedShards(options.plane);
     if (ends.every((end, partition) => (shards[partition]?.appliedOffset ?? -1) >= end)) break;
     if (performance.now() > deadline) {
       throw new CommandError('The views do not catch up with the log.', EXIT.unavailable);
@@ -139,7 +136,7 @@ async function writeEvents(
   views: ViewDigests,
   snapshots: ReadonlyMap<number, number>,
 ): Promise<{ starts: number[]; hlc: bigint }> {
-  const { epoch, logId, shards } = await shardStates(plane);
+  const { epoch, logId, shards } = await ownedShards(plane);
   const ranges = views.shards.map(({ partition, appliedOffset }) => {
     const from = shards[partition]?.historyStart ?? 0;
     if (from > 0 && (snapshots.get(partition) ?? -1) + 1 < from) {

@@ -4,6 +4,7 @@ import type { LogRecord } from '@memplane/event-log';
 import { pause } from '@memplane/runtime';
 import { linesOf } from '../operate/ndjson.ts';
 import type { PlaneHttp } from '../operate/plane-http.ts';
+import { CommandError, EXIT } from '../output/exit-codes.ts';
 
 /** What a backup asks of a plane, as `GET /v1/shards` and `/v1/digest` answer it. */
 export interface ShardStates {
@@ -37,6 +38,8 @@ const DIGEST_TIMEOUT_MS = 15 * 60_000;
 /** A shard changes its owner in seconds. */
 const OWNER_TIMEOUT_MS = 60_000;
 const OWNER_PAUSE_MS = 200;
+/** A command has nothing to be called off by, but its end. */
+const NO_SIGNAL = new AbortController().signal;
 /** Answers of a feed in a row that bring nothing. */
 const EMPTY_ANSWERS_MAX = 50;
 
@@ -44,9 +47,34 @@ export function shardStates(plane: PlaneHttp): Promise<ShardStates> {
   return plane.json('materializer', '/v1/shards');
 }
 
-/** As of one moment of all shards that are in one place. */
-export function viewDigests(plane: PlaneHttp): Promise<ViewDigests> {
-  return plane.json('materializer', '/v1/digest', { idleTimeoutMs: DIGEST_TIMEOUT_MS });
+/**
+ * Every shard, in the order of their partitions. One that is on its way to another owner is waited for.
+ * @throws CommandError where some have no owner for long
+ */
+export async function ownedShards(plane: PlaneHttp): Promise<ShardStates> {
+  const deadline = performance.now() + OWNER_TIMEOUT_MS;
+  for (;;) {
+    const states = await shardStates(plane);
+    const { moving = [] } = states;
+    if (moving.length === 0) return states;
+    if (performance.now() > deadline) {
+      throw new CommandError(`Shards ${moving} have no owner at the moment.`, EXIT.unavailable);
+    }
+    await pause(OWNER_PAUSE_MS, NO_SIGNAL);
+  }
+}
+
+/** As of one moment of all shards that are in one place. @throws MemplaneError `owner_moving` */
+export async function viewDigests(plane: PlaneHttp): Promise<ViewDigests> {
+  const deadline = performance.now() + OWNER_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await plane.json('materializer', '/v1/digest', { idleTimeoutMs: DIGEST_TIMEOUT_MS });
+    } catch (error) {
+      if (!isMoving(error) || performance.now() > deadline) throw error;
+      await pause(OWNER_PAUSE_MS, NO_SIGNAL);
+    }
+  }
 }
 
 /**
@@ -69,12 +97,15 @@ export async function shardSnapshot(
         body.resume();
         return undefined;
       } catch (error) {
-        const isMoving = (error as { code?: string }).code === 'owner_moving';
-        if (!isMoving || performance.now() > deadline) throw error;
+        if (!isMoving(error) || performance.now() > deadline) throw error;
       }
     }
-    await pause(OWNER_PAUSE_MS, new AbortController().signal);
+    await pause(OWNER_PAUSE_MS, NO_SIGNAL);
   }
+}
+
+function isMoving(error: unknown): boolean {
+  return (error as { code?: string }).code === 'owner_moving';
 }
 
 /** Replicas that take part: what one that is dead has alone, nobody can give. */
