@@ -9,7 +9,7 @@ import { manifestFile } from './places.ts';
 export const PARTITIONS_MAX = 4096;
 
 /** Of a log that grew: versions that know no growth would read its partitions wrongly. */
-const FORMAT_GROWN = 2;
+export const FORMAT_GROWN = 2;
 
 const manifestSchema = z.object({
   format: z.union([z.literal(1), z.literal(FORMAT_GROWN)]),

@@ -9,7 +9,7 @@ import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import { segmentHeaderBytes } from './format.ts';
 import { IndexFiles } from './index-files.ts';
 import { createSegment, Journal } from './journal.ts';
-import { infoOf, type Manifest, ManifestStore, readManifest } from './manifest.ts';
+import { FORMAT_GROWN, infoOf, type Manifest, ManifestStore, readManifest } from './manifest.ts';
 import { MarkFile } from './mark.ts';
 import { type EmbeddedLogOptions, type ResolvedLogOptions, resolveLogOptions } from './options.ts';
 import { indexDir, journalDir, manifestFile, segmentFile, segmentOfName } from './places.ts';
@@ -119,7 +119,7 @@ async function openLocked(
 
 /** Makes the first segment, then the manifest: a folder without one holds no log yet. */
 async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<Manifest> {
-  const { dir, partitions, newEpoch: epoch, newStarts } = options;
+  const { dir, partitions, newEpoch: epoch, newStarts, newLineage } = options;
   for (const name of fs.list(journalDir(dir))) {
     const segment = segmentOfName(name);
     if (segment === undefined) continue;
@@ -134,12 +134,15 @@ async function createLog(fs: FileSystem, options: ResolvedLogOptions): Promise<M
     fs.remove(segmentFile(dir, segment));
   }
   const manifest: Manifest = {
-    format: 1,
+    format: newLineage === undefined ? 1 : FORMAT_GROWN,
     keyId: 0,
     logId: options.newLogId(),
     epoch,
     partitions,
     starts: Array.from({ length: partitions }, (_, p) => newStarts[p] ?? 0),
+    ...(newLineage === undefined
+      ? {}
+      : { lineage: { ...newLineage, bases: [...newLineage.bases] } }),
     indexSyncedBefore: 0,
   };
   const first = await createSegment(fs, dir, {

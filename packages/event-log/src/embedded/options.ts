@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { Lineage } from '../lineage.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import { PARTITIONS_MAX } from './manifest.ts';
 
@@ -26,6 +27,8 @@ export interface EmbeddedLogOptions {
   /** The epoch of a new log, and the first offset of each of its partitions: where one is restored. */
   readonly newEpoch?: number;
   readonly newStarts?: readonly number[];
+  /** How the partitions of a new log came about, where it is one that grew. */
+  readonly newLineage?: Lineage | undefined;
 }
 
 export const LOG_DEFAULTS = {
@@ -53,6 +56,7 @@ export function resolveLogOptions(options: EmbeddedLogOptions): ResolvedLogOptio
     newLogId: options.newLogId ?? (() => crypto.randomUUID()),
     newEpoch: options.newEpoch ?? 0,
     newStarts: options.newStarts ?? [],
+    newLineage: options.newLineage,
   };
   mustBeWithin('partitions', resolved.partitions, 1, PARTITIONS_MAX);
   mustBeWithin('segmentBytes', resolved.segmentBytes, 4096, 1024 ** 3);

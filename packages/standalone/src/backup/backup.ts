@@ -1,7 +1,7 @@
 import type { BlobStore } from '@memplane/blob-store';
 import { formatHlc } from '@memplane/clock';
 import { PLANE_VERSION } from '@memplane/contracts';
-import type { LogRecord } from '@memplane/event-log';
+import type { Lineage, LogRecord } from '@memplane/event-log';
 import { encodeSegment, SegmentBody } from '@memplane/materializer/backup';
 import { pause } from '@memplane/runtime';
 import type { PlaneHttp } from '../operate/plane-http.ts';
@@ -10,12 +10,13 @@ import type { Stages } from '../output/stages.ts';
 import { BackupReader } from './backup-reader.ts';
 import { checkBackup } from './check.ts';
 import { exportedLines } from './export-lines.ts';
+import { recordsOf, startsOf } from './log-reads.ts';
 import { encodeManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
 import { isPartName, PART_NAMES } from './part-names.ts';
 import { PartWriter, zstd } from './part-writer.ts';
 import {
+  logShape,
   ownedShards,
-  recordsOf,
   replicasOf,
   type ShardStates,
   shardSnapshot,
@@ -50,8 +51,10 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
   const { plane, blobs, stages } = options;
   await clearPlace(blobs);
   const writer = new PartWriter(blobs, (bytes) => stages.add(bytes));
+  const { epoch, lineage } = await logShape(plane);
   const begun = await ownedShards(plane);
   refuseUnfit(begun);
+  if (begun.epoch !== epoch) throw grown();
   await refuseUnknownReplicas(plane);
   stages.begin('views', sizeGuess(begun));
   const snapshots = new Map<number, number>();
@@ -64,7 +67,7 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
     await writer.write({ name, kind: 'shard', partition, lastOffset }, content);
   }
   const views = await settledDigests(options, begun);
-  const { starts, hlc } = await writeEvents(options, writer, views, snapshots);
+  const { starts, hlc } = await writeEvents(options, { writer, views, snapshots, lineage });
   stages.begin('other values', 1);
   await writeExports(plane, writer);
   const { logId, digest, shards } = views;
@@ -74,7 +77,8 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
     tool: { name: 'memplane', version: PLANE_VERSION },
     createdAt: new Date(options.now()).toISOString(),
     cut: {
-      ...{ logId, epoch: begun.epoch },
+      ...{ logId, epoch },
+      ...(lineage === undefined ? {} : { lineage }),
       offsets: shards.map(({ appliedOffset }) => appliedOffset),
       starts,
       ...(hlc === 0n ? {} : { hlc: formatHlc(hlc) }),
@@ -130,16 +134,30 @@ async function settledDigests(options: BackupOptions, begun: ShardStates): Promi
   throw new CommandError('Another plane answers now than at the beginning.');
 }
 
+interface EventsToWrite {
+  readonly writer: PartWriter;
+  readonly views: ViewDigests;
+  /** Up to where those of shards go. */
+  readonly snapshots: ReadonlyMap<number, number>;
+  readonly lineage: Lineage | undefined;
+}
+
+function grown(): CommandError {
+  return new CommandError('The log has grown meanwhile: begin the backup anew.', EXIT.unavailable);
+}
+
 async function writeEvents(
   { plane, stages }: BackupOptions,
-  writer: PartWriter,
-  views: ViewDigests,
-  snapshots: ReadonlyMap<number, number>,
+  { writer, views, snapshots, lineage }: EventsToWrite,
 ): Promise<{ starts: number[]; hlc: bigint }> {
-  const { epoch, logId, shards } = await ownedShards(plane);
+  const states = await ownedShards(plane);
+  const { epoch, logId } = states;
+  // The barriers are where the cut was made: in another epoch it would be another cut.
+  if (states.shards.length !== views.shards.length) throw grown();
+  const starts = startsOf(states, lineage);
   const ranges = views.shards.map(({ partition, appliedOffset }) => {
-    const from = shards[partition]?.historyStart ?? 0;
-    if (from > 0 && (snapshots.get(partition) ?? -1) + 1 < from) {
+    const from = starts[partition] ?? 0;
+    if (from > (lineage?.bases[partition] ?? 0) && (snapshots.get(partition) ?? -1) + 1 < from) {
       throw new CommandError(`The history of partition ${partition} has just moved: begin anew.`);
     }
     return { partition, from, to: appliedOffset };
@@ -167,7 +185,7 @@ async function writeEvents(
       records = [];
       bytes = 0;
     };
-    for await (const record of recordsOf(plane, partition, from, to)) {
+    for await (const record of recordsOf(plane, { partition, from, to }, lineage)) {
       records.push(record);
       bytes += record.value.length;
       if (record.hlc > newest) newest = record.hlc;

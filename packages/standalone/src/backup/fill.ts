@@ -9,9 +9,12 @@ import type { Stages } from '../output/stages.ts';
 import type { BackupReader } from './backup-reader.ts';
 import { type RestoredLog, restoreLog } from './restore-log.ts';
 import type { RestoreTarget } from './restore-target.ts';
+import type { RestoredShape } from './restored-shape.ts';
 
 export interface FillOptions {
   readonly backup: BackupReader;
+  /** Of the log that is filled. */
+  readonly shape: RestoredShape;
   /** Restores no event with a later stamp, in milliseconds since 1970. */
   readonly untilMs: number | undefined;
   readonly stages: Pick<Stages, 'begin' | 'add'>;
@@ -38,12 +41,13 @@ export interface RestoreReport {
  * that is, naming the part
  */
 export async function fill(options: FillOptions, target: RestoreTarget): Promise<RestoreReport> {
-  const { backup, stages, untilMs } = options;
+  const { backup, stages, untilMs, shape } = options;
+  const { starts } = shape;
   const { cut } = backup.manifest;
   const total = cut.offsets.reduce((sum, end, p) => sum + end + 1 - (cut.starts[p] ?? 0), 0);
   stages.begin('events', total);
   const onEvents = (events: number) => stages.add(events);
-  const log = await restoreLog(backup, { writer: target.log, untilMs, onEvents });
+  const log = await restoreLog(backup, { writer: target.log, starts, untilMs, onEvents });
   const snapshots = await restoreShards(options, target, log);
   stages.begin('other values', 1);
   const names = await restoreValues(options, target);
@@ -117,9 +121,11 @@ function refuseWithoutBeginning(
   { partitions }: LogInfo,
   adopted: ReadonlySet<number>,
 ): void {
+  const { starts, lineage } = backup.manifest.cut;
   for (let partition = 0; partition < partitions; partition++) {
-    const start = backup.manifest.cut.starts[partition] ?? 0;
-    if (start === 0 || adopted.has(partition)) continue;
+    const start = starts[partition] ?? 0;
+    const isWhole = start === (lineage?.bases[partition] ?? 0);
+    if (isWhole || adopted.has(partition)) continue;
     throw new CommandError(
       `The backup has the history of partition ${partition} from offset ${start} on alone, and a ` +
         'state of its views that is later than that time: give a later time, or an earlier backup.',

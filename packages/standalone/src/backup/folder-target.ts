@@ -3,12 +3,12 @@ import { newReplicaFolder } from '@memplane/crdt-sync/backup';
 import { newStrongFolder } from '@memplane/event-ingest/backup';
 import { openEmbeddedLog } from '@memplane/event-log';
 import { archiveDirOf, crdtDirOf, logDirOf, strongDirOf, vectorsDirOf } from '../plane/places.ts';
-import type { Manifest } from './manifest.ts';
 import { openTarget, type RestoreTarget } from './restore-target.ts';
+import type { RestoredShape } from './restored-shape.ts';
 
 export interface FolderTargetOptions {
   readonly folder: string;
-  readonly cut: Manifest['cut'];
+  readonly shape: RestoredShape;
   /** Of the new plane's log: tokens of the old one must not be taken for its own. */
   readonly logId: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -21,7 +21,7 @@ const PRODUCE_DEADLINE_MS = 3_600_000;
 /** The stores of a standalone plane, in a folder. */
 export function openFolderTarget({
   folder,
-  cut,
+  shape,
   logId,
   env,
   now,
@@ -29,11 +29,12 @@ export function openFolderTarget({
   return openTarget(async (opened) => {
     const { writer: log } = await openEmbeddedLog({
       dir: logDirOf(folder),
-      partitions: cut.offsets.length,
+      partitions: shape.starts.length,
       produceDeadlineMs: PRODUCE_DEADLINE_MS,
       newLogId: () => logId,
-      newEpoch: cut.epoch,
-      newStarts: cut.starts,
+      newEpoch: shape.epoch,
+      newStarts: shape.starts,
+      newLineage: shape.lineage,
     });
     opened(() => log.close());
     const replica = await newReplicaFolder(crdtDirOf(folder), { env, now });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { MemplaneError } from '@memplane/contracts';
+import { lineageSchema, MemplaneError } from '@memplane/contracts';
 import { z } from 'zod';
 
 /** A backup is what a manifest under this name says; without one there is none. */
@@ -30,9 +30,11 @@ const contentSchema = z.strictObject({
   cut: z.strictObject({
     logId: z.uuid(),
     epoch: z.number().int().min(0),
+    /** Of a log that grew. */
+    lineage: lineageSchema.optional(),
     /** The last offset of each partition that is in the backup; -1: none. */
     offsets: z.array(offset).min(1),
-    /** The first one of each: where the plane's history began. */
+    /** The first one of each that is its own: where the plane's history began, or it was split off. */
     starts: z.array(z.number().int().min(0)),
     /** The newest stamp of any event; absent where there is none. */
     hlc: z.string().optional(),

@@ -1,5 +1,5 @@
 import { parseHlc } from '@memplane/clock';
-import { APPLIED_OFFSET_HEADER, partitionKey } from '@memplane/contracts';
+import { APPLIED_OFFSET_HEADER, type LogShapeAnswer, partitionKey } from '@memplane/contracts';
 import type { LogRecord } from '@memplane/event-log';
 import { pause } from '@memplane/runtime';
 import { linesOf } from '../operate/ndjson.ts';
@@ -45,6 +45,10 @@ const EMPTY_ANSWERS_MAX = 50;
 
 export function shardStates(plane: PlaneHttp): Promise<ShardStates> {
   return plane.json('materializer', '/v1/shards');
+}
+
+export function logShape(plane: PlaneHttp): Promise<LogShapeAnswer> {
+  return plane.json('materializer', '/v1/log');
 }
 
 /**
@@ -116,24 +120,18 @@ export async function replicasOf(plane: PlaneHttp): Promise<number> {
   return members.filter(({ state }) => state === 'alive' || state === 'suspect').length;
 }
 
-/** The records of a partition, from one offset to another, both included, without a gap. */
-export async function* recordsOf(
-  plane: PlaneHttp,
-  partition: number,
-  from: number,
-  to: number,
-): AsyncGenerator<LogRecord> {
-  for await (const line of feedLines(plane, partition, from, to)) {
-    yield recordOfLine(line, partition);
-  }
+/** Offsets of a partition, both included. */
+export interface Range {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
 }
 
-/** The lines of the feed of `agent-events`, of the offsets from one to another, none missing. */
+/** The lines of the feed of `agent-events`. @param hasGaps none but those that a growth has left */
 export async function* feedLines(
   plane: PlaneHttp,
-  partition: number,
-  from: number,
-  to: number,
+  { partition, from, to }: Range,
+  hasGaps: boolean,
 ): AsyncGenerator<Buffer> {
   let next = from;
   let empty = 0;
@@ -143,13 +141,13 @@ export async function* feedLines(
     const { body } = await plane.open('materializer', path);
     for await (const line of linesOf(body)) {
       const { offset } = headOf(line);
-      if (offset !== next) {
-        throw new Error(`partition ${partition} has a gap: ${offset} follows ${next - 1}`);
-      }
+      if (offset !== next && !hasGaps) throw gapAt(partition, next, offset);
       yield line;
-      next++;
+      next = offset + 1;
       if (next > to) return;
     }
+    // The rest of it is another partition's.
+    if (next === before && hasGaps) return;
     empty = next === before ? empty + 1 : 0;
     if (empty > EMPTY_ANSWERS_MAX)
       throw new Error(`partition ${partition} stands still at ${next}`);
@@ -167,7 +165,11 @@ export function recordOfLine(line: Buffer, partition: number): LogRecord {
   return { partition, offset: headOf(line).offset, key, value, hlc: parseHlc(hlc) };
 }
 
-function headOf(line: Buffer): { readonly offset: number } {
+export function gapAt(partition: number, next: number, found: number): Error {
+  return new Error(`partition ${partition} has a gap: ${found} follows ${next - 1}`);
+}
+
+export function headOf(line: Buffer): { readonly offset: number } {
   const head = line.toString('utf8', 0, line.indexOf(EVENT));
   return JSON.parse(`${head}"event":0}`) as { offset: number };
 }

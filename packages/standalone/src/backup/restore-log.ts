@@ -5,8 +5,10 @@ import type { LogInfo, LogRecord, LogWriter, NewRecord } from '@memplane/event-l
 import type { BackupReader } from './backup-reader.ts';
 
 export interface LogRestore {
-  /** Of a log that begins where the backup's does, and has nothing. */
+  /** Of a log of that shape, which has nothing. */
   readonly writer: LogWriter;
+  /** Where the partitions begin. */
+  readonly starts: readonly number[];
   /** No event with a later stamp is restored, in milliseconds since 1970. */
   readonly untilMs: number | undefined;
   readonly onEvents: (events: number) => void;
@@ -29,12 +31,11 @@ const DIGEST_BYTES = 16;
  * @throws MemplaneError `storage_damaged`, what appending throws; Error where somebody else appends
  */
 export async function restoreLog(backup: BackupReader, restore: LogRestore): Promise<RestoredLog> {
-  const { starts, offsets } = backup.manifest.cut;
-  const { writer } = restore;
+  const { writer, starts } = restore;
   const ends: number[] = [];
   let events = 0;
-  for (const partition of offsets.keys()) {
-    let end = (starts[partition] ?? 0) - 1;
+  for (const [partition, start] of starts.entries()) {
+    let end = start - 1;
     for await (const records of backup.records(partition)) {
       const wanted = upTo(records, restore.untilMs);
       for (const batch of batchesOf(wanted)) {
@@ -61,7 +62,11 @@ async function appendInPlace(writer: LogWriter, batch: readonly LogRecord[]): Pr
   );
 }
 
-function upTo(records: readonly LogRecord[], untilMs: number | undefined): readonly LogRecord[] {
+/** Those with a stamp at or before a time. */
+export function upTo(
+  records: readonly LogRecord[],
+  untilMs: number | undefined,
+): readonly LogRecord[] {
   if (untilMs === undefined) return records;
   const beyond = records.findIndex(({ hlc }) => hlcToMs(hlc) > untilMs);
   return beyond < 0 ? records : records.slice(0, beyond);

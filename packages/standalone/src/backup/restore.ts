@@ -6,9 +6,10 @@ import { logDirOf } from '../plane/places.ts';
 import { restoringDirOf } from '../plane/restore-mark.ts';
 import { checkTime, type FillOptions, fill, type RestoreReport } from './fill.ts';
 import { openFolderTarget } from './folder-target.ts';
+import { restoredShape } from './restored-shape.ts';
 import { openStoresTarget, type Stores } from './stores-target.ts';
 
-export interface RestoreOptions extends FillOptions {
+export interface RestoreOptions extends Omit<FillOptions, 'shape'> {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -28,8 +29,7 @@ export async function restore(
     readonly logId: string;
   },
 ): Promise<RestoreReport> {
-  const { dataDir, backup } = options;
-  const { cut } = backup.manifest;
+  const { dataDir, backup, untilMs } = options;
   checkTime(options);
   await refuseFilled(dataDir);
   const lock = acquireDirectoryLock(dataDir);
@@ -37,8 +37,9 @@ export async function restore(
   try {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    const target = await openFolderTarget({ ...options, folder, cut });
-    const report = await fill(options, target).finally(() => target.close());
+    const shape = await restoredShape(backup, untilMs);
+    const target = await openFolderTarget({ ...options, folder, shape });
+    const report = await fill({ ...options, shape }, target).finally(() => target.close());
     await publish(folder, dataDir);
     return report;
   } catch (error) {
@@ -58,8 +59,9 @@ export async function restoreStores(
   options: RestoreOptions & { readonly stores: Stores },
 ): Promise<RestoreReport> {
   checkTime(options);
-  const target = await openStoresTarget({ ...options, cut: options.backup.manifest.cut });
-  return await fill(options, target).finally(() => target.close());
+  const shape = await restoredShape(options.backup, options.untilMs);
+  const target = await openStoresTarget({ ...options, shape });
+  return await fill({ ...options, shape }, target).finally(() => target.close());
 }
 
 async function refuseFilled(dataDir: string): Promise<void> {

@@ -2,9 +2,9 @@ import type { BlobStore } from '@memplane/blob-store';
 import { newReplicaRedis } from '@memplane/crdt-sync/backup';
 import { newStrongEtcd } from '@memplane/event-ingest/backup';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
-import type { Manifest } from './manifest.ts';
 import { openArchivePlace } from './place.ts';
 import { openTarget, type RestoreTarget } from './restore-target.ts';
+import type { RestoredShape } from './restored-shape.ts';
 
 /** The servers of a distributed plane that is to be. */
 export interface Stores {
@@ -22,17 +22,18 @@ export interface Stores {
 
 export interface StoresTargetOptions {
   readonly stores: Stores;
-  readonly cut: Manifest['cut'];
+  readonly shape: RestoredShape;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => number;
 }
 
 /**
  * The stores of a distributed plane. The log's id is the topic's: a new one has another.
- * @throws CommandError for a store that has anything; what opening them throws
+ * @throws CommandError for a store that has anything, a log that grew; what opening them throws
  */
 export function openStoresTarget(options: StoresTargetOptions): Promise<RestoreTarget> {
-  const { stores, cut, env, now } = options;
+  const { stores, shape, env, now } = options;
+  if (shape.lineage !== undefined) throw grown();
   return openTarget(async (opened) => {
     const place = await openArchivePlace(stores.archive, env);
     opened(() => place.close());
@@ -47,7 +48,7 @@ export function openStoresTarget(options: StoresTargetOptions): Promise<RestoreT
       replicas.push(replica);
     }
     const { openNewKafkaLog } = await import('@memplane/event-log/kafka');
-    const log = await openNewKafkaLog({ brokers: stores.kafka }, cut);
+    const log = await openNewKafkaLog({ brokers: stores.kafka }, shape);
     opened(() => log.close());
     return { log, archive: place.blobs, replicas, strong, indexDirs: stores.indexDirs };
   });
@@ -55,6 +56,11 @@ export function openStoresTarget(options: StoresTargetOptions): Promise<RestoreT
 
 async function refuseFilled(blobs: BlobStore, place: string): Promise<void> {
   for await (const { name } of blobs.list('')) throw filled(place, `is not empty (${name})`);
+}
+
+function grown(): CommandError {
+  const why = 'a topic of Kafka can not be split where the log of this backup was';
+  return new CommandError(`Restore it into a standalone plane: ${why}.`, EXIT.refused);
 }
 
 function filled(what: string, why: string): CommandError {

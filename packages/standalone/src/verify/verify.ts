@@ -1,9 +1,11 @@
 import type { Replay } from '@memplane/contracts';
+import { homeOf } from '@memplane/event-log';
 import { pause } from '@memplane/runtime';
 import { type EventLine, PartitionDigest } from '@memplane/vector-index/backup';
 import type { Manifest } from '../backup/manifest.ts';
 import {
   feedLines,
+  logShape,
   type ShardStates,
   shardStates,
   type ViewDigests,
@@ -159,13 +161,20 @@ async function compareIndex(
   const live = index.generations.find(({ state }) => state === 'live')?.partitions ?? [];
   const total = live.reduce((sum, { applied }) => sum + applied + 1, 0);
   stages.begin('index and log', total);
-  const found: Comparison[] = [];
-  for (const { partition, applied, rows, digest } of live) {
-    const expected = new PartitionDigest();
-    for await (const line of feedLines(plane, partition, 0, applied)) {
-      expected.add(JSON.parse(line.toString('utf8')) as EventLine);
+  const { lineage } = await logShape(plane);
+  const digests = live.map(() => new PartitionDigest());
+  for (const { partition, applied } of live) {
+    const range = { partition, from: 0, to: applied };
+    for await (const text of feedLines(plane, range, lineage !== undefined)) {
+      const line = JSON.parse(text.toString('utf8')) as EventLine;
+      const home = lineage && homeOf(lineage, partition, line.offset);
+      digests[home ?? partition]?.add(line, home);
       stages.add(1);
     }
+  }
+  const found: Comparison[] = [];
+  for (const { partition, applied, rows, digest } of live) {
+    const expected = digests[partition] ?? new PartitionDigest();
     const isEqual = rows === expected.rows && digest === expected.hex;
     found.push({
       what,
