@@ -13,7 +13,7 @@ UNIT_TESTS := "packages/*/src/**/!(*.stack).test.ts" "services/*/src/**/!(*.stac
 E2E_TESTS := $(sort $(wildcard tests/e2e/*.test.ts))
 # What the version before wrote, and what callers of it expect.
 COMPATIBILITY_TESTS := $(sort $(wildcard tests/compatibility/*.test.ts))
-FAULT_TESTS := tests/faults/crash-rounds.test.ts
+FAULT_TESTS := tests/faults/crash-rounds.test.ts tests/faults/growth.test.ts
 JUDGE_TESTS := $(sort $(wildcard tests/judges/*.test.ts))
 # Each alert by its cause, beside Prometheus's own rules (Go) and as root.
 ALERT_TESTS := $(sort $(wildcard tests/alerts/*.test.ts))
