@@ -13,12 +13,12 @@ export interface FollowerOptions {
   readonly apply_lines_full: number;
   /** @param startMs when their applying began, since 1970 */
   readonly onApplied: (lines: readonly FeedLine[], startMs: number) => void;
-  /** A read has ended, or brought lines of a later epoch: the log may have grown. */
+  /** A read has ended, or brought lines of another epoch: the log may have grown. */
   readonly onMayHaveGrown: () => void;
 }
 
 const RETRY_MS_MIN = 20;
-/** What is of a later epoch is read again after a while, unless this follower has ended by then. */
+/** What is of another epoch is read again after a while, unless this follower has ended by then. */
 const GROWN_RETRY_MS = 100;
 /** Why a read ends that is begun anew at once. */
 const NUDGED = new Error('there is more than the open answer has brought');
@@ -49,7 +49,7 @@ export class Follower {
     return first === undefined ? undefined : `partition ${first[0]}: ${first[1]}`;
   }
 
-  /** @param log whose partitions it follows, in that epoch and no later one */
+  /** @param log whose partitions it follows, in that epoch and no other */
   start({ epoch, partitions }: LogShape): void {
     this.#epoch = epoch;
     this.#loops = Array.from({ length: partitions }, (_, partition) => this.#follow(partition));
@@ -92,7 +92,9 @@ export class Follower {
     const { feed, generation, onApplied } = this.#options;
     let after = generation.applied.get(partition) ?? -1;
     for await (const lines of feed.read(partition, after + 1, signal)) {
-      if (lines.some(({ epoch }) => epoch > this.#epoch)) {
+      // What a shard tells that is not split yet is in part its child's, which tells it again; what one
+      // tells that is, is in part missing until the index has grown.
+      if (lines.some(({ epoch }) => epoch !== this.#epoch)) {
         this.#options.onMayHaveGrown();
         await pause(GROWN_RETRY_MS, signal);
         return;
