@@ -258,7 +258,7 @@ function cuttingSource(): string {
 
 describe('the functions in Redis against the TypeScript', () => compare(RUNS));
 describe('the functions where all sets are in pieces', () =>
-  compare(Math.ceil(RUNS / 3), cuttingSource()));
+  compare(Math.ceil(RUNS / 5), cuttingSource()));
 
 function compare(numRuns: number, library?: string): void {
   let redis: TestRedis;
