@@ -23,7 +23,7 @@ interface Outcome {
 
 const FILES = [
   'tests/{dialogues,e2e,faults,helm,kubernetes,replicas,soak,judges,stack,upgrade}/*.test.ts',
-  'services/*/src/**/{differential,owner-faults,views-topic}.stack.test.ts',
+  'services/*/src/**/{differential,emptied-redis,owner-faults,views-topic}.stack.test.ts',
   'services/event-ingest/src/domain/strong/simulated-strong.test.ts',
   'services/*/src/{archive-owners,view-publisher}.test.ts',
   'packages/crdt/src/simulation.test.ts',
