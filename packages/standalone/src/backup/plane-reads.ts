@@ -142,6 +142,7 @@ export async function* feedLines(
     for await (const line of linesOf(body)) {
       const { offset } = headOf(line);
       if (offset !== next && !hasGaps) throw gapAt(partition, next, offset);
+      if (offset > to) return;
       yield line;
       next = offset + 1;
       if (next > to) return;
