@@ -123,7 +123,7 @@ export class MilvusWriter {
     }
     const mine = new Set([...waiting].filter((partition) => this.#isMine(partition)));
     const wrote = await this.#write(link, mine);
-    const flushed = this.#isFlushDue(wrote) && (await this.#flush(link));
+    const flushed = this.#isFlushDue && (await this.#flush(link));
     const looked = mine.size < waiting.size && (await this.#look(link));
     return wrote > 0 || flushed || looked;
   }
@@ -173,12 +173,9 @@ export class MilvusWriter {
     return performance.now() - sinceMs >= this.#options.flushIntervalMs;
   }
 
-  /** @param wrote rows of the last call: after a full one there may be more, for the same flush */
-  #isFlushDue(wrote: number): boolean {
+  get #isFlushDue(): boolean {
     const count = this.#writtenCount;
-    const { flush_rows_max, write_rows_max } = this.#options;
-    if (count === 0 || count >= flush_rows_max) return count > 0;
-    return this.#isDue && wrote < write_rows_max;
+    return count >= this.#options.flush_rows_max || (count > 0 && this.#isDue);
   }
 
   async #flush(link: MilvusLink): Promise<true> {
