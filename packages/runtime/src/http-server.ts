@@ -141,6 +141,11 @@ export class HttpServer {
     return this.#audited.trail;
   }
 
+  /** What lets in what comes by the service's other ports too; undefined where all are let in. */
+  get admission(): RequestAdmission | undefined {
+    return this.#admission;
+  }
+
   /** Refuses new requests and waits for those under way, at most `drainTimeoutMs`. */
   async drain(): Promise<void> {
     this.#draining = true;

@@ -183,6 +183,7 @@ class CrdtSyncService implements CrdtSync {
       ...config,
       access: this.#server.access,
       audit: () => this.#server.audit,
+      admission: () => this.#server.admission,
       engine,
       store,
       logger,

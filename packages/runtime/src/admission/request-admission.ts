@@ -25,6 +25,11 @@ export interface RouteAdmission {
   readonly bulkKind: Baseline;
 }
 
+/** What has usual times of its own. */
+export function admittedAs(urgency: Urgency): RouteAdmission {
+  return { urgency, kind: new Baseline(), bulkKind: new Baseline() };
+}
+
 /** Lets requests of a service in: the gate with a clock, metrics and words. */
 export class RequestAdmission {
   readonly #gate: AdmissionGate;
@@ -45,19 +50,23 @@ export class RequestAdmission {
   of({ operation, isForSidecar }: Route): RouteAdmission | undefined {
     const { role, urgency } = operation;
     if (isForSidecar || (role !== 'reader' && role !== 'writer')) return undefined;
-    return {
-      urgency: urgency ?? (role === 'reader' ? 'first' : 'normal'),
-      kind: new Baseline(),
-      bulkKind: new Baseline(),
-    };
+    return admittedAs(urgency ?? (role === 'reader' ? 'first' : 'normal'));
   }
 
   enter(
     route: RouteAdmission,
     request: IncomingMessage,
+    caller: Caller,
+  ): Permit | Refusal | Promise<Permit | Refusal> {
+    return this.ask(route, bytesOf(request), caller);
+  }
+
+  /** What comes by another port than HTTP: see `AdmissionGate.enter`. */
+  ask(
+    route: RouteAdmission,
+    bytes: number,
     { tenant, agent }: Caller,
   ): Permit | Refusal | Promise<Permit | Refusal> {
-    const bytes = bytesOf(request);
     const isBulk = bytes > BULK_BYTES_MIN;
     const urgency = isBulk && route.urgency === 'normal' ? 'bulk' : route.urgency;
     const kind = isBulk ? route.bulkKind : route.kind;

@@ -71,7 +71,11 @@ export function errorReply(error: MemplaneError): string {
   if (error.code === 'wrong_type') {
     return write.failure('WRONGTYPE Operation against a key holding the wrong kind of value');
   }
-  if (error.code === 'overloaded') return write.failure(`BUSY ${error.message}`);
+  if (error.code === 'overloaded') {
+    const { retryAfterMs } = error;
+    const hint = retryAfterMs === undefined ? '' : ` Come again in ${retryAfterMs} ms.`;
+    return write.failure(`BUSY ${error.message}${hint}`);
+  }
   return write.failure(`ERR ${error.code} ${error.message}`);
 }
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { MemplaneError, NAME_PATTERN } from '@memplane/contracts';
-import { toMemplaneError } from '@memplane/runtime';
+import { type Permit, toMemplaneError } from '@memplane/runtime';
 import type { MembersView } from '../domain/cluster/members-view.ts';
 import type { Command } from '../domain/command.ts';
 import type { CrdtStore } from '../domain/port.ts';
@@ -10,6 +10,7 @@ import {
   encodeSessionToken,
 } from '../domain/session-token.ts';
 import { waitUntilCovered } from '../domain/vector-wait.ts';
+import type { Batch, BatchAdmission } from './batch-admission.ts';
 import { errorReply, NAME_FAILURE, planCommand } from './commands.ts';
 import { RespParser, RespProtocolError } from './parser.ts';
 import { RespCommand, weightOf } from './resp-command.ts';
@@ -40,6 +41,8 @@ interface Turn {
   readonly weight: number;
   /** Of a scan: what is asked first, and fails instead of it. */
   before?: Command | undefined;
+  /** Of the batch whose last command this is. */
+  permit?: Permit | undefined;
 }
 
 /**
@@ -49,6 +52,7 @@ interface Turn {
 export class RespConnection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
+  readonly #address: string;
   readonly #session: Session;
   readonly #parser: RespParser;
   readonly #turns: Turn[] = [];
@@ -64,15 +68,22 @@ export class RespConnection {
   #isPeerDone = false;
   #isClosed = false;
   #isFlushing = false;
-  /** CRDT.AFTER waits, or a token is being verified: nothing is read meanwhile. */
+  /** CRDT.AFTER waits, a token is being verified, or there is no room: nothing is read meanwhile. */
   #isWaiting = false;
+  readonly #admission: BatchAdmission;
+  /** That came since the last batch. */
+  #unadmittedBytes = 0;
+  /** The answer to what is not let in. */
+  #busy: string | undefined;
   readonly #settled: (command: Command) => void;
 
-  constructor(socket: Socket, options: ConnectionOptions) {
+  constructor(socket: Socket, options: ConnectionOptions, admission: BatchAdmission) {
     this.#socket = socket;
     this.#options = options;
+    this.#address = socket.remoteAddress ?? '';
     this.#session = new Session(options, socket.remoteAddress);
     this.#parser = new RespParser(options.resp_command_bytes_max);
+    this.#admission = admission;
     this.#settled = (settled) => {
       const command = settled as RespCommand;
       const error = command.before?.error ?? command.error;
@@ -85,6 +96,7 @@ export class RespConnection {
       // What follows the last command, or what broke the protocol, is read and forgotten.
       if (this.#isEnding) return;
       this.#parser.push(chunk);
+      this.#unadmittedBytes += chunk.length;
       this.#read();
     });
     socket.on('drain', () => this.#read());
@@ -112,8 +124,61 @@ export class RespConnection {
       this.#answer(write.failure('NOAUTH What was shown counts no more.'));
       this.#isEnding = true;
     }
+    if (!this.#isStopped()) {
+      const batch = this.#enter();
+      if (batch instanceof Promise) this.#waitForRoom(batch);
+      else this.#takeBatch(batch);
+    }
+    this.#goOn();
+  }
+
+  /** Listens on, or not, and answers what can be. */
+  #goOn(): void {
+    if (this.#isWaiting || this.#isFull()) this.#socket.pause();
+    else this.#socket.resume();
+    const isAnswered = this.#turns[0]?.reply !== undefined;
+    if (isAnswered || this.#isEnding || this.#isPeerDone) this.#flushSoon();
+  }
+
+  #isStopped(): boolean {
+    return this.#isEnding || this.#isWaiting || this.#isFull();
+  }
+
+  /** Who has not said who it is may do that, and nothing that takes long. */
+  #enter(): Batch | Promise<Batch> {
+    const { caller } = this.#session;
+    const bytes = this.#unadmittedBytes;
+    this.#unadmittedBytes = 0;
+    if (!caller.isAllowed) return { permit: undefined };
+    return this.#admission.enter(bytes, caller.tenant, caller.agent ?? this.#address);
+  }
+
+  #waitForRoom(entering: Promise<Batch>): void {
+    this.#isWaiting = true;
+    void entering.then((batch) => {
+      this.#isWaiting = false;
+      this.#takeBatch(batch);
+      this.#goOn();
+    });
+  }
+
+  /** Its last answer ends the batch. */
+  #takeBatch(batch: Batch): void {
+    const permit = 'permit' in batch ? batch.permit : undefined;
+    this.#busy = 'busy' in batch ? batch.busy : undefined;
+    const before = this.#turns.at(-1);
+    this.#takeAll();
+    const last = this.#turns.at(-1);
+    // What waits for others needs no place meanwhile.
+    if (last === undefined || last === before || this.#isWaiting) {
+      this.#admission.leave(permit, false);
+    } else last.permit = permit;
+  }
+
+  #takeAll(): void {
+    const { caller } = this.#session;
     try {
-      while (!this.#isEnding && !this.#isWaiting && !this.#isFull()) {
+      while (!this.#isStopped()) {
         if (caller.mayWrite && this.#parser.nextIncrement()) {
           this.#increment();
           continue;
@@ -128,10 +193,6 @@ export class RespConnection {
       this.#answer(write.failure(`ERR ${error.message}`));
       this.#isEnding = true;
     }
-    if (this.#isWaiting || this.#isFull()) this.#socket.pause();
-    else this.#socket.resume();
-    const isAnswered = this.#turns[0]?.reply !== undefined;
-    if (isAnswered || this.#isEnding || this.#isPeerDone) this.#flushSoon();
   }
 
   /** Any bytes may be asked back: `redis-cli --pipe` knows by that when it is through. */
@@ -169,6 +230,10 @@ export class RespConnection {
   /** The way of the most frequent command: no words, no plan, one object. */
   #increment(): void {
     const { name, by } = this.#parser;
+    if (this.#busy !== undefined) {
+      this.#answer(this.#busy);
+      return;
+    }
     if (!NAME_PATTERN.test(name)) {
       this.#answer(NAME_FAILURE);
       return;
@@ -197,6 +262,10 @@ export class RespConnection {
       else this.#answerLater(own);
       if (this.#session.isQuitting) this.#isEnding = true;
       if (this.#session.caller.isAllowed) clearTimeout(this.#timer);
+      return;
+    }
+    if (this.#busy !== undefined) {
+      this.#answer(this.#busy);
       return;
     }
     const { engine, store, set_elements_max, membersView } = this.#options;
@@ -304,6 +373,7 @@ export class RespConnection {
         text = '';
       }
       text += turn.reply;
+      if (turn.permit !== undefined) this.#admission.leave(turn.permit, true);
       this.#weight -= turn.weight;
       count++;
     }
@@ -314,7 +384,7 @@ export class RespConnection {
     }
     if (wasFull && !this.#isFull() && !this.#isEnding) this.#read();
     else if (this.#turns.length > 0) return;
-    else if (this.#isEnding || (this.#isPeerDone && !this.#isFull())) this.#close();
+    else if (this.#isEnding || (this.#isPeerDone && !this.#isStopped())) this.#close();
   }
 
   /** Once all is answered. Closed at once, what the peer has not read yet would be lost to it. */

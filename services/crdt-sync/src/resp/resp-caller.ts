@@ -36,6 +36,11 @@ export class RespCaller {
     return this.#identity?.tenant ?? DEFAULT_TENANT;
   }
 
+  /** What tells it apart from others of its tenant; undefined: only where it calls from. */
+  get agent(): string | undefined {
+    return this.#identity === ANYONE ? undefined : this.#identity?.subject;
+  }
+
   /** Whether the way of the most frequent command, an increment, is open. */
   get mayWrite(): boolean {
     return this.#may('writer');

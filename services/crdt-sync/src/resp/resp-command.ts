@@ -1,3 +1,4 @@
+import type { Permit } from '@memplane/runtime';
 import { Command } from '../domain/command.ts';
 
 /** A command of a connection, which is also its place in the order of the answers. */
@@ -6,6 +7,8 @@ export class RespCommand extends Command {
   reply: string | undefined = undefined;
   /** Of a scan: what is asked first, and fails instead of it. */
   before: Command | undefined = undefined;
+  /** Of the batch whose last command this is. */
+  permit: Permit | undefined = undefined;
   /** See {@link weightOf}. */
   weight = 1;
   render: (command: Command) => string = renderNumber;

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:net';
-import type { Logger } from '@memplane/runtime';
+import type { Logger, RequestAdmission } from '@memplane/runtime';
+import { BatchAdmission } from './batch-admission.ts';
 import { type ConnectionOptions, RespConnection } from './connection.ts';
 import { failure } from './writer.ts';
 
@@ -9,6 +10,8 @@ export interface RespServerOptions extends ConnectionOptions {
   readonly resp_connections_max: number;
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
+  /** What lets commands in; undefined: all are. */
+  readonly admission?: () => RequestAdmission | undefined;
 }
 
 /** The port that Redis clients speak to. */
@@ -20,13 +23,14 @@ export class RespServer {
 
   constructor(options: RespServerOptions) {
     this.#options = options;
+    const admission = new BatchAdmission(options.admission ?? (() => undefined));
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       if (this.#open.size >= options.resp_connections_max) {
         socket.on('error', () => {});
         socket.end(failure('ERR max number of clients reached'), () => socket.destroySoon());
         return;
       }
-      const connection = new RespConnection(socket, options);
+      const connection = new RespConnection(socket, options, admission);
       this.#open.set(connection, () => socket.destroy());
       socket.once('close', () => this.#open.delete(connection));
     });
