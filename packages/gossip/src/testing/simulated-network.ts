@@ -36,6 +36,8 @@ export class SimulatedNetwork {
   readonly #hosts = new Map<string, SimulatedHost>();
   readonly #cuts = new Set<string>();
   conditions: NetworkConditions;
+  /** Bytes that were sent, without the overhead of IP, UDP and TCP. */
+  readonly sentBytes = { datagrams: 0, streams: 0 };
   /** Sees each packet that is delivered. */
   tap: ((from: string, to: string, packet: Uint8Array) => void) | undefined;
 
@@ -70,6 +72,7 @@ export class SimulatedNetwork {
 
   send(from: string, to: string, packet: Uint8Array): void {
     const { duplicateRate, lossRate } = this.conditions;
+    this.sentBytes.datagrams += packet.length;
     const copies = this.#random.chance(duplicateRate) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       if (this.#isCut(from, to) || this.#random.chance(lossRate)) continue;
@@ -92,6 +95,7 @@ export class SimulatedNetwork {
       cancel();
       done(outcome);
     };
+    this.sentBytes.streams += request.length;
     const cancel = this.time.after(timeoutMs, () => done(failure('deadline_exceeded', to)));
     if (this.#isCut(from, to) || this.#isCut(to, from)) return;
     this.time.after(this.#streamDelayMs(), () => {
@@ -102,6 +106,7 @@ export class SimulatedNetwork {
         return;
       }
       host.answer(from, request, (reply) => {
+        this.sentBytes.streams += reply?.length ?? 0;
         if (this.#isCut(to, from)) return;
         this.time.after(this.#streamDelayMs(), () => {
           if (reply === undefined) finish(failure('dependency_unavailable', to));
