@@ -334,7 +334,7 @@ test('whatever is removed: every cut that is kept answers as if nothing had been
         }
       }),
     ),
-    { endOnFailure: true, numRuns: Number(process.env['MEMPLANE_RETENTION_RUNS'] ?? 25) },
+    { endOnFailure: true, numRuns: Number(process.env['MEMPLANE_RETENTION_RUNS'] ?? 12) },
   );
   assert.ok(removed > 100, `only ${removed} offsets were removed`);
 });
