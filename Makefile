@@ -143,14 +143,14 @@ BENCH_ZONES := \
 bench-zones: build ## Strong appends and leases against eventual ones, etcd and its mutex (needs Go, Java, Maven)
 	@exec $(NODE) benchmarks/run.ts --report bench-zones $(BENCH_ZONES)
 
-# One name a line: each is a file of benchmarks/. An upgrade under load, and a hand-over on drain, are
-# measured by `make test-upgrade`.
+# One name a line: each is a file of benchmarks/. An upgrade under load is measured by `make test-upgrade`.
 BENCH_OPS := \
 	backup \
-	gossip-members
+	gossip-members \
+	grow
 
 .PHONY: bench-ops
-bench-ops: build ## Backup and restoration against cp and sha256sum; gossip of 1,000 members
+bench-ops: build ## Backup and restoration against cp and sha256sum; gossip of 1,000 members; growth
 	@exec $(NODE) benchmarks/run.ts --report bench-ops $(BENCH_OPS)
 
 .PHONY: lint
