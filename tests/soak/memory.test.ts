@@ -21,7 +21,7 @@ import {
 } from '@memplane/testkit';
 
 /** CI does a part of it, against the same bounds for all that does not grow with the data. */
-const EVENTS = scaled('memory_events', { ci: 400_000, soak: 1_000_000 });
+const EVENTS = scaled('memory_events', { ci: 300_000, soak: 1_000_000 });
 const ENTITIES = EVENTS / 10;
 const VECTORS = scaled('memory_vectors', { ci: 5_000, soak: 100_000 });
 const DIMENSIONS = 768;

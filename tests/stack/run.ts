@@ -11,12 +11,14 @@ import {
 } from '@memplane/stack';
 
 // Starts a whole stack on free ports in a scratch folder, runs `tests/stack/*.test.ts` (or those named
-// on the command line) against it, one after the other, and takes it down again.
+// on the command line) against it, one after the other, and takes it down again. `*.soak.test.ts` take
+// long, and are run when they are named, as `make soak` does.
 // MEMPLANE_STACK_KEEP=1 leaves it up, to look at what a failure left.
 const here = fileURLToPath(new URL('.', import.meta.url));
 const repository = fileURLToPath(new URL('../../', import.meta.url));
 const named = process.argv.slice(2);
-const files = named.length > 0 ? named : globSync('*.test.ts', { cwd: here }).map((f) => here + f);
+const short = { cwd: here, exclude: ['*.soak.test.ts'] };
+const files = named.length > 0 ? named : globSync('*.test.ts', short).map((f) => here + f);
 const say = (line: string) => console.error(`stack: ${line}`);
 
 process.exitCode = await main();
