@@ -77,14 +77,19 @@ export class ShardSplit {
 
   /** @param tenant of the row's key, or {@link PLANE} */
   fateOf(tenant: string, { key, value }: SplitRow): RowFate {
-    const at = tenant.length + 3;
-    const table = String.fromCharCode(key[at] ?? 0);
-    if (tenant === PLANE) return this.#ownRow(table, key.toString('latin1', at + 1), value);
-    if (!this.#moves(keyOfRow(tenant, table, key.toString('latin1', at + 1)))) {
-      return { inParent: value };
+    if (tenant === PLANE) {
+      const { table, rest } = partsOf(tenant, key);
+      return this.#ownRow(table, rest, value);
     }
-    this.#count(tenant, table, value);
+    if (!this.hasMoved(tenant, key)) return { inParent: value };
+    this.#count(tenant, partsOf(tenant, key).table, value);
     return { inChild: value };
+  }
+
+  /** Whether a tenant's row is the child's. */
+  hasMoved(tenant: string, key: Buffer): boolean {
+    const { table, rest } = partsOf(tenant, key);
+    return this.#moves(keyOfRow(tenant, table, rest));
   }
 
   /** The records of the two, from the one of before. */
@@ -166,6 +171,11 @@ export class ShardSplit {
     }
     return isSame ? row : writer.finish();
   }
+}
+
+function partsOf(tenant: string, key: Buffer): { readonly table: string; readonly rest: string } {
+  const at = tenant.length + 3;
+  return { table: String.fromCharCode(key[at] ?? 0), rest: key.toString('latin1', at + 1) };
 }
 
 function totals(

@@ -69,7 +69,7 @@ async function openChild(steps: Steps, record: ShardRecord, split: Split): Promi
     }
     await rocks.write(cleared);
   }
-  for await (const { tenant, row } of rowsOf(rocks, record, partition)) {
+  for await (const { tenant, row } of rowsOf(rocks, partition, [PLANE, ...record.tenants])) {
     const { inChild } = deciding.fateOf(tenant, row);
     if (isThere || inChild === undefined) continue;
     steps.batch.put(keyIn(child, tenant, row.key), inChild);
@@ -87,8 +87,13 @@ async function shed(steps: Steps, record: ShardRecord, split: Split): Promise<vo
   const { rocks } = steps;
   const { partition } = split;
   const deciding = new ShardSplit(split);
-  for await (const { tenant, row } of rowsOf(rocks, record, partition)) {
-    changeOf(steps.batch, row, deciding.fateOf(tenant, row));
+  for await (const { row } of rowsOf(rocks, partition, [PLANE])) {
+    changeOf(steps.batch, row, deciding.fateOf(PLANE, row));
+    await steps.room();
+  }
+  // Of what has moved the values are half of the store: they need not be read to be removed.
+  for await (const { tenant, row } of rowsOf(rocks, partition, record.tenants, false)) {
+    if (deciding.hasMoved(tenant, row.key)) steps.batch.delete(row.key);
     await steps.room();
   }
   await steps.end();
@@ -103,13 +108,15 @@ function changeOf(batch: WriteBatch, { key, value }: SplitRow, { inParent }: Row
 
 async function* rowsOf(
   rocks: SplitStore,
-  { tenants }: ShardRecord,
   partition: number,
+  tenants: readonly string[],
+  values = true,
 ): AsyncGenerator<{ readonly tenant: string; readonly row: SplitRow }> {
   const snapshot = rocks.snapshot();
   try {
-    for (const tenant of [PLANE, ...tenants]) {
-      for await (const rows of rocks.scan({ ...shardRange(tenant, partition), snapshot })) {
+    for (const tenant of tenants) {
+      const range = shardRange(tenant, partition);
+      for await (const rows of rocks.scan({ ...range, values, snapshot })) {
         for (const row of rows) yield { tenant, row };
       }
     }
