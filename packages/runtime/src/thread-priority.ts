@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 /**
  * Lets the threads of a name take the time that others leave: what they do has longer to be done.
@@ -10,7 +10,10 @@ import { setPriority } from 'node:os';
 export function yieldToOthers(name: string, niceness: number): void {
   if (process.platform !== 'linux') return;
   try {
-    for (const thread of threadsNamed(name)) setPriority(thread, niceness);
+    for (const thread of threadsNamed(name)) {
+      // Where all of the process yields more than that, it goes on doing so.
+      setPriority(thread, Math.max(niceness, getPriority(thread)));
+    }
   } catch {
     // A thread may be gone meanwhile, and `/proc` may be out of reach: only the order of work differs.
   }
