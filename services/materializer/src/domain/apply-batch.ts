@@ -85,12 +85,6 @@ interface EntitySlot {
   storedIds: readonly string[];
 }
 
-/** A record of the shard, or one of before a split that has gone to another shard. */
-interface Taken {
-  readonly record: ParsedRecord;
-  readonly item: Item | undefined;
-}
-
 /** A record with the rows that it needs, found once. */
 interface Item {
   readonly record: ParsedRecord;
@@ -131,7 +125,8 @@ export class BatchFold {
   readonly #retentionMs: number;
   #ages: { readonly id: IdSlot; readonly row: LoadedRow }[] = [];
   #needed: LoadedRow[] = [];
-  #taken: readonly Taken[] = [];
+  #records: readonly ParsedRecord[] = [];
+  /** Of those records that are this shard's, in their order. */
   #items: readonly Item[] = [];
   #firstOffset: number | undefined;
   #applied: number;
@@ -170,14 +165,13 @@ export class BatchFold {
   take(records: readonly ParsedRecord[]): readonly LoadedRow[] {
     this.#needed = [];
     this.#firstOffset ??= records[0]?.offset;
+    this.#records = records;
     const { isForeign } = this.#settings;
-    this.#taken = records.map((record) => ({
-      record,
-      item: isForeign?.(partitionKey(record.tenant, record.entity))
-        ? undefined
-        : this.#itemOf(record),
-    }));
-    this.#items = this.#taken.flatMap(({ item }) => item ?? []);
+    const own =
+      isForeign === undefined
+        ? records
+        : records.filter(({ tenant, entity }) => !isForeign(partitionKey(tenant, entity)));
+    this.#items = own.map((record) => this.#itemOf(record));
     return this.#needed;
   }
 
@@ -295,14 +289,18 @@ export class BatchFold {
   fold(): void {
     const sink = this.#sink;
     this.#takeAges();
-    for (const { record, item } of this.#taken) {
+    let next = 0;
+    for (const record of this.#records) {
       const { offset, tenant, bytes } = record;
       if (record.hlc > this.#maxHlc) this.#maxHlc = record.hlc;
       this.#applied = offset;
-      if (item === undefined) {
+      const item = this.#items[next];
+      if (item?.record !== record) {
+        // Of before a split, and gone to another shard.
         this.#timeline.add(offset, this.#maxHlc, '');
         continue;
       }
+      next++;
       const { slot } = item;
       this.#tenants.add(tenant);
       const verdict = this.#judge(item, sink);
@@ -323,7 +321,7 @@ export class BatchFold {
       this.#timeline.add(offset, this.#maxHlc, rejected ? '' : partitionKey(tenant, record.entity));
       this.#storeState(entity, offset, sink);
     }
-    this.#taken = [];
+    this.#records = [];
     this.#items = [];
   }
 

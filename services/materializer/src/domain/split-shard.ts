@@ -77,12 +77,10 @@ export class ShardSplit {
 
   /** @param tenant of the row's key, or {@link PLANE} */
   fateOf(tenant: string, { key, value }: SplitRow): RowFate {
-    if (tenant === PLANE) {
-      const { table, rest } = partsOf(tenant, key);
-      return this.#ownRow(table, rest, value);
-    }
-    if (!this.hasMoved(tenant, key)) return { inParent: value };
-    this.#count(tenant, partsOf(tenant, key).table, value);
+    const { table, rest } = partsOf(tenant, key);
+    if (tenant === PLANE) return this.#ownRow(table, rest, value);
+    if (!this.#moves(keyOfRow(tenant, table, rest))) return { inParent: value };
+    this.#count(tenant, table, value);
     return { inChild: value };
   }
 

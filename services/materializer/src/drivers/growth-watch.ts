@@ -1,5 +1,6 @@
 import type { LogReader, SoleOwner } from '@memplane/event-log';
 import { type Logger, pause } from '@memplane/runtime';
+import { BackgroundLoop } from './background-loop.ts';
 
 /** How often the log is looked at for whether it has grown, in milliseconds. */
 const GROWTH_LOOK_MS = 100;
@@ -12,29 +13,21 @@ export interface GrowthWatchPorts {
   readonly logger: Logger;
 }
 
-/** Brings the shards to the epoch of the log whenever it has grown, one after the other. */
-export class GrowthWatch {
+/**
+ * Brings the shards to the epoch of the log whenever it has grown, one after the other. What is left
+ * when it is stopped goes on at the next start.
+ */
+export class GrowthWatch extends BackgroundLoop {
   readonly #ports: GrowthWatchPorts;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(ports: GrowthWatchPorts) {
+    super();
     this.#ports = ports;
   }
 
-  start(): void {
-    this.#loop = this.#run();
-  }
-
-  /** A split under way goes on at the next start. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
+  protected async run(): Promise<void> {
     const { log, owner, opened, logger } = this.#ports;
-    const { signal } = this.#stopping;
+    const signal = this.stopping;
     while (!signal.aborted) {
       const { epoch, partitions } = log.info;
       if (partitions > owner.partitions) {
