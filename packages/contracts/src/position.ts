@@ -29,6 +29,9 @@ export interface Cut {
   readonly timeMs?: number;
 }
 
+/** What a log may have. */
+export const PARTITIONS_MAX = 4096;
+
 /** How many partitions a log has, and since when: each doubling raises its epoch by one. */
 export interface LogShape {
   readonly epoch: number;

@@ -1,6 +1,6 @@
 import { fnv1a, fromBase64Url, readUint32, toBase64Url } from './base64url.ts';
 import { MemplaneError } from './errors.ts';
-import { type Cut, cutInEpoch } from './position.ts';
+import { type Cut, cutInEpoch, PARTITIONS_MAX } from './position.ts';
 import { pushVarint } from './varint.ts';
 
 const PREFIX = 'mpt_';
@@ -8,7 +8,6 @@ const PREFIX = 'mpt_';
 const FORMAT_PLAIN = 1;
 const FORMAT_GROWN = 2;
 const TOKEN_CHARS_MAX = 8192;
-const PARTITIONS_MAX = 4096;
 
 /**
  * Writes a cut as an opaque token: `mpt_` and base64url of

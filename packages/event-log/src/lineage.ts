@@ -20,6 +20,12 @@ export function parentOf({ partitionsInitial }: Lineage, partition: number): num
   return partition - before;
 }
 
+/** A partition and those that it came out of, the one that the log began with last. */
+export function lineOf(lineage: Lineage, partition: number): number[] {
+  const parent = parentOf(lineage, partition);
+  return parent === undefined ? [partition] : [partition, ...lineOf(lineage, parent)];
+}
+
 /** Where a partition's record at an offset is: in its own, or in one that it came out of. */
 export function homeOf(lineage: Lineage, partition: number, offset: number): number {
   let home = partition;
@@ -33,7 +39,7 @@ export function homeOf(lineage: Lineage, partition: number, offset: number): num
  */
 export function homeEnd(lineage: Lineage, partition: number, offset: number): number {
   let end = Number.POSITIVE_INFINITY;
-  for (let p: number | undefined = partition; p !== undefined; p = parentOf(lineage, p)) {
+  for (const p of lineOf(lineage, partition)) {
     const base = lineage.bases[p] ?? 0;
     if (base > offset) end = base;
   }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { operation } from '../operation.ts';
+import { PARTITIONS_MAX } from '../position.ts';
 
-const partitionsSchema = z.number().int().min(1).max(4096);
+const partitionsSchema = z.number().int().min(1).max(PARTITIONS_MAX);
 
 /** How the partitions of a log that grew came about. */
 export const lineageSchema = z

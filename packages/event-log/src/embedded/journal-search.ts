@@ -1,3 +1,4 @@
+import { PARTITIONS_MAX } from '@memplane/contracts';
 import type { FileSystem } from './file-system.ts';
 import { FileWindow } from './file-window.ts';
 import {
@@ -9,7 +10,6 @@ import {
   isIntactRecord,
   segmentHeaderBytes,
 } from './format.ts';
-import { PARTITIONS_MAX } from './manifest.ts';
 import { journalDir, segmentFile, segmentOfName } from './places.ts';
 
 /** Where a record lies. */

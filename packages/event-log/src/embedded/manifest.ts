@@ -1,12 +1,11 @@
 import path from 'node:path';
+import { PARTITIONS_MAX } from '@memplane/contracts';
 import { z } from 'zod';
 import { grownLineage } from '../lineage.ts';
 import type { LogInfo } from '../port.ts';
 import { damaged } from './errors.ts';
 import type { FileSystem } from './file-system.ts';
 import { manifestFile } from './places.ts';
-
-export const PARTITIONS_MAX = 4096;
 
 /** Of a log that grew: versions that know no growth would read its partitions wrongly. */
 export const FORMAT_GROWN = 2;

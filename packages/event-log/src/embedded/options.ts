@@ -1,7 +1,6 @@
-import { MemplaneError } from '@memplane/contracts';
+import { MemplaneError, PARTITIONS_MAX } from '@memplane/contracts';
 import type { Lineage } from '../lineage.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import { PARTITIONS_MAX } from './manifest.ts';
 
 /** How an embedded log is opened. All but the folder has a default. */
 export interface EmbeddedLogOptions {

@@ -1,3 +1,4 @@
+import { PARTITIONS_MAX } from '@memplane/contracts';
 import { damaged } from './errors.ts';
 import type { FileSystem, LogFile } from './file-system.ts';
 import {
@@ -16,7 +17,7 @@ import {
   entryCheck,
 } from './index-entry.ts';
 import type { IndexFiles } from './index-files.ts';
-import { type Manifest, PARTITIONS_MAX } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
 import type { Mark } from './mark.ts';
 import { chunkFile, journalDir, segmentFile, segmentOfName } from './places.ts';
 import { type ScanResult, type ScanSink, scanSegment } from './scan.ts';

@@ -1,5 +1,5 @@
+import { PARTITIONS_MAX } from '@memplane/contracts';
 import type { LogBounds, LogInfo } from '../port.ts';
-import { PARTITIONS_MAX } from './manifest.ts';
 
 /**
  * What the writer tells readers in other threads of its process: the bounds of each partition and

@@ -1,4 +1,4 @@
-import { MemplaneError } from '@memplane/contracts';
+import { MemplaneError, PARTITIONS_MAX } from '@memplane/contracts';
 import {
   LateAppendError,
   type LogAdmin,
@@ -13,7 +13,7 @@ import type { SegmentSummary } from '../retention.ts';
 import { toStorageError } from './errors.ts';
 import type { IndexFiles } from './index-files.ts';
 import type { Journal } from './journal.ts';
-import { grownManifest, infoOf, type ManifestStore, PARTITIONS_MAX } from './manifest.ts';
+import { grownManifest, infoOf, type ManifestStore } from './manifest.ts';
 import type { MarkFile } from './mark.ts';
 import { PendingCommit, waitingBytesOf } from './pending-commit.ts';
 import type { SharedBounds } from './shared-state.ts';

@@ -1,4 +1,4 @@
-import { type Lineage, type LogRecord, parentOf } from '@memplane/event-log';
+import { type Lineage, type LogRecord, lineOf } from '@memplane/event-log';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 import {
   feedLines,
@@ -29,12 +29,9 @@ function tellersOf(
   home: number,
 ): readonly { readonly partition: number; readonly to: number }[] {
   return [...lineage.bases.keys()].flatMap((partition) => {
-    for (let p: number | undefined = partition; p !== undefined; ) {
-      const parent = parentOf(lineage, p);
-      if (parent === home) return [{ partition, to: (lineage.bases[p] ?? 0) - 1 }];
-      p = parent;
-    }
-    return [];
+    const line = lineOf(lineage, partition);
+    const child = line[line.indexOf(home) - 1];
+    return child === undefined ? [] : [{ partition, to: (lineage.bases[child] ?? 0) - 1 }];
   });
 }
 

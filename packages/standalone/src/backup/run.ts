@@ -13,7 +13,7 @@ import { checkBackup } from './check.ts';
 import type { RestoreReport } from './fill.ts';
 import type { Manifest } from './manifest.ts';
 import { openPlace } from './place.ts';
-import { restore, restoreStores } from './restore.ts';
+import { type RestoreOptions, restore, restoreStores } from './restore.ts';
 import type { Stores } from './stores-target.ts';
 
 /** How long the views may take until they have what was in the log when a backup began. */
@@ -50,9 +50,10 @@ export async function runRestore(options: RestoreFlags, command: Command): Promi
   const place = await openPlace(options.from, true, process.env);
   try {
     const reader = await BackupReader.open(place.blobs);
+    const how = { backup: reader, untilMs, output };
     if (options.check) await check(reader, options.from, output);
-    else if (stores !== undefined) await intoStores(stores, reader, untilMs, output);
-    else await into(resolve(dataDir ?? ''), reader, untilMs, output);
+    else if (stores !== undefined) await intoStores(stores, how);
+    else await into(resolve(dataDir ?? ''), how);
   } finally {
     place.close();
   }
@@ -80,39 +81,42 @@ async function check(reader: BackupReader, from: string, output: Output): Promis
   });
 }
 
-async function into(
-  dataDir: string,
-  backup: BackupReader,
-  untilMs: number | undefined,
-  output: Output,
-): Promise<void> {
-  const startedAt = performance.now();
-  const common = { backup, untilMs, env: process.env, now: Date.now };
-  const report = await withStages((stages) =>
-    restore({ ...common, dataDir, logId: randomUUID(), stages }),
+function into(dataDir: string, how: Restoring): Promise<void> {
+  const where = ` into ${dataDir}`;
+  const next = `MEMPLANE_DATA_DIR=${dataDir} memplane run, then memplane verify`;
+  return restoring(how, { document: { dataDir }, where, next }, (options) =>
+    restore({ ...options, dataDir, logId: randomUUID() }),
   );
-  const tookMs = Math.round(performance.now() - startedAt);
-  output.document({ dataDir, ...report, tookMs }, () => {
-    output.line(`Restored into ${dataDir} in ${seconds(tookMs)}: ${contentsOf(report)}`);
-    for (const line of consequencesOf(report, untilMs)) output.line(line);
-    output.line(`Next: MEMPLANE_DATA_DIR=${dataDir} memplane run, then memplane verify`);
-  });
 }
 
-async function intoStores(
-  stores: Stores,
-  backup: BackupReader,
-  untilMs: number | undefined,
-  output: Output,
+function intoStores(stores: Stores, how: Restoring): Promise<void> {
+  const next = 'start the services, then memplane verify';
+  return restoring(how, { document: {}, where: '', next }, (options) =>
+    restoreStores({ ...options, stores }),
+  );
+}
+
+interface Restoring {
+  readonly backup: BackupReader;
+  readonly untilMs: number | undefined;
+  readonly output: Output;
+}
+
+/** Restores, and tells of it. */
+async function restoring(
+  { backup, untilMs, output }: Restoring,
+  words: { readonly document: object; readonly where: string; readonly next: string },
+  work: (options: RestoreOptions) => Promise<RestoreReport>,
 ): Promise<void> {
   const startedAt = performance.now();
-  const common = { backup, untilMs, env: process.env, now: Date.now };
-  const report = await withStages((stages) => restoreStores({ ...common, stores, stages }));
+  const report = await withStages((stages) =>
+    work({ backup, untilMs, env: process.env, now: Date.now, stages }),
+  );
   const tookMs = Math.round(performance.now() - startedAt);
-  output.document({ ...report, tookMs }, () => {
-    output.line(`Restored in ${seconds(tookMs)}: ${contentsOf(report)}`);
+  output.document({ ...words.document, ...report, tookMs }, () => {
+    output.line(`Restored${words.where} in ${seconds(tookMs)}: ${contentsOf(report)}`);
     for (const line of consequencesOf(report, untilMs)) output.line(line);
-    output.line('Next: start the services, then memplane verify');
+    output.line(`Next: ${words.next}`);
   });
 }
 

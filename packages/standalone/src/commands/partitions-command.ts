@@ -1,8 +1,8 @@
+import { PARTITIONS_MAX } from '@memplane/contracts';
 import type { Command } from 'commander';
 import { growPartitions } from '../partitions/grow.ts';
 import { connect, numberOption, planeHttp, wholeOption } from './connection.ts';
 
-const PARTITIONS_MAX = 4096;
 const WAIT_SECONDS = 600;
 
 /** What is done with the partitions of the log. */

@@ -1,4 +1,4 @@
-import { type LogReader, parentOf } from '@memplane/event-log';
+import { type LogReader, lineOf } from '@memplane/event-log';
 
 /**
  * Prepares shards for being opened, in a log that grew: each after those that it came out of, and one
@@ -18,11 +18,7 @@ export class ShardFamilies {
 
   prepare(partition: number): Promise<void> {
     const { lineage } = this.#log.info;
-    const line: number[] = [partition];
-    for (let p = lineage && parentOf(lineage, partition); p !== undefined; ) {
-      line.unshift(p);
-      p = lineage && parentOf(lineage, p);
-    }
+    const line = lineage === undefined ? [partition] : lineOf(lineage, partition).reverse();
     const [root = partition] = line;
     const before = this.#work.get(root) ?? Promise.resolve();
     const done = before.catch(() => {}).then(() => this.#prepareAll(line));

@@ -121,16 +121,10 @@ export async function waitForTokens(
   field = 'query.after',
 ): Promise<void> {
   if (after === undefined) return;
-  const [first, ...rest] = (typeof after === 'string' ? [after] : after).map((token) =>
-    decodeToken(token, field),
-  );
+  const given = (typeof after === 'string' ? [after] : after).map((it) => decodeToken(it, field));
+  const [first, ...rest] = given.map((cut) => ownCut(plane, cut, field));
   if (first === undefined) return;
-  const [own, ...others] = [
-    ownCut(plane, first, field),
-    ...rest.map((c) => ownCut(plane, c, field)),
-  ];
-  if (own === undefined) return;
-  await waitForOffsets(plane, joinCuts([own, ...others]).offsets, wait, partition);
+  await waitForOffsets(plane, joinCuts([first, ...rest]).offsets, wait, partition);
 }
 
 /** Waits until the owners have applied some offsets. */

@@ -100,13 +100,14 @@ async function cutOf(
   wait: Waiting,
 ): Promise<ResolvedCut | undefined> {
   if (from !== undefined) {
-    const given = ownCut(plane, decodeToken(from.token, 'body.cursor'), 'body.cursor');
-    if (decodeToken(from.token).epoch < given.epoch) {
+    const given = decodeToken(from.token, 'body.cursor');
+    const own = ownCut(plane, given, 'body.cursor');
+    if (given.epoch < own.epoch) {
       // What it has passed would come again, in other partitions.
       const message = 'The log has grown since: begin the query anew.';
       throw new MemplaneError('invalid_cursor', message, { field: 'body.cursor' });
     }
-    const cut = await cutOfToken(plane, given, wait);
+    const cut = await cutOfToken(plane, own, wait);
     checkHistoryOf(plane, cut, 'body.cursor');
     return cut;
   }

@@ -27,8 +27,9 @@ interface WaitingRow {
 /**
  * Stores the vectors of a generation: rows in batches, a flush, then how far each partition is
  * stored, in this order. No search finds a row sooner by its being written before its flush is due,
- * and Milvus pays for each call, so rows gather. Every write may be repeated, by whichever instance: a row is the same
- * wherever it comes from. A row is settled once all of it is stored and found by searches.
+ * and Milvus pays for each call, so rows gather. Every write may be repeated, by whichever instance: a
+ * row is the same wherever it comes from. A row is settled once all of it is stored and found by
+ * searches.
  */
 export class MilvusWriter {
   readonly #options: WriterOptions;
