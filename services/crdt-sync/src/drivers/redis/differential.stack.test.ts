@@ -122,7 +122,8 @@ function placeFor({ type, place }: Step): MapPlace {
   if (type === 'map-add') return { type: 'set', path, element: place.element ?? 'x' };
   return place.type === 'set' ? place : { type: place.type, path };
 }
-const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('-0'));
+/** As it comes over a network, and is written to Redis: there is no negative zero. */
+const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)));
 const step: fc.Arbitrary<Step> = fc.record({
   type: fc.constantFrom(...TYPES),
   name: fc.constantFrom('a', 'b', 'c:d~e'),
