@@ -35,7 +35,7 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
   const neighbours = await appendNeighbours(plane);
   const said = [...sealed.events(SEALED), ...plain.events(PLAIN), ...strong.events(STRONG)];
   const before = await append(plane, said);
-  await shown(plane, before);
+  const past = await shown(plane, before);
   // The search is worth something: it finds what is plain, in the archive and in snapshots too.
   const places = await eventually('snapshots and archive have it', WAIT_MS, async () => {
     const found = bytesLeft(folder.path, plain.forms);
@@ -60,7 +60,7 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
     await erase(plane, PLAIN),
     await erase(plane, STRONG),
   ];
-  await gone(plane, before);
+  await gone(plane, before, past);
   for (const started of receipts) {
     const { entity } = started;
     const receipt = await cleared(plane, started);
@@ -94,7 +94,7 @@ test('what is erased is nowhere any more, and its neighbours are as they were', 
     const again = await planeDigests(rebuilt);
     return JSON.stringify(again) === JSON.stringify(live) || undefined;
   });
-  await gone(rebuilt, before);
+  await gone(rebuilt, before, past);
   await untouched(rebuilt, neighbours);
 
   // Later events are of a new key, ids of before are new again, and the count goes on.
@@ -148,8 +148,11 @@ function search(plane: Plane, more: Record<string, unknown>): Promise<SearchAnsw
   return expectStatus(200, 'POST', `${plane.vectors}/v1/search`, { body });
 }
 
-/** They can be read, found and recalled. */
-async function shown(plane: Plane, after: string): Promise<void> {
+/**
+ * They can be read, found and recalled.
+ * @returns paths of states of the past, each of which was read often enough to be in memory
+ */
+async function shown(plane: Plane, after: string): Promise<string[]> {
   const answer = await search(plane, { after, waitMs: 20_000 });
   const entities = new Set(answer.results.map(({ entity }) => entity));
   assert.ok(ERASED.every((entity) => entities.has(entity)));
@@ -161,11 +164,23 @@ async function shown(plane: Plane, after: string): Promise<void> {
     { body: query },
   );
   assert.equal(found.entities.length, 2 * NEIGHBOURS + ERASED.length);
+  const past: string[] = [];
+  for (const entity of ERASED) {
+    const read = (asOf: string) =>
+      expectStatus<EntityView>(200, 'GET', plane.materializer + entityPath(entity, { asOf }));
+    const { asOf } = await read(`event:${entity}-1`);
+    for (let n = 0; n < 3; n++) await read(`offset:${asOf.offset}`);
+    past.push(entityPath(entity, { asOf: `offset:${asOf.offset}` }));
+  }
+  return past;
 }
 
 /** No read tells of any of them, at no time; those that are of the entity itself say why. */
-async function gone(plane: Plane, before: string): Promise<void> {
+async function gone(plane: Plane, before: string, past: readonly string[]): Promise<void> {
   const { materializer } = plane;
+  for (const path of past) {
+    assert.equal((await call('GET', materializer + path)).status, 410, path);
+  }
   for (const entity of ERASED) {
     const id = encodeURIComponent(`${entity}-1`);
     const paths = [

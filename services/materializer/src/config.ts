@@ -114,6 +114,12 @@ export const MATERIALIZER_SETTINGS = {
     'memory for the entities that were changed last, over all shards; estimated',
     { min: 0, unit: 'bytes' },
   ),
+  history_cache_bytes_max: integer(
+    'MEMPLANE_HISTORY_CACHE_BYTES_MAX',
+    16 * MIB,
+    'memory for the histories that were last read at a point of the past, over all shards; estimated',
+    { min: 0, unit: 'bytes' },
+  ),
   key_filter_bytes: integer(
     'MEMPLANE_KEY_FILTER_BYTES',
     8 * MIB,

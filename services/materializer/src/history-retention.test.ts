@@ -15,6 +15,7 @@ import { resolveAsOf, waiting } from './reads/cuts.ts';
 import { digestViews } from './reads/digest.ts';
 import { readEntity } from './reads/entity.ts';
 import { readEvent, readHistory } from './reads/history.ts';
+import { KnownPast } from './reads/known-past.ts';
 import { checkItems } from './reads/liveness.ts';
 import type { Plane } from './reads/plane.ts';
 import { queryEntities } from './reads/query.ts';
@@ -302,7 +303,10 @@ test('whatever is removed: every cut that is kept answers as if nothing had been
           log.append(partitionOf(event.entity, PARTITIONS), made);
         }
         const now = () => ms + 1_000;
-        const pruned = await openPlane(join(dir, 'pruned'), log, now);
+        const without = await openPlane(join(dir, 'pruned'), log, now);
+        // What it has read before it goes on knowing, and shows no more of it than the store would.
+        const known = new KnownPast(without.store, { history_cache_bytes_max: 20_000 });
+        const pruned: Plane = { ...without, known };
         const whole = await openPlane(join(dir, 'whole'), log, now);
         try {
           let round = 0;

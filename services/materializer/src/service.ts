@@ -47,6 +47,7 @@ import { ViewPublisher } from './drivers/view-publisher.ts';
 import { ViewStore } from './drivers/view-store.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Peers } from './peers.ts';
+import { KnownPast } from './reads/known-past.ts';
 import { type Heads, invokedHeads } from './reads/linearizable.ts';
 import { allParts } from './reads/parts.ts';
 import type { Plane } from './reads/plane.ts';
@@ -117,7 +118,8 @@ export async function createMaterializer(
     new UnwrappedKeys({ invoker, keyCacheMs, keys_cached_max, timeoutMs }),
   );
   const log = new OpeningLog(context.logReader, opener);
-  const plane: Plane = { log, store, shards, peers, settings: config, now };
+  const known = new KnownPast(store, config);
+  const plane: Plane = { log, store, shards, known, peers, settings: config, now };
   const archive =
     blobStore === undefined
       ? undefined
@@ -503,7 +505,7 @@ class MaterializerService implements Materializer {
 }
 
 function createClearer(
-  { store, shards, now }: Plane,
+  { store, shards, known, now }: Plane,
   archive: ArchiveService | undefined,
   logger: Logger,
   config: MaterializerConfig,
@@ -511,7 +513,8 @@ function createClearer(
   const republish = async (shard: Shard, erasures: ReadonlyMap<string, number>) => {
     await archive?.withoutErased(shard, ({ key, offset }) => offset < (erasures.get(key) ?? -1));
   };
-  return new ErasureClearer({ store, shards, republish, logger, now }, config);
+  const forget = (shard: Shard) => known?.forget(shard);
+  return new ErasureClearer({ store, shards, forget, republish, logger, now }, config);
 }
 
 function observeArchive({ meter }: Telemetry, archive: ArchiveService): void {

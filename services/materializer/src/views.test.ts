@@ -13,8 +13,9 @@ import { naiveFold } from './naive-fold.ts';
 import { resolveAsOf, waiting } from './reads/cuts.ts';
 import { digestViews } from './reads/digest.ts';
 import { readEntity } from './reads/entity.ts';
+import { KnownPast } from './reads/known-past.ts';
 import { checkItems } from './reads/liveness.ts';
-import type { Plane } from './reads/plane.ts';
+import { keysOf, type Plane } from './reads/plane.ts';
 import { queryEntities } from './reads/query.ts';
 import {
   MemoryLog,
@@ -211,6 +212,34 @@ test('views, counters and every past state equal a naive fold', async () => {
     ),
     { numRuns: 25 },
   );
+});
+
+test('what is known of the past without the store is what the store has', async () => {
+  const orders = fc.record({
+    bytesMax: fc.integer({ min: 0, max: 20_000 }),
+    offsets: fc.array(fc.nat(60), { minLength: 100, maxLength: 200 }),
+  });
+  let known = 0;
+  await fc.assert(
+    fc.asyncProperty(story, orders, (given, { bytesMax, offsets }) =>
+      withViews(given, async (plane) => {
+        const histories = new KnownPast(plane.store, { history_cache_bytes_max: bytesMax });
+        const knowing: Plane = { ...plane, known: histories };
+        for (const entity of ENTITIES) {
+          const keys = keysOf(plane.log.info, 'default', entity);
+          const shard = plane.shards.at(keys.partition);
+          for (const offset of offsets) {
+            if (offset > shard.applied) continue;
+            if (histories.stateAt(shard, keys, entity, offset) !== undefined) known++;
+            const found = await view(knowing, entity, `offset:${offset}`);
+            assert.deepEqual(found, await view(plane, entity, `offset:${offset}`));
+          }
+        }
+      }),
+    ),
+    { numRuns: 10 },
+  );
+  assert.ok(known > 25, `${known} were known`);
 });
 
 test('what is known without the store is what the store has', async () => {

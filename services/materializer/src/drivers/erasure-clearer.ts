@@ -15,6 +15,8 @@ export interface ErasureClearerPorts {
   readonly store: ViewStore;
   /** Those that are here. */
   readonly shards: Iterable<Shard>;
+  /** Drops what is in memory of a shard's past. */
+  readonly forget: (shard: Shard) => void;
   /**
    * Replaces what was published of a shard, and of the archive, where it has anything of before
    * erasures, by partition key.
@@ -60,7 +62,7 @@ export class ErasureClearer extends BackgroundLoop {
   }
 
   async #tick(): Promise<void> {
-    const { store, shards, republish, now } = this.#ports;
+    const { store, shards, forget, republish, now } = this.#ports;
     const due = await clearingsOf(store, shards, (one) => one.clearedAtMs === undefined);
     if (due.length === 0) return;
     const cleared: ShardClearing[] = [];
@@ -68,6 +70,7 @@ export class ErasureClearer extends BackgroundLoop {
     const groups = Map.groupBy(cleared, ({ shard, tenant }) => `${shard.partition} ${tenant}`);
     for (const group of groups.values()) await this.#clearRows(group);
     await this.#purge();
+    for (const { shard } of cleared) forget(shard);
     for (const [shard, own] of Map.groupBy(cleared, (one) => one.shard)) {
       const erasures = new Map(
         own.map(({ tenant, entity, clearing }) => [partitionKey(tenant, entity), clearing.offset]),

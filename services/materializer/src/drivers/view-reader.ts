@@ -1,6 +1,5 @@
-import { parseHlc } from '@memplane/clock';
-import { type CloudEvent, MemplaneError } from '@memplane/contracts';
-import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
+import { MemplaneError } from '@memplane/contracts';
+import type { RocksEntry, RocksSnapshot, RocksStore } from '@memplane/rocks';
 import {
   after,
   isEventRow,
@@ -10,18 +9,15 @@ import {
   stampText,
   toKey,
 } from '../domain/keys.ts';
+import { type HistoryEntry, PastFold, type PastState } from '../domain/past-state.ts';
 import {
   decodeErased,
   decodeHead,
-  decodeHistory,
   decodeMemory,
-  decodeSnapshot,
   type Head,
-  type HistoryRow,
   type MemoryRow,
 } from '../domain/rows.ts';
 import { decodeShard, type ShardRecord } from '../domain/shard-record.ts';
-import { type EntityState, emptyState, evolve } from '../domain/state.ts';
 import { lastOffsetUpTo, readTimeline, stampAt } from '../domain/timeline.ts';
 import { shardKey } from './view-store.ts';
 
@@ -31,15 +27,12 @@ const PAST_ROWS_MAX = 256;
 /** Memories that one step of a read fetches. */
 const MEMORY_ROWS_MAX = 256;
 
-/** A state of the past, with the newest stamp of the partition where its last event tells it. */
-export interface PastState {
-  readonly state: EntityState;
-  /**
-   * The offset of the newest event of the entity within the cut, rejected ones included; −1 where
-   * the history begins later and the stored state is all there is.
-   */
-  readonly rowOffset: number;
-  readonly rowMaxHlc: bigint;
+/** A state of the past, with the rows that it was made of, oldest first. */
+export interface ReadPast {
+  readonly past: PastState | undefined;
+  readonly rows: readonly HistoryEntry[];
+  /** Whether nothing of the history is before them. */
+  readonly isFirst: boolean;
 }
 
 /** Reads the views in one snapshot of the store. */
@@ -96,51 +89,46 @@ export class ViewReader {
     return found.sort((a, b) => a.offset - b.offset);
   }
 
-  /**
-   * The state of an entity after all its events up to an offset: the stored state next before it,
-   * and the events since. Nothing when it had none. One pass backwards over the history finds both.
-   */
+  /** The state of an entity after all its events up to an offset. Nothing when it had none. */
   async stateAt(keys: ShardKeys, entity: string, offset: number): Promise<PastState | undefined> {
+    return (await this.pastAt(keys, entity, offset)).past;
+  }
+
+  /** One pass backwards over the history finds the stored state next before it, and the events since. */
+  async pastAt(keys: ShardKeys, entity: string, offset: number): Promise<ReadPast> {
     const prefix = keys.histories(entity);
-    const events: { offset: number; row: HistoryRow }[] = [];
-    let base: EntityState | undefined;
+    const fold = new PastFold();
+    const found: HistoryEntry[] = [];
     let lt = toKey(keys.event(entity, offset + 1));
     // A stored state is a few rows away, unless events are small or the state is large.
     for (let limit = PAST_ROWS_FIRST; ; limit = Math.min(limit * 4, PAST_ROWS_MAX)) {
-      const rows = await this.rocks.scanAll({
-        gte: toKey(prefix),
-        lt,
-        reverse: true,
-        snapshot: this.snapshot,
-        limit,
-        chunkRows: limit,
-      });
-      for (const { key, value } of rows) {
-        const at = key.readUIntBE(prefix.length, 6);
-        if (isEventRow(key)) {
-          events.push({ offset: at, row: decodeHistory(value) });
-          if (base !== undefined) break;
-        } else if (base === undefined) {
-          base = stateOf(value, at);
-          // Its own event comes next; it is needed only for the partition's newest stamp.
-          if (events.length > 0) break;
-        }
+      const range = { gte: toKey(prefix), lt, reverse: true, snapshot: this.snapshot };
+      const rows = await this.rocks.scanAll({ ...range, limit, chunkRows: limit });
+      for (const row of rows) {
+        const entry = entryOf(row, prefix);
+        found.push(entry);
+        if (!fold.add(entry)) continue;
+        return { past: fold.finish(), rows: found.reverse(), isFirst: false };
       }
-      if ((base !== undefined && events.length > 0) || rows.length < limit) break;
+      if (rows.length < limit) {
+        return { past: fold.finish(), rows: found.reverse(), isFirst: true };
+      }
       lt = rows.at(-1)?.key ?? lt;
     }
-    const newest = events[0];
-    if (newest === undefined && base === undefined) return undefined;
-    const state = base ?? emptyState();
-    for (let i = events.length - 1; i >= 0; i--) {
-      const { offset: at, row } = events[i] as (typeof events)[number];
-      if (row.rejected || at <= state.offset) continue;
-      const event = JSON.parse(row.event.toString()) as CloudEvent;
-      evolve(state, { offset: at, hlc: parseHlc(event.hlc), event });
-    }
-    return state.sequence === 0
-      ? undefined
-      : { state, rowOffset: newest?.offset ?? -1, rowMaxHlc: newest?.row.maxHlc ?? 0n };
+  }
+
+  /** The rows of a history from an offset on. */
+  async historyFrom(
+    keys: ShardKeys,
+    entity: string,
+    offset: number,
+    limit: number,
+  ): Promise<HistoryEntry[]> {
+    const prefix = keys.histories(entity);
+    const gte = toKey(keys.event(entity, offset));
+    const range = { gte, lt: toKey(after(prefix)), snapshot: this.snapshot };
+    const rows = await this.rocks.scanAll({ ...range, limit, chunkRows: limit });
+    return rows.map((row) => entryOf(row, prefix));
   }
 
   /** The newest stamp of a partition up to an offset; 0n when there is none. */
@@ -189,16 +177,8 @@ export class ViewReader {
   }
 }
 
-function stateOf(row: Buffer, offset: number): EntityState {
-  const { sequence, hlc, state } = decodeSnapshot(row);
-  const memories = new Map(state.memories.map((memory) => [memory.id, memory]));
-  return {
-    sequence,
-    offset,
-    hlc,
-    attributes: state.attributes as EntityState['attributes'],
-    memories,
-  };
+function entryOf({ key, value }: RocksEntry, prefix: string): HistoryEntry {
+  return { offset: key.readUIntBE(prefix.length, 6), isEvent: isEventRow(key), value };
 }
 
 function missingBatch(partition: number, offset: number): MemplaneError {

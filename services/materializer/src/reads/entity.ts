@@ -2,6 +2,7 @@ import { formatHlc, hlcToMs, parseHlc } from '@memplane/clock';
 import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { parseAsOf } from '../domain/as-of.ts';
 import type { ShardKeys } from '../domain/keys.ts';
+import type { PastState } from '../domain/past-state.ts';
 import { decodeId } from '../domain/rows.ts';
 import type { ShardRecord } from '../domain/shard-record.ts';
 import { type EntityState, expiresMs, isExpired, type MemoryView } from '../domain/state.ts';
@@ -156,9 +157,15 @@ async function readOwnPast(
   const isOwn = asOf.kind === 'event' || (asOf.kind === 'offset' && asOf.epoch === undefined);
   if (!isOwn) return undefined;
   const keys = keysOf(plane.log.info, tenant, entity);
-  const { applied } = plane.shards.at(keys.partition);
+  const { partition } = keys;
+  const shard = plane.shards.at(partition);
+  const { applied, record } = shard;
+  if (asOf.kind === 'offset' && asOf.offset >= record.historyStart) {
+    const known = plane.known?.stateAt(shard, keys, entity, asOf.offset);
+    if (known !== undefined) return pastAnswer(plane, entity, partition, known);
+  }
   return inSnapshot(plane, async (reader) => {
-    const { historyStart } = plane.shards.at(keys.partition).record;
+    const { historyStart } = plane.shards.at(partition).record;
     let offset: number;
     if (asOf.kind === 'offset') offset = asOf.offset;
     else {
@@ -172,15 +179,27 @@ async function readOwnPast(
       offset = decodeId(row).offset;
     }
     if (offset > applied || offset < historyStart) return undefined;
-    const past = await reader.stateAt(keys, entity, offset);
+    const read = await reader.pastAt(keys, entity, offset);
+    const { past } = read;
     if (past?.rowOffset !== offset) return undefined;
-    const { record } = plane.shards.at(keys.partition);
+    const { record } = plane.shards.at(partition);
     await refuseErased(record, reader, keys, entity, offset, past.state.offset);
-    const timeMs = hlcToMs(past.rowMaxHlc);
-    const parts = partsOf(past.state, offset, timeMs);
-    const offsets = new Map([[keys.partition, offset]]);
-    return answer(plane, entity, parts, { offsets, timeMs }, keys.partition);
+    plane.known?.keep(shard, keys, entity, read);
+    return pastAnswer(plane, entity, partition, past);
   });
+}
+
+function pastAnswer(plane: Plane, entity: string, partition: number, past: PastState): string {
+  const { state, rowOffset: offset, rowMaxHlc } = past;
+  const timeMs = hlcToMs(rowMaxHlc);
+  const parts = partsOf(state, offset, timeMs);
+  return answer(
+    plane,
+    entity,
+    parts,
+    { offsets: new Map([[partition, offset]]), timeMs },
+    partition,
+  );
 }
 
 function partsOf(state: EntityState, offset: number, timeMs: number): EntityParts {

@@ -6,6 +6,7 @@ import { ViewReader } from '../drivers/view-reader.ts';
 import type { ViewStore } from '../drivers/view-store.ts';
 import type { Peers } from '../peers.ts';
 import type { ShardSet } from '../shard-set.ts';
+import type { KnownPast } from './known-past.ts';
 
 export interface ReadSettings {
   readonly time_cut_settle_ms: number;
@@ -18,6 +19,8 @@ export interface Plane {
   readonly log: LogReader;
   readonly store: ViewStore;
   readonly shards: ShardSet;
+  /** Absent where nothing of the past is kept in memory. */
+  readonly known?: KnownPast;
   /** The other instances; absent where this one owns everything. */
   readonly peers?: Peers | undefined;
   readonly settings: ReadSettings;
