@@ -375,6 +375,25 @@ test('an id counts as known for as long as its history is kept, wherever it is a
   });
 });
 
+test('where a removal was broken off, what got too old since then goes in the same turn', async () => {
+  await withFolder(async (dir) => {
+    const log = new MemoryLog(1);
+    for (let i = 0; i < 10; i++) {
+      const hlc = firstHlcOf(START_MS + i * RETENTION_MS);
+      log.append(0, { id: `e${i}`, entity: 'user/1', hlc, data: { attributes: { p: i } } });
+    }
+    const plane = await openPlane(join(dir, 'views'), log, Date.now);
+    const shard = plane.shards.at(0);
+    for (let i = 0; i < 5; i++) await applyNext(plane, shard, 1);
+    assert.equal(await prune(plane, shard, 1, 1), false);
+    assert.equal(shard.record.historyStart, 3);
+    while (await applyNext(plane, shard, 10));
+    assert.equal(await prune(plane, shard, 100, 1_000), true);
+    assert.equal(shard.record.historyStart, 8);
+    await plane.store.close();
+  });
+});
+
 test('a start that moves while a read is under way: all of the answer, or 410', async () => {
   await withFolder(async (dir) => {
     const log = new MemoryLog(1);

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { firstHlcOf } from '@memplane/clock';
 import { encodeToken } from '@memplane/contracts';
-import { partitionOf } from '@memplane/event-log';
+import { type LogBounds, partitionOf } from '@memplane/event-log';
 import { createLogger, type Invoker } from '@memplane/runtime';
+import { eventually } from '@memplane/testkit';
 import { readMaterializerConfig } from './config.ts';
 import { createMaterializer } from './service.ts';
 import { MemoryLog, TEST_LOG_ID, type TestEvent, withFolder } from './testing.ts';
@@ -185,6 +186,39 @@ test('a damaged record ends its own shard, loudly, and no other', async () => {
     const ready = await get('/readyz');
     assert.equal(ready.status, 503);
     assert.equal(ready.body.troubled[0].code, 'storage_damaged');
+  });
+});
+
+/** Tells nobody how far it goes before it may. */
+class HeldLog extends MemoryLog {
+  readonly held = Promise.withResolvers<void>();
+
+  override async bounds(partition: number): Promise<LogBounds> {
+    await this.held.promise;
+    return await super.bounds(partition);
+  }
+}
+
+test('it is ready once its shards are open', async () => {
+  await withFolder(async (dir) => {
+    const log = new HeldLog(PARTITIONS);
+    const config = readMaterializerConfig({
+      MEMPLANE_MATERIALIZER_DIR: dir,
+      MEMPLANE_MATERIALIZER_PORT: '0',
+    });
+    const logger = createLogger('test', 'silent');
+    const service = await createMaterializer(config, { logReader: log, logger });
+    const started = service.start();
+    const ready = async () => {
+      if (service.port === 0) return undefined;
+      return (await fetch(`http://127.0.0.1:${service.port}/readyz`)).status;
+    };
+    assert.equal(await eventually('it answers', 10_000, ready), 503);
+    log.held.resolve();
+    await started;
+    assert.equal(await ready(), 200);
+    await service.drain();
+    await service.stop();
   });
 });
 

@@ -174,6 +174,8 @@ class MaterializerService implements Materializer {
   readonly #clearer: ErasureClearer;
   readonly #topicClearer: TopicClearer | undefined;
   readonly #replays: ReplayJobs;
+  /** All shards that it was to have at its start. */
+  #hasOpened = false;
   readonly #server: HttpServer;
   /** For the other instances. */
   readonly #peerServer: HttpServer | undefined;
@@ -249,13 +251,14 @@ class MaterializerService implements Materializer {
     return this.#port;
   }
 
-  /** Ready at once: reads that need what is not applied yet wait for it. */
+  /** Ready once its shards are open: reads that need what is not applied yet wait for it. */
   async start(): Promise<void> {
     await this.#peerServer?.listen();
     // Before there is anything to apply: what a read waits for is applied first.
     this.#port = await this.#server.listen();
     await this.#ownership.start(this.#host);
     await this.#host.opened();
+    this.#hasOpened = true;
     this.#growth?.start();
     this.#archive?.start();
     this.#pruner.start();
@@ -479,13 +482,13 @@ class MaterializerService implements Materializer {
     });
   }
 
-  /** Not ready while something acknowledged can't become visible; reads are answered all the same. */
+  /** Not ready until the first shards are open, and while something acknowledged can't become visible; reads are answered all the same. */
   #readiness(): { ready: boolean; [detail: string]: unknown } {
     const shards = [...this.#shards];
     const troubled = shards.filter((shard) => shard.state !== 'running');
     const lag = shards.reduce((sum, shard) => sum + shard.lag, 0);
     return {
-      ready: troubled.length === 0,
+      ready: this.#hasOpened && troubled.length === 0,
       lag,
       shards: shards.length,
       ...(this.#archive === undefined ? {} : { archiveLagBytes: this.#archive.lagBytes }),

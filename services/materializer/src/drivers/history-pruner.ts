@@ -110,7 +110,16 @@ export class HistoryPruner extends BackgroundLoop {
   async *prune(shard: Shard): AsyncGenerator<number> {
     const { maxHlc } = shard.record;
     if (this.#looked.get(shard) === maxHlc) return;
-    let progress = (await this.#unfinished(shard)) ?? (await this.#moveStart(shard));
+    const unfinished = await this.#unfinished(shard);
+    if (unfinished !== undefined) yield* this.#remove(shard, unfinished);
+    // More may have got too old since that one began.
+    const due = await this.#moveStart(shard);
+    if (due !== undefined) yield* this.#remove(shard, due);
+    this.#looked.set(shard, maxHlc);
+  }
+
+  async *#remove(shard: Shard, begun: PruneProgress): AsyncGenerator<number> {
+    let progress: PruneProgress | undefined = begun;
     while (progress !== undefined) {
       yield* this.#phase(shard, progress);
       const phase = phaseAfter(progress.phase);
@@ -119,7 +128,6 @@ export class HistoryPruner extends BackgroundLoop {
       progress = next;
       yield 0;
     }
-    this.#looked.set(shard, maxHlc);
   }
 
   async #unfinished({ partition }: Shard): Promise<PruneProgress | undefined> {
