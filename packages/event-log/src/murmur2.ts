@@ -41,3 +41,8 @@ export function murmur2OfText(key: string): number {
 export function partitionOf(key: string, partitions: number): number {
   return (murmur2OfText(key) & 0x7fffffff) % partitions;
 }
+
+/** {@link partitionOf} for the first `length` bytes, a key in UTF-8. */
+export function partitionOfBytes(bytes: Uint8Array, length: number, partitions: number): number {
+  return (murmur2(bytes, length) & 0x7fffffff) % partitions;
+}

@@ -25,6 +25,8 @@ export interface ScanOptions extends ScanBounds {
   readonly values?: boolean;
   /** Rows fetched in one step; default the store's `scanChunkRows`. */
   readonly chunkRows?: number;
+  /** About how many bytes one step may have, by the rows of the one before; default: any. */
+  readonly chunkBytes?: number;
 }
 
 export interface WriteOptions {
@@ -138,7 +140,9 @@ export class RocksStore {
 
   /** The rows of a range in chunks, for ranges of any length. Breaking off releases the iterator. */
   async *scan(options: ScanOptions = {}): AsyncGenerator<RocksEntry[], void, undefined> {
-    const step = options.chunkRows ?? this.#scanChunkRows;
+    const stepMax = options.chunkRows ?? this.#scanChunkRows;
+    const { chunkBytes } = options;
+    let step = chunkBytes === undefined ? stepMax : Math.min(stepMax, this.#scanChunkRows);
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     if (left <= 0) return;
     const cursor = await this.#cursor(options);
@@ -146,6 +150,7 @@ export class RocksStore {
       while (left > 0) {
         const wanted = Math.min(step, left);
         const rows = await cursor.read(wanted);
+        if (chunkBytes !== undefined) step = Math.min(stepMax, rowsWithin(chunkBytes, rows));
         if (rows.length > 0) yield rows;
         if (rows.length < wanted) return;
         left -= rows.length;
@@ -275,4 +280,11 @@ export class RocksStore {
       throw new MemplaneError('shutting_down', `The store ${this.dir} is closed`);
     }
   }
+}
+
+/** How many rows of the size of these make so many bytes; one at least. */
+function rowsWithin(bytes: number, rows: readonly RocksEntry[]): number {
+  let found = 1;
+  for (const { key, value } of rows) found += key.length + value.length;
+  return Math.max(1, Math.floor((bytes * rows.length) / found));
 }

@@ -23,9 +23,26 @@ export interface ShardRecord {
   readonly erasures?: number;
   /** Those that have rows in the shard. */
   readonly tenants: readonly string[];
-  /** It was split, and may still have what is its child's; absent: it has not. */
-  readonly shedding?: { readonly child: number; readonly partitions: number };
+  /** A split of it is under way, and it must not be opened; absent: none is. */
+  readonly splitting?: Splitting;
 }
+
+/** How far the split of a shard has come; written with what moves. */
+export interface Splitting {
+  readonly child: number;
+  /** Of the row that was looked at last, whose key (as Latin-1) begins with the tenant. */
+  readonly tenant: string;
+  readonly key: string;
+  readonly moved: MovedCounts;
+}
+
+/** Of a shard's counts those that have moved to its child. */
+export interface MovedCounts {
+  readonly ofTenants: Readonly<Record<string, TenantCounts>>;
+  readonly erasures: number;
+}
+
+export const NOTHING_MOVED: MovedCounts = { ofTenants: {}, erasures: 0 };
 
 export interface TenantCounts {
   readonly eventsTotal: number;

@@ -1,9 +1,15 @@
 import { DEFAULT_TENANT, partitionKey } from '@memplane/contracts';
 import { isForeign } from '@memplane/event-log';
-import { PLANE, type Table } from './keys.ts';
-import { splitEntry } from './query-plan.ts';
+import { PLANE } from './keys.ts';
+import { RowPartitioner } from './row-entity.ts';
 import { decodeHead } from './rows.ts';
-import { countsOf, type ShardRecord, type TenantCounts } from './shard-record.ts';
+import {
+  countsOf,
+  type MovedCounts,
+  NOTHING_MOVED,
+  type ShardRecord,
+  type TenantCounts,
+} from './shard-record.ts';
 import { readTimeline, TimelineWriter } from './timeline.ts';
 
 /** A shard that becomes two: `partition` keeps what stays, `child` gets what moves. */
@@ -26,39 +32,8 @@ export interface RowFate {
   readonly inChild?: Buffer;
 }
 
-const OFFSET_BYTES = 6;
-
-/**
- * The partition key of the entity that a tenant's row is about.
- * @param rest what follows the table in the key, see `keys.ts`
- */
-export function keyOfRow(tenant: string, table: string, rest: string): string {
-  return partitionKey(tenant, entityOfRow(table as Table, rest));
-}
-
-function entityOfRow(table: Table, rest: string): string {
-  switch (table) {
-    case 'h':
-    case 'z':
-      return rest;
-    case 'm':
-    case 'u':
-    case 'v':
-      return rest.slice(0, rest.indexOf('\x00'));
-    case 'i':
-      return rest.slice(1 + rest.charCodeAt(0));
-    case 'e': {
-      const withoutOffset = rest.slice(0, -OFFSET_BYTES - 1);
-      return withoutOffset.slice(withoutOffset.lastIndexOf('\x00') + 1);
-    }
-    case 'x':
-      return splitEntry(rest).rest;
-    case 'y':
-      return splitEntry(rest).rest.slice(0, -OFFSET_BYTES - 1);
-    default:
-      throw new Error(`no tenant has a table ${table}`);
-  }
-}
+const HEADS = 'h'.charCodeAt(0);
+const ERASURES = 'z'.charCodeAt(0);
 
 /**
  * Decides what of a shard becomes its child's. Every row is a function of the log up to what the
@@ -67,32 +42,41 @@ function entityOfRow(table: Table, rest: string): string {
  */
 export class ShardSplit {
   readonly #split: Split;
+  readonly #rows: RowPartitioner;
   /** Of what has moved, by tenant. */
-  readonly #moved = new Map<string, { eventsTotal: number; activeSessions: number }>();
-  #erasures = 0;
+  readonly #moved: Map<string, { eventsTotal: number; activeSessions: number }>;
+  #erasures: number;
 
-  constructor(split: Split) {
+  /** @param before what has moved already */
+  constructor(split: Split, before: MovedCounts = NOTHING_MOVED) {
     this.#split = split;
+    this.#rows = new RowPartitioner(split.partitions);
+    this.#moved = new Map(Object.entries(before.ofTenants).map(([of, it]) => [of, { ...it }]));
+    this.#erasures = before.erasures;
   }
 
-  /** @param tenant of the row's key, or {@link PLANE} */
-  fateOf(tenant: string, { key, value }: SplitRow): RowFate {
-    const { table, rest } = partsOf(tenant, key);
-    if (tenant === PLANE) return this.#ownRow(table, rest, value);
-    if (!this.#moves(keyOfRow(tenant, table, rest))) return { inParent: value };
-    this.#count(tenant, table, value);
-    return { inChild: value };
+  /** Whether a tenant's row moves; then it is counted. */
+  moves(tenant: string, { key, value }: SplitRow): boolean {
+    if (this.#rows.partitionOf(tenant, key) === this.#split.partition) return false;
+    this.#count(tenant, key[tenant.length + 3] ?? 0, value);
+    return true;
   }
 
-  /** Whether a tenant's row is the child's. */
-  hasMoved(tenant: string, key: Buffer): boolean {
-    const { table, rest } = partsOf(tenant, key);
-    return this.#moves(keyOfRow(tenant, table, rest));
+  /** What becomes of a row of {@link PLANE}. */
+  fateOfOwn({ key, value }: SplitRow): RowFate {
+    const at = PLANE.length + 3;
+    const table = String.fromCharCode(key[at] ?? 0);
+    return this.#ownRow(table, key.toString('latin1', at + 1), value);
+  }
+
+  /** What has moved so far. */
+  get moved(): MovedCounts {
+    return { ofTenants: Object.fromEntries(this.#moved), erasures: this.#erasures };
   }
 
   /** The records of the two, from the one of before. */
   finish(before: ShardRecord): { readonly parent: ShardRecord; readonly child: ShardRecord } {
-    const { epoch: _, erasures, ofTenants: __, ...rest } = before;
+    const { epoch: _, erasures, ofTenants: __, splitting: ___, ...rest } = before;
     const common = { ...rest, epoch: before.epoch + 1 };
     const left = before.tenants.map((tenant): [string, TenantCounts] => {
       const moved = this.#moved.get(tenant);
@@ -128,11 +112,14 @@ export class ShardSplit {
     return isForeign(key, partition, partitions);
   }
 
-  #count(tenant: string, table: string, value: Buffer): void {
-    const moved = this.#moved.get(tenant) ?? { eventsTotal: 0, activeSessions: 0 };
-    this.#moved.set(tenant, moved);
-    if (table === 'z') this.#erasures++;
-    if (table !== 'h') return;
+  #count(tenant: string, table: number, value: Buffer): void {
+    let moved = this.#moved.get(tenant);
+    if (moved === undefined) {
+      moved = { eventsTotal: 0, activeSessions: 0 };
+      this.#moved.set(tenant, moved);
+    }
+    if (table === ERASURES) this.#erasures++;
+    if (table !== HEADS) return;
     const { sequence, sessionActive } = decodeHead(value);
     moved.eventsTotal += sequence;
     if (sessionActive) moved.activeSessions++;
@@ -169,11 +156,6 @@ export class ShardSplit {
     }
     return isSame ? row : writer.finish();
   }
-}
-
-function partsOf(tenant: string, key: Buffer): { readonly table: string; readonly rest: string } {
-  const at = tenant.length + 3;
-  return { table: String.fromCharCode(key[at] ?? 0), rest: key.toString('latin1', at + 1) };
 }
 
 function totals(

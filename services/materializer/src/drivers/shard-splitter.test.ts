@@ -149,6 +149,7 @@ function crashing({ rocks }: ViewStore, writes: number): SplitStore {
   return {
     get: (key, snapshot) => rocks.get(key, snapshot),
     scan: (options) => rocks.scan(options),
+    scanAll: (options) => rocks.scanAll(options),
     snapshot: () => rocks.snapshot(),
     batch: () => rocks.batch(),
     write: async (batch) => {
@@ -158,11 +159,11 @@ function crashing({ rocks }: ViewStore, writes: number): SplitStore {
   };
 }
 
-const CHANGES_PER_STEP = 3;
+const STEPS = { rows_max: 4, changes_max: 3, bytes_max: 4_096 };
 
 async function catchUp(log: GrowingLog, store: ViewStore): Promise<void> {
   for (let p = 0; p < log.info.partitions; p++) {
-    await splitShard(store.rocks, log.info, p, CHANGES_PER_STEP);
+    await splitShard(store.rocks, log.info, p, STEPS);
     while (await apply(log, store, p, 50));
   }
 }
@@ -233,7 +234,7 @@ async function take(one: Step, log: GrowingLog, store: ViewStore): Promise<void>
       const record = await store.loadShard(log.info, partition);
       // A shard is applied to only once it is open, and opened only once its parents are split.
       const isOpen = record.applied >= 0 || partition < PARTITIONS;
-      if (isOpen && record.shedding === undefined) await apply(log, store, partition, one.records);
+      if (isOpen && record.splitting === undefined) await apply(log, store, partition, one.records);
       return;
     }
     case 'split':
@@ -241,7 +242,7 @@ async function take(one: Step, log: GrowingLog, store: ViewStore): Promise<void>
         crashing(store, one.writes),
         log.info,
         one.partition % partitions,
-        CHANGES_PER_STEP,
+        STEPS,
       ).catch((error: unknown) => {
         if (!(error instanceof Crash)) throw error;
       });
