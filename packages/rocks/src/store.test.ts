@@ -104,6 +104,23 @@ test('a store behaves as a sorted map does, across restarts', async () => {
   );
 });
 
+test('steps of a scan keep to about so many bytes, by the rows of the step before', async () => {
+  const store = await RocksStore.open(folder(), { scanChunkRows: 4 });
+  const batch = store.batch();
+  const sizes = [10, 10, 10, 10, 990, 990, 990, 10, 10, 10, 10, 10];
+  for (const [i, size] of sizes.entries()) {
+    batch.put(Buffer.from([i]), Buffer.alloc(size - 1));
+  }
+  await store.write(batch);
+  const steps: number[] = [];
+  for await (const rows of store.scan({ chunkRows: 6, chunkBytes: 1_000 })) steps.push(rows.length);
+  assert.deepEqual(steps, [4, 6, 1, 1]);
+  const steady: number[] = [];
+  for await (const rows of store.scan({ chunkBytes: 1 })) steady.push(rows.length);
+  assert.deepEqual(steady, [4, 1, 1, 1, 1, 1, 1, 1, 1]);
+  await store.close();
+});
+
 test('a snapshot keeps its state, also when it is closed during a read', async () => {
   const store = await RocksStore.open(folder());
   await store.write(store.batch().put(bytes('a'), bytes('1')).put(bytes('b'), bytes('1')));
