@@ -25,6 +25,11 @@ export const ERROR_CODES = {
   bad_opid: { status: 400, title: 'The operation id can not be used', kind: 'permanent' },
   unauthorized: { status: 401, title: 'A valid token is required', kind: 'permanent' },
   forbidden: { status: 403, title: 'The caller may not do this', kind: 'permanent' },
+  stored_quota_exceeded: {
+    status: 403,
+    title: 'The tenant may not store more',
+    kind: 'permanent',
+  },
   not_found: { status: 404, title: 'There is no such thing', kind: 'permanent' },
   method_not_allowed: { status: 405, title: 'The method is not allowed', kind: 'permanent' },
   id_reused: { status: 409, title: 'The id was used for other content', kind: 'permanent' },

@@ -18,6 +18,7 @@ export * from './api/quotas.ts';
 export * from './api/replays.ts';
 export * from './api/strong.ts';
 export * from './api/topics.ts';
+export * from './api/usage.ts';
 export * from './api/vector-index.ts';
 export * from './errors.ts';
 export * from './event.ts';

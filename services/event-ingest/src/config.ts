@@ -115,7 +115,7 @@ export const INGEST_SETTINGS = {
   lagPollMs: integer(
     'MEMPLANE_LAG_POLL_MS',
     2_000,
-    'How often views and index are asked how far they are.',
+    'How often views and index are asked how far they are, and what tenants have stored.',
     { unit: 'ms', min: 100 },
   ),
   kafkaBrokers: text(

@@ -6,6 +6,7 @@ import type { ArchiveGauge } from './archive-gauge.ts';
 import type { Admission } from './domain/admission.ts';
 import { type PreparedEvent, quoted } from './domain/prepare.ts';
 import type { CarriedHlc, PreparedBody } from './domain/prepare-body.ts';
+import type { StoredLimits } from './domain/quotas/stored-limits.ts';
 import type { TenantRates } from './domain/quotas/tenant-rates.ts';
 import type { Stamps } from './domain/stamps.ts';
 import type { ErasureGate, ErasurePassage } from './erasures/erasure-gate.ts';
@@ -21,6 +22,7 @@ export interface IngestParts {
   readonly appender: Appender;
   readonly admission: Admission;
   readonly rates: TenantRates;
+  readonly stored: StoredLimits;
   readonly stamps: Stamps;
   readonly metrics: IngestMetrics;
   readonly archive: ArchiveGauge | undefined;
@@ -53,15 +55,16 @@ export class Ingest {
   /**
    * Appends the events of one request and answers once they are durable.
    * @throws MemplaneError `archive_behind`, `views_behind`, `index_behind`, `hlc_too_far_ahead`,
-   * `quota_exceeded`, `overloaded`, `id_reused`, `erasing`, or what sealing, strong appends and the
+   * `stored_quota_exceeded`, `quota_exceeded`, `overloaded`, `id_reused`, `erasing`, or what sealing, strong appends and the
    * log throw; nothing is acknowledged then
    */
   async append(body: PreparedBody, tenant = DEFAULT_TENANT): Promise<AnswerText> {
     const { events, carried } = body;
-    const { admission, archive, followers, rates, stall } = this.#parts;
+    const { admission, archive, followers, rates, stall, stored } = this.#parts;
     archive?.check();
     followers?.check();
     stall?.check();
+    stored.check(tenant, events, (index) => (body.isBatch ? `body[${index}]` : 'body'));
     this.#takeInStamps(carried);
     let bytes = 0;
     for (const event of events) bytes += event.value.length;

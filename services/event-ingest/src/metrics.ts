@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { StoredState } from './domain/quotas/stored-limits.ts';
 import type { QuotaState } from './domain/quotas/tenant-rates.ts';
 
 /** What the gauges look at. */
@@ -11,7 +12,7 @@ export interface IngestGauges {
   readonly indexLagEvents: () => number;
   readonly archive_lag_bytes_max: () => number;
   readonly clockAheadMs: () => number;
-  readonly quotas: () => readonly (QuotaState & { readonly tenant: string })[];
+  readonly quotas: () => readonly ((QuotaState | StoredState) & { readonly tenant: string })[];
 }
 
 /** The metrics of event-ingest, named as OpenTelemetry's conventions have it. */
@@ -62,10 +63,10 @@ export function createIngestMetrics(meter: Meter, gauges: IngestGauges): IngestM
   };
 }
 
-/** Of the tenants that have a limit and have used it. */
+/** Of the tenants that have a limit and have used of it. */
 function observeQuotas(meter: Meter, quotas: IngestGauges['quotas']): void {
   const used = meter.createObservableGauge('memplane.ingest.quota.used', {
-    description: 'Of a second, and not given back by time yet.',
+    description: 'Of a second, and not given back by time yet; or stored, as the views told last.',
   });
   const limit = meter.createObservableGauge('memplane.ingest.quota.limit');
   meter.addBatchObservableCallback(

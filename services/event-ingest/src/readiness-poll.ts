@@ -1,7 +1,7 @@
 import { MemplaneError, type ServiceName } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 
-/** What a service tells of itself at `/readyz`; nothing of it is checked yet. */
+/** What a service tells of itself; nothing of it is checked yet. */
 export interface Told {
   readonly [field: string]: unknown;
 }
@@ -10,6 +10,8 @@ export interface ReadinessPollOptions {
   readonly invoker: Invoker;
   readonly logger: Logger;
   readonly service: ServiceName;
+  /** Where it tells; default `/readyz`. */
+  readonly path?: string;
   readonly pollMs: number;
   readonly take: (told: Told) => Promise<void> | void;
 }
@@ -36,9 +38,9 @@ export class ReadinessPoll {
   }
 
   async #poll(): Promise<void> {
-    const { invoker, logger, service, pollMs, take } = this.#options;
+    const { invoker, logger, service, path = '/readyz', pollMs, take } = this.#options;
     try {
-      const answer = await invoker.invoke(service, 'GET', '/readyz', {
+      const answer = await invoker.invoke(service, 'GET', path, {
         timeoutMs: Math.min(pollMs, TIMEOUT_MS_MAX),
         signal: this.#ending.signal,
       });

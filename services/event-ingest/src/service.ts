@@ -20,6 +20,7 @@ import type { IngestConfig } from './config.ts';
 import { Admission } from './domain/admission.ts';
 import type { DeadLetterLog } from './domain/dead-letter.ts';
 import type { DuplicateRecord } from './domain/duplicate-record.ts';
+import { StoredLimits } from './domain/quotas/stored-limits.ts';
 import { TenantRates } from './domain/quotas/tenant-rates.ts';
 import { Stamps } from './domain/stamps.ts';
 import { EmbeddedDuplicates } from './drivers/embedded-duplicates.ts';
@@ -41,6 +42,7 @@ import { createSealing, type Sealing } from './sealing/sealing.ts';
 import { StallWatch } from './stall-watch.ts';
 import { StorageState } from './storage-state.ts';
 import { type StrongContext, StrongParts } from './strong/strong-parts.ts';
+import { TenantUsages } from './tenant-usages.ts';
 
 export type SharedDuplicates = DuplicateRecord & { close(): Promise<void> };
 /** Told of identities that a shared record could not find or keep. */
@@ -103,6 +105,8 @@ class EventIngestService implements EventIngest {
   readonly #inbox: IngestContext['inbox'];
   readonly #admission: Admission;
   readonly #rates: TenantRates;
+  readonly #stored: StoredLimits;
+  readonly #usages: TenantUsages | undefined;
   readonly #stamps: Stamps;
   readonly #archive: ArchiveGauge | undefined;
   readonly #followers: FollowerLags | undefined;
@@ -137,6 +141,7 @@ class EventIngestService implements EventIngest {
       (tenant) => this.#server.access.quotasOf(tenant),
       () => performance.now(),
     );
+    this.#stored = new StoredLimits((tenant) => this.#server.access.quotasOf(tenant));
     this.#storage = new StorageState(config.storageRetryMs);
     this.#stall = this.#createStallWatch(context.stallMs);
     const driftMaxMs = config.clockDriftMs;
@@ -150,6 +155,7 @@ class EventIngestService implements EventIngest {
       this.#strong && createSealing(config, context.strong?.store, this.#strong.zones);
     this.#archive = this.#createArchiveGauge(context.invoker);
     this.#followers = this.#createFollowerLags(context.invoker);
+    this.#usages = this.#createTenantUsages(context.invoker);
     this.#thread =
       config.thread_bytes_min > 0 ? new PrepareThread(config.inflight_bytes_max) : undefined;
     // Without an append there is nobody to tell; the rejection reaches those that wait.
@@ -182,6 +188,7 @@ class EventIngestService implements EventIngest {
     this.#port = await this.#server.listen();
     this.#archive?.start();
     this.#followers?.start();
+    this.#usages?.start();
     const parts = Promise.all([this.#load(), this.#strong?.start()]);
     // Entities that a crash left half erased take nothing before that is seen to.
     parts
@@ -210,6 +217,7 @@ class EventIngestService implements EventIngest {
   async stop(): Promise<void> {
     this.#archive?.stop();
     this.#followers?.stop();
+    this.#usages?.stop();
     await this.#server.stop();
     await this.#thread?.stop();
     await this.#erasures?.stop();
@@ -228,6 +236,13 @@ class EventIngestService implements EventIngest {
   #createFollowerLags(invoker: Invoker | undefined): FollowerLags | undefined {
     if (!invoker) return undefined;
     return new FollowerLags({ ...this.#config, invoker, logger: this.#logger, log: this.#log });
+  }
+
+  /** Without tenants nobody has limits. */
+  #createTenantUsages(invoker: Invoker | undefined): TenantUsages | undefined {
+    const { lagPollMs, tenantsFile } = this.#config;
+    if (!invoker || tenantsFile === undefined) return undefined;
+    return new TenantUsages({ invoker, logger: this.#logger, lagPollMs, limits: this.#stored });
   }
 
   #createStrong(
@@ -269,8 +284,10 @@ class EventIngestService implements EventIngest {
       archive_lag_bytes_max: () => this.#config.archive_lag_bytes_max,
       clockAheadMs: () => clock.aheadMs,
       quotas: () =>
-        this.#rates.tenants.flatMap((tenant) =>
-          this.#rates.stateOf(tenant).map((state) => ({ tenant, ...state })),
+        [this.#rates, this.#stored].flatMap((some) =>
+          some.tenants.flatMap((tenant) =>
+            some.stateOf(tenant).map((state) => ({ tenant, ...state })),
+          ),
         ),
     });
     return new Ingest({
@@ -281,6 +298,7 @@ class EventIngestService implements EventIngest {
       erasures,
       admission,
       rates: this.#rates,
+      stored: this.#stored,
       stamps: this.#stamps,
       metrics,
       archive: this.#archive,
@@ -307,7 +325,7 @@ class EventIngestService implements EventIngest {
       auditSink: (records) => audit.append(records),
       routes: [
         appendAuditRoute(audit),
-        getQuotasRoute(this.#rates),
+        getQuotasRoute(this.#rates, this.#stored),
         growPartitionsRoute(this.#log, growth),
         appendEventsRoute({ ingest, dimensions, now, newId, thread, thread_bytes_min }),
         ...(this.#strong?.routes ?? []),

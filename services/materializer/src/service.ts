@@ -25,6 +25,7 @@ import { type MaterializerConfig, peerTokenOf } from './config.ts';
 import type { ViewTopic } from './domain/publishing.ts';
 import type { FoldedBatch } from './drivers/applier.ts';
 import { ArchiveService, restoreShard } from './drivers/archive-service.ts';
+import { withStored } from './drivers/count-stored.ts';
 import { CounterPublisher } from './drivers/counter-publisher.ts';
 import { ErasureClearer } from './drivers/erasure-clearer.ts';
 import { feedSource, ofTenant } from './drivers/feed-sources.ts';
@@ -63,6 +64,7 @@ import { getLogRoute } from './routes/get-log.ts';
 import { getShardSnapshotRoute } from './routes/get-shard-snapshot.ts';
 import { getShardsRoute } from './routes/get-shards.ts';
 import { getTraceRoute } from './routes/get-trace.ts';
+import { getUsageRoute } from './routes/get-usage.ts';
 import { peerRoutes } from './routes/peer-routes.ts';
 import { queryEntitiesRoute } from './routes/query-entities.ts';
 import { replayRoutes } from './routes/replays.ts';
@@ -371,7 +373,8 @@ class MaterializerService implements Materializer {
       },
       load: async (partition) => {
         await families.prepare(partition);
-        return await store.loadShard(logReader.info, partition);
+        const record = await store.loadShard(logReader.info, partition);
+        return await withStored(store.rocks, partition, record);
       },
       isShared: peers !== undefined,
       onOpened: (shard) => {
@@ -552,6 +555,7 @@ function routesOf(plane: Plane, config: MaterializerConfig, heads: Heads | undef
     getShardsRoute(plane, config.owner),
     getShardSnapshotRoute(plane),
     getDigestRoute(plane),
+    getUsageRoute(plane),
     getAuditRoute(plane, config.tenantsFile === undefined ? 'off' : config.audit),
   ];
 }

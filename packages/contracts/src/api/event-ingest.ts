@@ -151,6 +151,7 @@ export const appendEvents = operation({
     'no_quorum',
     'not_yet_visible',
     'id_reused',
+    'stored_quota_exceeded',
     'archive_behind',
     'views_behind',
     'index_behind',

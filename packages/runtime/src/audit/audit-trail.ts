@@ -24,7 +24,9 @@ export interface AuditTrailOptions {
 }
 
 /** What says that somebody may not have what was asked for. */
-const REFUSALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'quota_exceeded']);
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...['unauthorized', 'forbidden', 'quota_exceeded', 'stored_quota_exceeded'],
+]);
 
 const FLUSH_MS = 1_000;
 const FLUSH_MS_MAX = 30_000;

@@ -144,7 +144,7 @@ export class Access {
     return share ?? Math.max(1, Math.floor(inflight_requests_max / 2));
   }
 
-  /** What a tenant may append in a second, as the file has it now. */
+  /** What a tenant may append in a second, and have stored, as the file has it now. */
   quotasOf(tenant: string): QuotaSettings {
     const { quotas = {}, tenant_quotas = {} } = this.#tenants?.settings ?? {};
     const own = Object.hasOwn(tenant_quotas, tenant) ? tenant_quotas[tenant] : undefined;

@@ -71,10 +71,15 @@ const appSchema = z.strictObject({
   roles: rolesSchema,
 });
 
-/** Of one instance of event-ingest; absent: no limit. */
+/** Absent: no limit. */
 const quotasSchema = z.strictObject({
+  /** By each instance of event-ingest. */
   events_per_second_max: z.number().int().min(1).optional(),
   bytes_per_second_max: z.number().int().min(1).optional(),
+  /** In the whole plane: events that were ever stored, live memories, bytes of what entities are now. */
+  events_total_max: z.number().int().min(1).optional(),
+  memories_max: z.number().int().min(1).optional(),
+  state_bytes_max: z.number().int().min(1).optional(),
 });
 
 const fileSchema = z.strictObject({

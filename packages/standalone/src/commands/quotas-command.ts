@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { Output } from '../output/output.ts';
 import { planeHttp } from './connection.ts';
 
-/** What a tenant may append in a second. */
+/** What a tenant may append in a second, and have stored. */
 export function addQuotasCommand(program: Command): void {
   program
     .command('quotas')

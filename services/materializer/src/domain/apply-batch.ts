@@ -18,6 +18,7 @@ import {
 } from './rows.ts';
 import { encodeShard, NO_COUNTS, type ShardRecord, type TenantCounts } from './shard-record.ts';
 import { type Attributes, expiresMs, memoryView } from './state.ts';
+import { addStored, type StoredCounts, storedOf } from './stored-counts.ts';
 import { TimelineWriter } from './timeline.ts';
 import { type RowSink, TenantKeys, WorkingEntity } from './working-entity.ts';
 
@@ -134,6 +135,8 @@ export class BatchFold {
   #activeSessions: number;
   /** Without a prototype: any tenant may be a key. */
   readonly #ofTenants: Record<string, TenantCounts>;
+  /** Undefined: nobody has counted what was stored before. */
+  readonly #stored: Record<string, StoredCounts> | undefined;
   #erasures: number;
 
   constructor(
@@ -156,6 +159,8 @@ export class BatchFold {
     this.#activeSessions = before.activeSessions;
     this.#erasures = before.erasures ?? 0;
     this.#ofTenants = Object.assign(Object.create(null), before.ofTenants);
+    const stored = storedOf(before);
+    this.#stored = stored && { ...stored };
   }
 
   /**
@@ -356,8 +361,14 @@ export class BatchFold {
 
   /** Writes what the batch leaves. */
   finish(): BatchResult {
+    const entities = Array.from(this.#slots, ([name, slot]): [string, WorkingEntity] => {
+      const entity = entityOf(slot);
+      this.#writeEntity(entity, slot.headKey);
+      return [name, entity];
+    });
     const { eventsTotal, duplicates, rejected, tenants } = this.#before;
     const counts = this.#counts;
+    const stored = this.#stored && { applied: this.#applied, ofTenants: this.#stored };
     const shard: ShardRecord = {
       ...this.#before,
       applied: this.#applied,
@@ -366,15 +377,11 @@ export class BatchFold {
       eventsTotal: eventsTotal + counts.applied,
       ...(Object.keys(this.#ofTenants).length === 0 ? {} : { ofTenants: this.#ofTenants }),
       ...(this.#erasures === 0 ? {} : { erasures: this.#erasures }),
+      ...(stored === undefined ? {} : { stored }),
       duplicates: duplicates + counts.duplicates,
       rejected: rejected + counts.rejected,
       tenants: this.#tenants.size === tenants.length ? tenants : [...this.#tenants],
     };
-    const entities = Array.from(this.#slots, ([name, slot]): [string, WorkingEntity] => {
-      const entity = entityOf(slot);
-      this.#writeEntity(entity, slot.headKey);
-      return [name, entity];
-    });
     const plane = new ShardKeys(PLANE, this.#partition);
     this.#sink.put(plane.batch(shard.applied), this.#timeline.finish());
     this.#sink.put(plane.stamp(shard.maxHlc, shard.applied), EMPTY);
@@ -394,7 +401,9 @@ export class BatchFold {
       }
     }
     // A batch of mere duplicates changes nothing of an entity.
-    if (entity.isChanged) entity.finish(headKey, this.#sink);
+    if (!entity.isChanged) return;
+    entity.finish(headKey, this.#sink);
+    if (this.#stored) addStored(this.#stored, entity.keys.tenant, entity.takeGrowth());
   }
 
   /** @returns the change of the number of active sessions */
@@ -455,8 +464,7 @@ export class BatchFold {
       }
     }
     if (before) {
-      entity.memoryCount--;
-      entity.memoryBytes -= before.json.length;
+      entity.removeMemory(before.json);
       sink.put(
         entity.keys.until(entity.entity, before.offset),
         encodeUntil(record.offset, before.expiresMs),
@@ -468,8 +476,7 @@ export class BatchFold {
       return;
     }
     const json = JSON.stringify(view);
-    entity.memoryCount++;
-    entity.memoryBytes += json.length;
+    entity.addMemory(json);
     entity.memories.set(memory.id, {
       offset: record.offset,
       expiresMs: expiresMs(view.ttl, record.hlc),

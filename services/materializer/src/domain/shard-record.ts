@@ -1,6 +1,7 @@
 import { formatHlc, parseHlc } from '@memplane/clock';
 import { DEFAULT_TENANT } from '@memplane/contracts';
 import { UnreadableRowError } from './rows.ts';
+import type { StoredOfTenants } from './stored-counts.ts';
 
 /** What a shard knows of itself; written with every batch. */
 export interface ShardRecord {
@@ -21,6 +22,8 @@ export interface ShardRecord {
   readonly historyStart: number;
   /** Erasures that were applied; absent: none. */
   readonly erasures?: number;
+  /** What tenants have stored, counted up to `applied`; else it is to be counted anew. */
+  readonly stored?: { readonly applied: number; readonly ofTenants: StoredOfTenants };
   /** Those that have rows in the shard. */
   readonly tenants: readonly string[];
   /** A split of it is under way, and it must not be opened; absent: none is. */

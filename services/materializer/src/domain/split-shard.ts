@@ -76,7 +76,8 @@ export class ShardSplit {
 
   /** The records of the two, from the one of before. */
   finish(before: ShardRecord): { readonly parent: ShardRecord; readonly child: ShardRecord } {
-    const { epoch: _, erasures, ofTenants: __, splitting: ___, ...rest } = before;
+    // What is stored is counted anew, from the heads that each has, when they are opened.
+    const { epoch: _, erasures, ofTenants: __, splitting: ___, stored: ____, ...rest } = before;
     const common = { ...rest, epoch: before.epoch + 1 };
     const left = before.tenants.map((tenant): [string, TenantCounts] => {
       const moved = this.#moved.get(tenant);

@@ -4,6 +4,7 @@ import { entriesOf } from './index-entries.ts';
 import { ShardKeys } from './keys.ts';
 import { decodeHead, encodeHead, encodeOffset, type Head } from './rows.ts';
 import type { Attributes } from './state.ts';
+import { NOTHING_STORED, type StoredCounts, storedIn } from './stored-counts.ts';
 
 /** Where changes go, in order. Keys are texts of one character a byte, see `keys.ts`. */
 export interface RowSink {
@@ -42,7 +43,10 @@ export class WorkingEntity {
   hlc: bigint;
   bytesSinceSnapshot: number;
   memoryCount: number;
+  /** Of their JSON in UTF-8. */
   memoryBytes: number;
+  /** What the store has of it: what differs from that at the end of a batch is counted. */
+  #stored: StoredCounts;
   /**
    * Memories by their ids; null: it was removed within the batch. All live ones where they were loaded
    * since a stored state may become due, or came while the entity was kept; else some.
@@ -73,6 +77,7 @@ export class WorkingEntity {
     this.#since = head?.since ?? [];
     this.#json = head?.attributes.toString() ?? '{}';
     this.#jsonBytes = head?.attributes.length ?? 2;
+    this.#stored = head === undefined ? NOTHING_STORED : storedIn(head);
   }
 
   /** The batch is in the store: forgets what belonged to it alone. */
@@ -80,6 +85,29 @@ export class WorkingEntity {
     this.isChanged = false;
     this.memoriesErased = false;
     for (const [id, memory] of this.memories) if (memory === null) this.memories.delete(id);
+  }
+
+  addMemory(json: string): void {
+    this.memoryCount++;
+    this.memoryBytes += Buffer.byteLength(json);
+  }
+
+  removeMemory(json: string): void {
+    this.memoryCount--;
+    // Heads of the version before have the characters of the JSON, which may be fewer.
+    const left = Math.max(0, this.memoryBytes - Buffer.byteLength(json));
+    this.memoryBytes = this.memoryCount === 0 ? 0 : left;
+  }
+
+  /** By how much what is stored of it has grown since this was last asked. */
+  takeGrowth(): StoredCounts {
+    const { memoryCount: memories, stateBytes } = this;
+    const before = this.#stored;
+    this.#stored = { memories, stateBytes };
+    return {
+      memories: memories - before.memories,
+      stateBytes: stateBytes - before.stateBytes,
+    };
   }
 
   /** The live memories, oldest first, or undefined where not all of them are here. */

@@ -16,6 +16,7 @@ import { epochOf } from '../domain/shard-epoch.ts';
 import { readTimeline } from '../domain/timeline.ts';
 import { cloudEvent, TEST_LOG_ID, TEST_SETTINGS, type TestEvent, withFolder } from '../testing.ts';
 import { foldRecords } from './applier.ts';
+import { withStored } from './count-stored.ts';
 import { type SplitStore, splitShard } from './shard-splitter.ts';
 import { ViewStore } from './view-store.ts';
 
@@ -130,7 +131,8 @@ async function apply(
   partition: number,
   max: number,
 ): Promise<boolean> {
-  const record = await store.loadShard(log.info, partition);
+  const loaded = await store.loadShard(log.info, partition);
+  const record = await withStored(store.rocks, partition, loaded);
   const { barrier, isForeign } = epochOf(log.info, partition, record);
   const read = log.read(partition, record.applied + 1, max);
   const records = read.filter(({ offset }) => offset < barrier);
@@ -177,7 +179,10 @@ async function describe(log: GrowingLog, store: ViewStore): Promise<unknown> {
       rejected: __,
       tenants,
       ...record
-    } = await store.loadShard(log.info, partition);
+    } = await withStored(store.rocks, partition, await store.loadShard(log.info, partition));
+    const { stored: ___, ...uncounted } = { ...record, duplicates: 0, rejected: 0, tenants };
+    const { stored } = await withStored(store.rocks, partition, uncounted);
+    if (record.applied >= 0) assert.deepEqual(record.stored, stored, 'counted along, and anew');
     const rows: string[] = [];
     const timeline: unknown[] = [];
     for (const tenant of [PLANE, ...tenants].sort()) {

@@ -12,6 +12,7 @@ import { QUERY_PARTS } from './query.ts';
 import { replayPart, replayStatusPart } from './replays.ts';
 import { shardsPart } from './shards.ts';
 import { TRACE_PARTS } from './trace.ts';
+import { USAGE_PARTS } from './usage.ts';
 
 /** Everything that one instance may ask of another, by name. Queries are what the parts expect. */
 export function allParts(
@@ -29,6 +30,7 @@ export function allParts(
     ...LIVENESS_PARTS,
     ...QUERY_PARTS,
     ...TRACE_PARTS,
+    ...USAGE_PARTS,
     clearingPart(clearing),
     replayPart(settings),
     replayStatusPart(replays),
