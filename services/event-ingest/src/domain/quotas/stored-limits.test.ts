@@ -56,6 +56,7 @@ test('what surely makes the state no larger passes', () => {
   const world = new World();
   world.used({ a: AT_ALL, [AUDIT_TENANT]: AT_ALL });
   const all = [NOTED, CHANGED, REMOVED, REMEMBERED, FORGOTTEN];
+  assert.deepEqual(world.limits.tenants, ['a']);
   const refused = (limit: (typeof STORED_LIMITS)[number]) => {
     world.quotas = { a: { [limit]: 10 }, [AUDIT_TENANT]: { [limit]: 10 } };
     for (const one of all) assert.equal(world.append(AUDIT_TENANT, one), undefined);

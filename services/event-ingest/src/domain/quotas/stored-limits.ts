@@ -38,9 +38,9 @@ export class StoredLimits {
     this.#quotasOf = quotasOf;
   }
 
-  /** Tenants that are known to have anything. */
+  /** Tenants that are known to have anything; the audit has no limits. */
   get tenants(): string[] {
-    return [...this.#usages.keys()];
+    return [...this.#usages.keys()].filter((tenant) => tenant !== AUDIT_TENANT);
   }
 
   /** What the views tell of all tenants. */
