@@ -1,12 +1,18 @@
-import { type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
+import { MemplaneError, type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
 import { checkedExport, unusablePart } from '@memplane/runtime';
 import { restoredRecord } from './domain/strong/restored.ts';
 import type { StrongRecord } from './domain/strong/store.ts';
 import { Etcd } from './drivers/etcd.ts';
 import { createStrong, strongKeys } from './drivers/etcd-strong.ts';
 import { RocksStrong } from './drivers/rocks-strong.ts';
+import {
+  erasureRecords,
+  type LoggedErasure,
+  loggedErasures,
+} from './erasures/restored-erasures.ts';
 
 export { identityOf } from './domain/prepare.ts';
+export { erasureEventAgain, type LoggedErasure } from './erasures/restored-erasures.ts';
 
 /** A strong store that nobody uses yet. */
 export interface NewStrongStore {
@@ -61,6 +67,28 @@ export async function restoreStrong({ store, lines, name }: StrongRestore): Prom
     count++;
   }
   return count;
+}
+
+/**
+ * The erasures that an export of the strong store tells of, as far as they have come into the log.
+ * @throws MemplaneError `storage_damaged` for lines that are no whole export
+ */
+export function erasuresIn(
+  lines: AsyncIterable<unknown>,
+  name: string,
+): AsyncGenerator<LoggedErasure> {
+  return loggedErasures(checkedStrongLines(lines, name));
+}
+
+/** Keeps the receipts of erasures in a strong store that has none. */
+export async function restoreErasures(
+  store: NewStrongStore,
+  erasures: readonly LoggedErasure[],
+): Promise<void> {
+  for (const record of erasureRecords(erasures)) {
+    if (await store.create(record)) continue;
+    throw new MemplaneError('storage_damaged', `${record.key} is there already.`);
+  }
 }
 
 /** @throws MemplaneError `storage_damaged`, see `checkedExport` */

@@ -122,7 +122,7 @@ export const exportStrongRecords = operation({
   id: 'exportStrongRecords',
   method: 'get',
   path: '/v1/strong-records',
-  summary: 'Leases, heads of strong entities and the table of zones, for a backup',
+  summary: 'Leases, heads of strong entities, the table of zones and erasures, for a backup',
   tags: ['operations'],
   role: 'operator',
   responses: {

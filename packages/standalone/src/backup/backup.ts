@@ -4,6 +4,7 @@ import { PLANE_VERSION } from '@memplane/contracts';
 import type { Lineage, LogRecord } from '@memplane/event-log';
 import { encodeSegment, SegmentBody } from '@memplane/materializer/backup';
 import { pause } from '@memplane/runtime';
+import type { LedgerHead } from '../ledger/ledger-object.ts';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Stages } from '../output/stages.ts';
@@ -27,6 +28,8 @@ import {
 export interface BackupOptions {
   readonly plane: PlaneHttp;
   readonly blobs: BlobStore;
+  /** Brings the erasure ledger up to date. @returns up to where it then goes */
+  readonly exportLedger: () => Promise<LedgerHead>;
   readonly stages: Pick<Stages, 'begin' | 'add'>;
   /** How long the views may take until they have all that was in the log at the beginning. */
   readonly catchUpTimeoutMs: number;
@@ -44,12 +47,14 @@ const NO_SIGNAL = new AbortController().signal;
  * Backs up a running plane at one cut: of each partition, what the views had applied at one moment.
  * All that was acknowledged before the backup began is in it. First come the snapshots of shards,
  * none of them beyond the cut, then the cut with the digests of the views, then the events up to
- * it, then what is not of the log. The manifest is written last, once all was read back.
+ * it, then what is not of the log. The manifest is written last, once all was read back. The erasure
+ * ledger comes before all that, so that what it has is in the cut.
  * @throws CommandError where the place is taken, or the plane is not fit to be backed up
  */
 export async function backup(options: BackupOptions): Promise<Manifest> {
   const { plane, blobs, stages } = options;
   await clearPlace(blobs);
+  const ledger = await options.exportLedger();
   const writer = new PartWriter(blobs, (bytes) => stages.add(bytes));
   const { epoch, lineage } = await logShape(plane);
   const begun = await ownedShards(plane);
@@ -84,6 +89,7 @@ export async function backup(options: BackupOptions): Promise<Manifest> {
       ...(hlc === 0n ? {} : { hlc: formatHlc(hlc) }),
     },
     views: { digest, shards: [...shards] },
+    ledger,
     parts: writer.parts,
   });
   stages.begin('reading back', sizeOf(writer));

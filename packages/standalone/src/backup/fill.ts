@@ -1,14 +1,16 @@
 import { hlcToMs, parseHlc } from '@memplane/clock';
 import { restoreCrdts } from '@memplane/crdt-sync/backup';
-import { restoreStrong } from '@memplane/event-ingest/backup';
+import { restoreErasures, restoreStrong } from '@memplane/event-ingest/backup';
 import type { LogInfo } from '@memplane/event-log';
 import { adoptSnapshot } from '@memplane/materializer/backup';
 import { restoreComputedVectors } from '@memplane/vector-index/backup';
+import type { LedgerEntry } from '../ledger/ledger-object.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Stages } from '../output/stages.ts';
 import type { BackupReader } from './backup-reader.ts';
 import { type RestoredLog, restoreLog } from './restore-log.ts';
 import type { RestoreTarget } from './restore-target.ts';
+import { RestoredErasures } from './restored-erasures.ts';
 import type { RestoredShape } from './restored-shape.ts';
 
 export interface FillOptions {
@@ -17,6 +19,8 @@ export interface FillOptions {
   readonly shape: RestoredShape;
   /** Restores no event with a later stamp, in milliseconds since 1970. */
   readonly untilMs: number | undefined;
+  /** What the erasure ledger has; undefined: there is none. */
+  readonly ledger: Iterable<LedgerEntry> | undefined;
   readonly stages: Pick<Stages, 'begin' | 'add'>;
   readonly now: () => number;
 }
@@ -33,6 +37,8 @@ export interface RestoreReport {
   /** Leases, heads of strong entities, the table of zones. */
   readonly records: number;
   readonly vectors: number;
+  /** Erasures of after what was restored: it was restored without what they have erased. */
+  readonly erasures: number;
 }
 
 /**
@@ -47,8 +53,13 @@ export async function fill(options: FillOptions, target: RestoreTarget): Promise
   const total = cut.offsets.reduce((sum, end, p) => sum + end + 1 - (cut.starts[p] ?? 0), 0);
   stages.begin('events', total);
   const onEvents = (events: number) => stages.add(events);
-  const log = await restoreLog(backup, { writer: target.log, starts, untilMs, onEvents });
-  const snapshots = await restoreShards(options, target, log);
+  const erased = await RestoredErasures.of(backup, options.ledger, { shape, untilMs });
+  const isErased = (key: string) => erased.isErased(key);
+  const writer = target.log;
+  const log = await restoreLog(backup, { writer, starts, untilMs, isErased, onEvents });
+  const snapshots = await restoreShards(options, target, { log, erased });
+  const when = { newestHlc: cut.hlc, nowMs: options.now() };
+  const { erasures, ends: offsets } = await erased.append(writer, log, when);
   stages.begin('other values', 1);
   const names = await restoreValues(options, target);
   let records = 0;
@@ -56,18 +67,26 @@ export async function fill(options: FillOptions, target: RestoreTarget): Promise
     const { name } = part;
     records += await restoreStrong({ store: target.strong, lines: backup.lines(part), name });
   }
+  await restoreErasures(target.strong, erasures);
+  // They tell of texts by digests alone: which are of erased ones, nobody knows.
+  const vectors = erased.areUncleared ? 0 : await restoreVectors(backup, target);
+  const { events, info } = log;
+  const { logId } = info;
+  const fromLogId = cut.logId;
+  const counts = { events, snapshots, names, records, vectors, erasures: erased.newer };
+  return { logId, fromLogId, offsets, ...counts };
+}
+
+async function restoreVectors(backup: BackupReader, { indexDirs }: RestoreTarget): Promise<number> {
   let vectors = 0;
   for (const part of backup.parts('vectors')) {
     const { name } = part;
-    for (const indexDir of target.indexDirs) {
+    for (const indexDir of indexDirs) {
       const lines = backup.lines(part);
       vectors += await restoreComputedVectors({ indexDir, lines, name });
     }
   }
-  const { events, ends: offsets, info } = log;
-  const { logId } = info;
-  const fromLogId = cut.logId;
-  return { logId, fromLogId, events, offsets, snapshots, names, records, vectors };
+  return vectors;
 }
 
 /** Each replica gets what any of them had. @returns the most names that one had */
@@ -91,7 +110,7 @@ async function restoreValues(
 async function restoreShards(
   { backup, stages }: FillOptions,
   { archive }: RestoreTarget,
-  log: RestoredLog,
+  { log, erased }: { readonly log: RestoredLog; readonly erased: RestoredErasures },
 ): Promise<number> {
   const parts = backup.parts('shard');
   stages.begin(
@@ -103,12 +122,10 @@ async function restoreShards(
     const { name, partition = 0, lastOffset: offset = -1 } = part;
     // One that goes beyond the time that is restored would show what has not happened yet.
     if (offset > (log.ends[partition] ?? -1)) continue;
-    await adoptSnapshot(archive, log.info, {
-      partition,
-      offset,
-      content: backup.bytes(part),
-      name,
-    });
+    const content = backup.bytes(part);
+    const isErased = erased.goneFrom(partition, offset);
+    const gone = isErased === undefined ? {} : { isErased };
+    await adoptSnapshot(archive, log.info, { partition, offset, content, name, ...gone });
     adopted.add(partition);
     stages.add(part.sizeBytes);
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lineageSchema, MemplaneError } from '@memplane/contracts';
 import { z } from 'zod';
+import { ledgerHeadSchema } from '../ledger/ledger-object.ts';
 
 /** A backup is what a manifest under this name says; without one there is none. */
 export const MANIFEST_NAME = 'manifest.json';
@@ -51,6 +52,8 @@ const contentSchema = z.strictObject({
       }),
     ),
   }),
+  /** Up to where the erasure ledger went right before; absent: made without one. */
+  ledger: ledgerHeadSchema.optional(),
   parts: z.array(partSchema),
 });
 

@@ -32,21 +32,27 @@ export async function openPlace(spec: string, mustExist: boolean, env: Env): Pro
   return { blobs, close: () => {} };
 }
 
-/** The settings that differ where a plane's archive is in another storage than the backup. */
-const ARCHIVE_SETTINGS = {
-  MEMPLANE_ARCHIVE_S3_ENDPOINT: 'MEMPLANE_S3_ENDPOINT',
-  MEMPLANE_ARCHIVE_S3_REGION: 'MEMPLANE_S3_REGION',
-  MEMPLANE_ARCHIVE_ACCESS_KEY_ID: 'AWS_ACCESS_KEY_ID',
-  MEMPLANE_ARCHIVE_SECRET_ACCESS_KEY: 'AWS_SECRET_ACCESS_KEY',
+/** The settings of what is in another storage than the backup, by those that they stand for. */
+const OWN_SETTINGS = {
+  S3_ENDPOINT: 'MEMPLANE_S3_ENDPOINT',
+  S3_REGION: 'MEMPLANE_S3_REGION',
+  ACCESS_KEY_ID: 'AWS_ACCESS_KEY_ID',
+  SECRET_ACCESS_KEY: 'AWS_SECRET_ACCESS_KEY',
 } as const;
 
 /** The place of a plane's archive: in the same storage as the backup unless settings say otherwise. */
 export function openArchivePlace(spec: string, env: Env): Promise<Place> {
+  return openPlace(spec, false, settingsOf('MEMPLANE_ARCHIVE_', env));
+}
+
+/** Settings in which those of a place of its own come before the common ones. */
+export function settingsOf(prefix: string, env: Env): Env {
   const settings = { ...env };
-  for (const [own, common] of Object.entries(ARCHIVE_SETTINGS)) {
-    if (env[own]) settings[common] = env[own];
+  for (const [own, common] of Object.entries(OWN_SETTINGS)) {
+    const value = env[prefix + own];
+    if (value) settings[common] = value;
   }
-  return openPlace(spec, false, settings);
+  return settings;
 }
 
 async function openS3(spec: string, env: Env): Promise<Place> {

@@ -2,6 +2,7 @@ import { hlcToMs } from '@memplane/clock';
 import { DEFAULT_TENANT } from '@memplane/contracts';
 import { identityOf } from '@memplane/event-ingest/backup';
 import type { LogInfo, LogRecord, LogWriter, NewRecord } from '@memplane/event-log';
+import { emptied } from '@memplane/runtime/sealing';
 import type { BackupReader } from './backup-reader.ts';
 
 export interface LogRestore {
@@ -11,6 +12,8 @@ export interface LogRestore {
   readonly starts: readonly number[];
   /** No event with a later stamp is restored, in milliseconds since 1970. */
   readonly untilMs: number | undefined;
+  /** Entities whose events lose their payloads, by partition key. */
+  readonly isErased: (partitionKey: string) => boolean;
   readonly onEvents: (events: number) => void;
 }
 
@@ -31,7 +34,7 @@ const DIGEST_BYTES = 16;
  * @throws MemplaneError `storage_damaged`, what appending throws; Error where somebody else appends
  */
 export async function restoreLog(backup: BackupReader, restore: LogRestore): Promise<RestoredLog> {
-  const { writer, starts } = restore;
+  const { writer, starts, isErased } = restore;
   const ends: number[] = [];
   let events = 0;
   for (const [partition, start] of starts.entries()) {
@@ -39,7 +42,10 @@ export async function restoreLog(backup: BackupReader, restore: LogRestore): Pro
     for await (const records of backup.records(partition)) {
       const wanted = upTo(records, restore.untilMs);
       for (const batch of batchesOf(wanted)) {
-        await appendInPlace(writer, batch);
+        await appendInPlace(
+          writer,
+          batch.map((record) => withoutErased(record, isErased)),
+        );
         restore.onEvents(batch.length);
         events += batch.length;
       }
@@ -51,7 +57,23 @@ export async function restoreLog(backup: BackupReader, restore: LogRestore): Pro
   return { info: writer.info, ends, events };
 }
 
-async function appendInPlace(writer: LogWriter, batch: readonly LogRecord[]): Promise<void> {
+/** An erasure is no payload: it stays. */
+function withoutErased(record: LogRecord, isErased: LogRestore['isErased']): LogRecord {
+  const { key, value } = record;
+  if (!isErased(key) || isErasure(value)) return record;
+  return { ...record, value: emptied(value) };
+}
+
+function isErasure(value: Buffer): boolean {
+  const { data } = JSON.parse(value.toString('utf8')) as { data?: { erased?: unknown } };
+  return data?.erased !== undefined;
+}
+
+/**
+ * Appends records that have their offsets already.
+ * @throws Error where they come to stand elsewhere
+ */
+export async function appendInPlace(writer: LogWriter, batch: readonly LogRecord[]): Promise<void> {
   const offsets = await writer.append(batch.map(newRecordOf));
   const at = batch.findIndex(({ offset }, i) => offsets[i] !== offset);
   if (at < 0) return;

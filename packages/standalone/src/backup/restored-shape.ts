@@ -35,6 +35,20 @@ export async function restoredShape(
   return { epoch, starts: moved, lineage: { ...lineage, bases } };
 }
 
+/** The last offset of each partition that is restored; one before its start: none. */
+export async function restoredEnds(
+  backup: BackupReader,
+  { starts }: RestoredShape,
+  untilMs: number | undefined,
+): Promise<readonly number[]> {
+  if (untilMs === undefined) return backup.manifest.cut.offsets;
+  const ends: number[] = [];
+  for (const [partition, start] of starts.entries()) {
+    ends.push((await endOf(backup, partition, untilMs, start)) - 1);
+  }
+  return ends;
+}
+
 /** The offset after the last one of a partition that is restored. */
 async function endOf(
   backup: BackupReader,

@@ -3,6 +3,9 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BackupFlags, RestoreFlags } from '../commands/backup-commands.ts';
 import { connect, listOf, planeHttp } from '../commands/connection.ts';
+import { exportTo } from '../ledger/export.ts';
+import { ledgerBeside, refuseWithin } from '../ledger/ledger-place.ts';
+import { type FoundLedger, ledgerOf } from '../ledger/of-backup.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
 import type { Output } from '../output/output.ts';
 import { Stages } from '../output/stages.ts';
@@ -21,12 +24,16 @@ const CATCH_UP_TIMEOUT_MS = 5 * 60_000;
 
 export async function runBackup(options: BackupFlags, command: Command): Promise<void> {
   const { output } = connect(command);
+  const ledger = options.ledger ?? ledgerBeside(options.to);
+  refuseWithin(ledger, options.to);
   const place = await openPlace(options.to, false, process.env);
   const startedAt = performance.now();
+  const plane = planeHttp(command);
   const manifest = await withStages((stages) =>
     backup({
-      plane: planeHttp(command),
+      plane,
       blobs: place.blobs,
+      exportLedger: async () => (await exportTo(ledger, plane)).ledger.head,
       stages,
       catchUpTimeoutMs: CATCH_UP_TIMEOUT_MS,
       now: Date.now,
@@ -36,6 +43,8 @@ export async function runBackup(options: BackupFlags, command: Command): Promise
   output.document({ place: options.to, ...summaryOf(manifest), tookMs }, () => {
     output.line(`Backed up in ${seconds(tookMs)}, and read back:`);
     showSummary(output, options.to, manifest);
+    if (manifest.ledger?.number === 0) return;
+    output.line(`What was erased so far is in the erasure ledger ${ledger}: a restore needs it.`);
   });
 }
 
@@ -50,8 +59,9 @@ export async function runRestore(options: RestoreFlags, command: Command): Promi
   const place = await openPlace(options.from, true, process.env);
   try {
     const reader = await BackupReader.open(place.blobs);
-    const how = { backup: reader, untilMs, output };
-    if (options.check) await check(reader, options.from, output);
+    const found = await ledgerOf(reader, options, process.env);
+    const how = { backup: reader, untilMs, output, found };
+    if (options.check) await check(reader, options.from, output, found);
     else if (stores !== undefined) await intoStores(stores, how);
     else await into(resolve(dataDir ?? ''), how);
   } finally {
@@ -70,14 +80,21 @@ function storesOf({ kafka, archive, redis, etcd, indexDir }: RestoreFlags): Stor
   throw new CommandError('--redis is URLs, as redis://crdt-0:6379, with commas.', EXIT.usage);
 }
 
-async function check(reader: BackupReader, from: string, output: Output): Promise<void> {
+async function check(
+  reader: BackupReader,
+  from: string,
+  output: Output,
+  found: FoundLedger | undefined,
+): Promise<void> {
   await withStages(async (stages) => {
     stages.begin('reading', sizeOf(reader.manifest));
     await checkBackup(reader, (size) => stages.add(size));
   });
-  output.document({ place: from, ok: true, ...summaryOf(reader.manifest) }, () => {
+  const ledger = found && { place: found.place, erasures: found.ledger.entries.size };
+  output.document({ place: from, ok: true, ...summaryOf(reader.manifest), ledger }, () => {
     output.line('Every part is as it was written:');
     showSummary(output, from, reader.manifest);
+    if (ledger !== undefined) output.line(`So is the erasure ledger ${ledger.place}.`);
   });
 }
 
@@ -100,22 +117,25 @@ interface Restoring {
   readonly backup: BackupReader;
   readonly untilMs: number | undefined;
   readonly output: Output;
+  readonly found: FoundLedger | undefined;
 }
 
 /** Restores, and tells of it. */
 async function restoring(
-  { backup, untilMs, output }: Restoring,
+  { backup, untilMs, output, found }: Restoring,
   words: { readonly document: object; readonly where: string; readonly next: string },
   work: (options: RestoreOptions) => Promise<RestoreReport>,
 ): Promise<void> {
   const startedAt = performance.now();
+  const ledger = found?.ledger.entries.values();
   const report = await withStages((stages) =>
-    work({ backup, untilMs, env: process.env, now: Date.now, stages }),
+    work({ backup, untilMs, ledger, env: process.env, now: Date.now, stages }),
   );
   const tookMs = Math.round(performance.now() - startedAt);
-  output.document({ ...words.document, ...report, tookMs }, () => {
+  output.document({ ...words.document, ...report, ledger: found?.place, tookMs }, () => {
     output.line(`Restored${words.where} in ${seconds(tookMs)}: ${contentsOf(report)}`);
     for (const line of consequencesOf(report, untilMs)) output.line(line);
+    output.line(erasedSince(report, found));
     output.line(`Next: ${words.next}`);
   });
 }
@@ -143,6 +163,19 @@ function consequencesOf(
       ? []
       : ['Counters, sets and registers have no history: they are those of the backup.']),
   ];
+}
+
+function erasedSince({ erasures }: RestoreReport, found: FoundLedger | undefined): string {
+  if (found === undefined) {
+    return (
+      'WITHOUT AN ERASURE LEDGER: what was erased after the backup was made may be there again. ' +
+      'Erase it anew before the plane is used.'
+    );
+  }
+  const what = `${count(erasures, 'erasure')} newer than what is restored`;
+  return erasures === 0
+    ? `The erasure ledger ${found.place} has no erasure newer than what is restored.`
+    : `The erasure ledger ${found.place} has ${what}: what they erased was left out.`;
 }
 
 function summaryOf(manifest: Manifest) {

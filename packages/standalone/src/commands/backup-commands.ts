@@ -1,10 +1,18 @@
 import type { Command } from 'commander';
 
-const PLACE_HELP = `
+/** What the help of commands says of places. */
+export const PLACE_HELP = `
 A place is a folder, or s3://BUCKET/PREFIX with these settings:
   MEMPLANE_S3_ENDPOINT                       where the storage answers; AWS's by default
   MEMPLANE_S3_REGION                         us-east-1 by default
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY   its keys
+`;
+
+export const LEDGER_HELP = `
+An erasure ledger is a place, too: a folder or s3://BUCKET/PREFIX, apart from the backups of its
+plane; by default memplane-erasures beside them. In another storage than theirs:
+  MEMPLANE_LEDGER_S3_ENDPOINT, MEMPLANE_LEDGER_S3_REGION,
+  MEMPLANE_LEDGER_ACCESS_KEY_ID, MEMPLANE_LEDGER_SECRET_ACCESS_KEY
 `;
 
 const STORES_HELP = `
@@ -27,7 +35,9 @@ export function addBackupCommands(program: Command): void {
     .command('backup')
     .description('Back up the running plane, at one cut, into a place that is empty')
     .requiredOption('--to <place>', 'a folder, or s3://BUCKET/PREFIX')
+    .option('--ledger <place>', 'the erasure ledger that is brought up to date first')
     .addHelpText('after', PLACE_HELP)
+    .addHelpText('after', LEDGER_HELP)
     .addHelpText('after', INSTANCES_HELP)
     .addHelpText('after', '\nExample:\n  memplane backup --to /backups/monday\n')
     .action(async (options: BackupFlags, command: Command) => {
@@ -49,7 +59,10 @@ export function addBackupCommands(program: Command): void {
       'of its instances of vector-index, if they are reached from here',
     )
     .option('--check', 'read all of the backup, restore nothing', false)
+    .option('--ledger <place>', 'the newest erasure ledger: what was erased since stays away')
+    .option('--without-ledger', 'restore what was erased since the backup, too', false)
     .addHelpText('after', PLACE_HELP)
+    .addHelpText('after', LEDGER_HELP)
     .addHelpText('after', STORES_HELP)
     .addHelpText(
       'after',
@@ -66,6 +79,7 @@ export function addBackupCommands(program: Command): void {
 
 export interface BackupFlags {
   readonly to: string;
+  readonly ledger?: string;
 }
 
 export interface RestoreFlags {
@@ -78,4 +92,6 @@ export interface RestoreFlags {
   readonly etcd?: string;
   readonly indexDir?: string;
   readonly check: boolean;
+  readonly ledger?: string;
+  readonly withoutLedger: boolean;
 }

@@ -2,6 +2,7 @@ import { type Erasure, isEntity } from '@memplane/contracts';
 import type { Command } from 'commander';
 import type { PlaneHttp } from '../operate/plane-http.ts';
 import { CommandError, EXIT } from '../output/exit-codes.ts';
+import { LEDGER_HELP, PLACE_HELP } from './backup-commands.ts';
 import { connect, planeHttp, wholeOption } from './connection.ts';
 
 const example = (text: string) => `\nExample:\n  memplane ${text}\n`;
@@ -21,6 +22,7 @@ export function addErasureCommands(program: Command): void {
   addList(erasures);
   addVerify(erasures);
   addHolds(erasures);
+  addExport(erasures);
 }
 
 function addStart(erasures: Command): void {
@@ -136,6 +138,26 @@ function addHolds(erasures: Command): void {
       const { body } = await http.open('event-ingest', `/v1/holds/${entity}`, { method: 'DELETE' });
       body.resume();
       output.document({ entity }, () => output.line(`${entity} is on hold no more`));
+    });
+}
+
+function addExport(erasures: Command): void {
+  erasures
+    .command('export')
+    .description('Bring an erasure ledger up to date: what restorations are to leave out')
+    .requiredOption('--ledger <place>', 'a folder, or s3://BUCKET/PREFIX, apart from the backups')
+    .addHelpText('after', PLACE_HELP)
+    .addHelpText('after', LEDGER_HELP)
+    .addHelpText('after', example('erasures export --ledger /ledgers/memplane'))
+    .action(async ({ ledger: place }: { ledger: string }, command: Command) => {
+      const { output } = connect(command);
+      const { exportTo } = await import('../ledger/export.ts');
+      const { ledger, added } = await exportTo(place, planeHttp(command), true);
+      const { head, entries } = ledger;
+      output.document({ place, added, erasures: entries.size, head }, () => {
+        const had = `${entries.size} in all, up to object ${head.number}`;
+        output.line(`The ledger ${place} has ${added} more erasures: ${had}.`);
+      });
     });
 }
 

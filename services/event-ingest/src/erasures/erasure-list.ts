@@ -32,7 +32,7 @@ export class ListedErasures implements ErasureList {
 }
 
 /** Ids of one record, some 40 bytes each. */
-const PAGE_IDS_MAX = 1_000;
+export const PAGE_IDS_MAX = 1_000;
 
 /** By records of their ids, where the store can't list: one after the other as they fill up. */
 export class PagedErasures implements ErasureList {

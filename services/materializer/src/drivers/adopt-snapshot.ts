@@ -2,6 +2,7 @@ import type { BlobStore } from '@memplane/blob-store';
 import { MemplaneError } from '@memplane/contracts';
 import type { LogInfo } from '@memplane/event-log';
 import { snapshotName } from '../domain/archive-names.ts';
+import { emptiedRow } from '../domain/emptied-rows.ts';
 import { PLANE, ShardKeys, toKey } from '../domain/keys.ts';
 import { decodeShard, encodeShard } from '../domain/shard-record.ts';
 import { decodeEntries, encodeEntries, type SnapshotEntry } from '../domain/snapshot-format.ts';
@@ -20,6 +21,8 @@ export interface SnapshotToAdopt {
   readonly content: AsyncIterable<Buffer>;
   /** How problems call it. */
   readonly name: string;
+  /** Entities whose content is left out, by partition key; absent: none. */
+  readonly isErased?: (partitionKey: string) => boolean;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface SnapshotToAdopt {
 export async function adoptSnapshot(
   blobs: BlobStore,
   log: LogInfo,
-  { partition, offset, content, name }: SnapshotToAdopt,
+  { partition, offset, content, name, isErased }: SnapshotToAdopt,
 ): Promise<void> {
   const { logId, epoch } = log;
   const own = shardKey(partition);
@@ -41,7 +44,9 @@ export async function adoptSnapshot(
     for await (const rows of decodeEntries(decompressed(content, name), name)) {
       yield rows.flatMap((row) => {
         if (row.key.equals(published)) return [];
-        if (!row.key.equals(own)) return [row];
+        if (!row.key.equals(own)) {
+          return isErased === undefined ? [row] : (emptiedRow(row, isErased) ?? []);
+        }
         const record = decodeShard(row.value);
         if (record.applied !== offset || record.epoch !== epoch) throw unlike(name);
         ({ tenants } = record);

@@ -1,7 +1,7 @@
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { offsetAtEnd, prefixRange, type ShardKeys, type Table } from '../domain/keys.ts';
-import { splitEntry } from '../domain/query-plan.ts';
-import { decodeId, decodeMemory, decodeOffset } from '../domain/rows.ts';
+import { ROW_OWNERS } from '../domain/row-owners.ts';
+import { decodeMemory } from '../domain/rows.ts';
 
 /** By entity, the offset before which all of it is erased. */
 export type Erasures = ReadonlyMap<string, number>;
@@ -9,20 +9,6 @@ export type Erasures = ReadonlyMap<string, number>;
 const CHUNK_ROWS = 512;
 /** Whole events are in memory at once. */
 const EVENT_ROWS = 16;
-
-/** A row that tells of an entity. */
-interface OwnedRow {
-  readonly entity: string;
-  readonly offset: number;
-}
-
-/** Of the tables whose keys do not begin with the entity: whose row it is. */
-const OWNERS: readonly (readonly [Table, (key: string, value: Buffer) => OwnedRow])[] = [
-  ['x', (key, value) => ({ entity: splitEntry(key).rest, offset: decodeOffset(value) })],
-  ['y', (key) => ownerAtEnd(splitEntry(key).rest)],
-  ['i', (key, value) => ({ entity: afterCounted(key), offset: decodeId(value).offset })],
-  ['e', (key) => ownerAtEnd(afterCounted(key).slice(afterCounted(key).indexOf('\x00') + 1))],
-];
 
 /**
  * All rows that some entities of a tenant have of before their erasures, in all tables of a shard; those
@@ -47,7 +33,7 @@ export async function* erasedRows(
       }
     }
   }
-  for (const [table, ownerOf] of OWNERS) {
+  for (const [table, ownerOf] of ROW_OWNERS) {
     const prefix = keys.table(table);
     for await (const rows of rocks.scan({
       ...prefixRange(prefix),
@@ -61,16 +47,4 @@ export async function* erasedRows(
       yield old.map((row) => ({ table, ...row }));
     }
   }
-}
-
-/** `entity 0x00 offset` */
-function ownerAtEnd(text: string): OwnedRow {
-  const end = text.length - 7;
-  const offset = Buffer.from(text.slice(end + 1), 'latin1').readUIntBE(0, 6);
-  return { entity: text.slice(0, end), offset };
-}
-
-/** What follows a text with its length before it. */
-function afterCounted(key: string): string {
-  return key.slice(1 + key.charCodeAt(0));
 }
