@@ -29,6 +29,8 @@ const ENV = {
   MEMPLANE_ERASURE_POLL_MS: '100',
   MEMPLANE_INDEX_RETIRE_MS: '200',
 };
+/** Of machines with much else to do. */
+const READY_MS = 240_000;
 /** Erased before the backup, and spoken of again before it. */
 const BEFORE = 'user/before';
 /** Erased after the backup. */
@@ -57,7 +59,12 @@ describe('the erasure ledger', () => {
 
   before(async () => {
     ports = await portsInRow();
-    await using plane = await Plane.start({ dataDir: at('data'), ports, env: ENV });
+    await using plane = await Plane.start({
+      dataDir: at('data'),
+      ports,
+      env: ENV,
+      readyTimeoutMs: READY_MS,
+    });
     const { ingest: url } = plane;
     await append(plane, new Secrets().events(BEFORE));
     await cleared(plane, await erase(plane, BEFORE));
@@ -87,7 +94,12 @@ describe('the erasure ledger', () => {
     assert.equal((JSON.parse(restored.stdout) as { erasures: number }).erasures, 1);
     assert.deepEqual(bytesLeft(at('new'), secrets.forms), []);
 
-    await using plane = await Plane.start({ dataDir: at('new'), ports, env: ENV });
+    await using plane = await Plane.start({
+      dataDir: at('new'),
+      ports,
+      env: ENV,
+      readyTimeoutMs: READY_MS,
+    });
     await planeDigests(plane);
     const { status, body } = await call<ProblemBody>(
       'GET',

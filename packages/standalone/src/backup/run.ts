@@ -60,7 +60,7 @@ export async function runRestore(options: RestoreFlags, command: Command): Promi
   try {
     const reader = await BackupReader.open(place.blobs);
     const found = await ledgerOf(reader, options, process.env);
-    const how = { backup: reader, untilMs, output, found };
+    const how = { backup: reader, untilMs, output, found, withoutLedger: options.withoutLedger };
     if (options.check) await check(reader, options.from, output, found);
     else if (stores !== undefined) await intoStores(stores, how);
     else await into(resolve(dataDir ?? ''), how);
@@ -118,11 +118,12 @@ interface Restoring {
   readonly untilMs: number | undefined;
   readonly output: Output;
   readonly found: FoundLedger | undefined;
+  readonly withoutLedger: boolean;
 }
 
 /** Restores, and tells of it. */
 async function restoring(
-  { backup, untilMs, output, found }: Restoring,
+  { backup, untilMs, output, found, withoutLedger }: Restoring,
   words: { readonly document: object; readonly where: string; readonly next: string },
   work: (options: RestoreOptions) => Promise<RestoreReport>,
 ): Promise<void> {
@@ -135,7 +136,7 @@ async function restoring(
   output.document({ ...words.document, ...report, ledger: found?.place, tookMs }, () => {
     output.line(`Restored${words.where} in ${seconds(tookMs)}: ${contentsOf(report)}`);
     for (const line of consequencesOf(report, untilMs)) output.line(line);
-    output.line(erasedSince(report, found));
+    output.line(erasedSince(report, found, withoutLedger));
     output.line(`Next: ${words.next}`);
   });
 }
@@ -165,17 +166,23 @@ function consequencesOf(
   ];
 }
 
-function erasedSince({ erasures }: RestoreReport, found: FoundLedger | undefined): string {
-  if (found === undefined) {
+function erasedSince(
+  { erasures }: RestoreReport,
+  found: FoundLedger | undefined,
+  withoutLedger: boolean,
+): string {
+  if (withoutLedger) {
     return (
       'WITHOUT AN ERASURE LEDGER: what was erased after the backup was made may be there again. ' +
       'Erase it anew before the plane is used.'
     );
   }
-  const what = `${count(erasures, 'erasure')} newer than what is restored`;
-  return erasures === 0
-    ? `The erasure ledger ${found.place} has no erasure newer than what is restored.`
-    : `The erasure ledger ${found.place} has ${what}: what they erased was left out.`;
+  if (found === undefined) {
+    return 'No erasure ledger: nothing had been erased when the backup was made. Is there a newer one?';
+  }
+  const what = erasures === 0 ? 'no erasure' : count(erasures, 'erasure');
+  const end = erasures === 0 ? '.' : ': what they erased was left out.';
+  return `The erasure ledger ${found.place} has ${what} newer than what is restored${end}`;
 }
 
 function summaryOf(manifest: Manifest) {
