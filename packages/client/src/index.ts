@@ -20,7 +20,7 @@ export type { HeldLease, LeaseOptions } from './leases.ts';
 export { Memplane } from './memplane.ts';
 export { isNewerView, type ViewPosition } from './newer-view.ts';
 export type { DaprOptions, MemplaneOptions, ServiceName } from './options.ts';
-export type { ReplicaAlert, ReplicaMember, ReplicaMembers } from './replicas.ts';
+export type { ReplicaAlert, ReplicaMember, ReplicaMembers, ReplicaSet } from './replicas.ts';
 export { type MapPath, ReplicatedMap, type ReplicatedMapField } from './replicated-map.ts';
 export { entityOf, escapeId, type Scope, unescapeId } from './scope.ts';
 export type * from './types.ts';

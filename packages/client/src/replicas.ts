@@ -18,11 +18,25 @@ export interface ReplicaMember {
   readonly heardMs?: number;
 }
 
+/** Of which replicas quorums are majorities. */
+export interface ReplicaSet {
+  /** Counts up with each change; 0 where it is what the settings say, or not known yet. */
+  readonly version: number;
+  readonly replicas: readonly string[];
+  readonly known: boolean;
+  /** Whether the last change is over, so that there may be another one. */
+  readonly settled: boolean;
+  /** Who has not confirmed that change. */
+  readonly unconfirmed: readonly string[];
+}
+
 export interface ReplicaMembers {
   /** Raised whenever that replica sees the membership change. */
   readonly viewVersion: number;
   /** How many replicas a quorum read needs. */
   readonly quorum: number;
+  /** Absent where the replica that was asked is of an earlier version. */
+  readonly replicaSet?: ReplicaSet;
   readonly members: readonly ReplicaMember[];
 }
 

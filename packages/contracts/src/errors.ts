@@ -43,6 +43,11 @@ export const ERROR_CODES = {
   counter_overflow: { status: 409, title: 'The counter would overflow', kind: 'permanent' },
   wrong_type: { status: 409, title: 'The name holds another type', kind: 'permanent' },
   model_change_running: { status: 409, title: 'A model change is running', kind: 'transient' },
+  replica_set_changing: {
+    status: 409,
+    title: 'The last change of the replica set is not settled',
+    kind: 'transient',
+  },
   history_expired: {
     status: 410,
     title: 'The history no longer goes back that far',

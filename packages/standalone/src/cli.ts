@@ -13,6 +13,7 @@ import { addPlaneCommands } from './commands/plane-commands.ts';
 import { addQuotasCommand } from './commands/quotas-command.ts';
 import { addReadCommands } from './commands/read-commands.ts';
 import { addReplicaCommands } from './commands/replica-commands.ts';
+import { addReplicasCommand } from './commands/replicas-command.ts';
 import { addVerifyCommand } from './commands/verify-command.ts';
 import { addZoneCommands } from './commands/zone-commands.ts';
 import { EXIT, exitCodeOf, wordsOf } from './output/exit-codes.ts';
@@ -49,6 +50,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addReadCommands(program);
   addDeadLetterCommands(program);
   addReplicaCommands(program);
+  addReplicasCommand(program);
   addDoctorCommand(program);
   addVerifyCommand(program);
   addBackupCommands(program);

@@ -74,8 +74,15 @@ export const CLUSTER_SETTINGS = {
   ),
   replicaSet: list(
     'MEMPLANE_REPLICA_SET',
-    'ids of all replicas, comma-separated, of which quorums are majorities; this one alone without',
+    'ids of all replicas, comma-separated, of which quorums are majorities; this one alone without. ' +
+      'Beside a sidecar it is what a plane begins with, and `memplane replicas` changes it',
     checkId,
+  ),
+  replicaSetPollMs: integer(
+    'MEMPLANE_REPLICA_SET_POLL_MS',
+    2_000,
+    'how often the record of the replica set is looked at',
+    { min: 10, max: 600_000, unit: 'ms' },
   ),
 } as const;
 

@@ -18,11 +18,13 @@ import { Heartbeats } from './domain/heartbeats/heartbeats.ts';
 import { PARTITION } from './domain/heartbeats/partition-alert.ts';
 import { Membership } from './domain/membership.ts';
 import type { MembershipRecord, MembershipStore } from './domain/membership-store.ts';
+import type { ReplicaSets } from './domain/replica-set/replica-sets.ts';
 import type { Left } from './leaving.ts';
 
 export interface ClusterPartsContext {
   readonly store: MembershipStore;
   readonly alerts: Alerts;
+  readonly sets: ReplicaSets;
   readonly logger: Logger;
   readonly now: () => number;
   /** Under which this replica gives out dots now. */
@@ -87,7 +89,7 @@ export class ClusterParts {
     parts: { membership: Membership; transport: UdpTcpTransport; before: string | undefined },
   ) {
     const { before, membership, transport } = parts;
-    const { alerts, incarnation } = context;
+    const { alerts, incarnation, sets } = context;
     this.#config = config;
     this.#context = context;
     this.#membership = membership;
@@ -119,9 +121,8 @@ export class ClusterParts {
       intervalMs: config.heartbeatIntervalMs,
       missedMax: config.heartbeats_missed_max,
     });
-    const { replicaSet } = config;
     const heartbeats = this.#heartbeats;
-    this.members = new Members({ cluster, heartbeats, membership, replicaSet, incarnation });
+    this.members = new Members({ cluster, heartbeats, membership, sets, incarnation });
   }
 
   /** Higher at each start of this replica. */
@@ -133,7 +134,7 @@ export class ClusterParts {
   expected(): string[] {
     const { cluster } = this;
     const known = cluster.members().filter(({ status }) => status !== 'left');
-    const ids = new Set([...known.map(({ id }) => id), ...this.#config.replicaSet]);
+    const ids = new Set([...known.map(({ id }) => id), ...this.#context.sets.shown.replicas]);
     return [...ids].filter((id) => id !== cluster.self && !this.#membership.isForgotten(id));
   }
 

@@ -1,12 +1,25 @@
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { TOPICS } from '@memplane/contracts';
 import { ConfigError, createLogger, stopOnSignals } from '@memplane/runtime';
-import { createDaprInvoker, DaprPublisher, readSidecarConfig } from '@memplane/runtime/dapr';
+import {
+  createDaprInvoker,
+  DaprPublisher,
+  DaprState,
+  readSidecarConfig,
+  type SidecarConfig,
+} from '@memplane/runtime/dapr';
+import { DaprStrong } from '@memplane/runtime/strong';
 import { type CrdtSyncConfig, readCrdtSyncConfig } from './config.ts';
 import type { AlertSink } from './domain/alert-publishing.ts';
 import { openRedisStorage } from './drivers/redis/redis-storage.ts';
 import { createCrdtSync } from './folder-replica.ts';
-import { type CrdtSync, type CrdtSyncContext, createCrdtSyncOn } from './service.ts';
+import {
+  type CrdtSync,
+  type CrdtSyncContext,
+  createCrdtSyncOn,
+  type StrongContext,
+} from './service.ts';
 
 const config = readCrdtSyncConfig(process.env);
 const sidecar = readSidecarConfig(process.env);
@@ -14,7 +27,11 @@ const logger = createLogger('crdt-sync', config.logLevel);
 const service = await create(config, {
   logger,
   ...(sidecar
-    ? { alertSink: topicOf(new DaprPublisher(sidecar)), invoker: createDaprInvoker(sidecar) }
+    ? {
+        alertSink: topicOf(new DaprPublisher(sidecar)),
+        invoker: createDaprInvoker(sidecar),
+        strong: strongBy(sidecar),
+      }
     : {}),
 });
 await service.start();
@@ -28,6 +45,17 @@ async function create(config: CrdtSyncConfig, context: CrdtSyncContext): Promise
   }
   if (dataDir) return createCrdtSync(config, { ...context, dir: path.join(dataDir, 'crdt') });
   throw new ConfigError('MEMPLANE_REDIS_URL or MEMPLANE_DATA_DIR must say where the data is');
+}
+
+function strongBy(sidecar: SidecarConfig): StrongContext {
+  const store = new DaprStrong({
+    state: new DaprState(sidecar, 'strong'),
+    timeoutMs: config.strongTimeoutMs,
+    settleMs: config.strongSettleMs,
+    monotonicMs: () => performance.now(),
+    pause,
+  });
+  return { store, prepare: () => store.prepare() };
 }
 
 function topicOf(publisher: DaprPublisher): AlertSink {

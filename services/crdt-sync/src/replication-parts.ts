@@ -8,15 +8,19 @@ import type { Engine } from './domain/engine.ts';
 import type { ReplicatedExecutor } from './domain/executor.ts';
 import { joinAll } from './domain/join-all.ts';
 import type { CrdtStore } from './domain/port.ts';
+import { Agreement } from './domain/replica-set/agreement.ts';
+import type { ReplicaSets } from './domain/replica-set/replica-sets.ts';
+import { ClusterParticipants } from './domain/replica-set/set-participants.ts';
 import { Away } from './domain/replication/away.ts';
 import { Comparing } from './domain/replication/comparing.ts';
-import { LargeCalls } from './domain/replication/large-calls.ts';
+import { type Caller, LargeCalls } from './domain/replication/large-calls.ts';
 import { Quorum } from './domain/replication/quorum.ts';
 import { QuorumWrites } from './domain/replication/quorum-writes.ts';
 import { Reconciliation } from './domain/replication/reconciliation.ts';
 import { Replicator } from './domain/replication/replicator.ts';
 import { replicationSettings } from './domain/replication/settings.ts';
 import { isDamage } from './domain/replication/values-answer.ts';
+import type { CommitVector } from './domain/session-token.ts';
 import { PIECED_FROM_ELEMENTS } from './domain/set-pieces.ts';
 
 export interface ReplicationPartsContext {
@@ -25,6 +29,7 @@ export interface ReplicationPartsContext {
   readonly executor: ReplicatedExecutor;
   readonly store: CrdtStore;
   readonly alerts: Alerts;
+  readonly sets: ReplicaSets;
   readonly now: () => number;
   readonly logger: Logger;
 }
@@ -35,8 +40,11 @@ const CHUNK_BYTES_MAX = MIB / 2;
 const ANSWER_BYTES_MAX = 256 * MIB;
 const ANSWER_KEPT_MS = 30_000;
 const COMPARED_ANSWER_MS_MAX = 60_000;
-const VALUES_NAMES_MAX = 1_024;
-const VALUES_BYTES_MAX = MIB;
+const COMPARING_BOUNDS = {
+  values_names_max: 1_024,
+  values_bytes_max: MIB,
+  pieced_from_elements: PIECED_FROM_ELEMENTS,
+} as const;
 /** What is told settles only a while later, see `Stability`. */
 const AWAY_SLACK_MS = 60_000;
 /** Failures of one kind are told once in this time. */
@@ -50,6 +58,8 @@ export class ReplicationParts {
   readonly writes: QuorumWrites;
   readonly reconciliation: Reconciliation;
   readonly away: Away;
+  /** The others, where the replica set is changed. */
+  readonly participants: ClusterParticipants;
   /** Told, now and then, that a damaged value keeps commits of others from being joined. */
   onDamage: () => void = () => {};
   readonly #config: CrdtSyncConfig;
@@ -57,34 +67,27 @@ export class ReplicationParts {
   readonly #toldAtMs = new Map<string, number>();
 
   constructor(config: CrdtSyncConfig, context: ReplicationPartsContext) {
-    const { alerts, cluster: parts, engine, executor, logger, now, store } = context;
+    const { alerts, cluster: parts, engine, executor, logger, now, sets, store } = context;
     const { cluster, startEpoch } = parts;
     this.#config = config;
     this.#logger = logger;
     const join = (delta: ReplicaDelta, ranges?: readonly CommitRange[]) =>
       joinAll(engine, delta, ranges);
-    const calls = new LargeCalls({
-      caller: cluster,
-      life: () => this.replicator.life,
-      now: () => performance.now(),
-      callTimeoutMs: config.replicaCallTimeoutMs,
-      chunk_bytes_max: CHUNK_BYTES_MAX,
-      answer_bytes_max: ANSWER_BYTES_MAX,
-      keptMs: ANSWER_KEPT_MS,
-    });
+    const joining = {
+      expect: (theirs: CommitVector) => executor.expect(theirs),
+      joinAll: join,
+      shown: () => executor.shown,
+    };
+    const calls = this.#callsOf(cluster);
     this.comparing = new Comparing({
+      ...COMPARING_BOUNDS,
+      ...joining,
       store,
       calls,
       life: () => this.replicator.life,
       known: () => executor.known,
-      shown: () => executor.shown,
-      expect: (theirs) => executor.expect(theirs),
-      joinAll: join,
       advance: (ranges) => executor.advance(ranges),
       answerTimeoutMs: Math.max(COMPARED_ANSWER_MS_MAX, config.replicaCallTimeoutMs),
-      values_names_max: VALUES_NAMES_MAX,
-      values_bytes_max: VALUES_BYTES_MAX,
-      pieced_from_elements: PIECED_FROM_ELEMENTS,
     });
     const { opid_memory_ms, op_ids_per_counter_max } = config;
     const afterMs = opid_memory_ms + AWAY_SLACK_MS;
@@ -108,22 +111,28 @@ export class ReplicationParts {
     });
     cluster.on('replication', (from, bytes) => this.replicator.receive(from, bytes));
     parts.onReached = (id) => this.replicator.reachable(id);
-    const { replicaSet, replicaId: self, replicaCallTimeoutMs: timeoutMs } = config;
+    const { replicaId: self, replicaCallTimeoutMs: timeoutMs } = config;
     const { replicator } = this;
     this.quorum = new Quorum({
       self,
-      replicaSet: () => replicaSet,
+      sets,
       store,
       calls,
       timers: systemTimers,
       timeoutMs,
       part_bytes_max: CHUNK_BYTES_MAX,
-      shown: () => executor.shown,
-      expect: (theirs) => executor.expect(theirs),
-      joinAll: join,
+      ...joining,
     });
     const { comparing, quorum } = this;
-    this.writes = new QuorumWrites({ quorum, replicator, timers: systemTimers, timeoutMs });
+    const agreement = new Agreement({ calls, sets, known: () => executor.known });
+    this.writes = new QuorumWrites({ self, sets, quorum, agreement, replicator });
+    this.participants = new ClusterParticipants({
+      self,
+      agreement,
+      live: () => cluster.live(),
+      catchUp: (id) => replicator.catchUp(id),
+      toError: toMemplaneError,
+    });
     this.reconciliation = new Reconciliation({
       engine,
       calls,
@@ -133,8 +142,19 @@ export class ReplicationParts {
       now,
       toError: toMemplaneError,
       live: () => cluster.live(),
-      expect: (theirs) => executor.expect(theirs),
-      joinAll: join,
+      ...joining,
+    });
+  }
+
+  #callsOf(caller: Caller): LargeCalls {
+    return new LargeCalls({
+      caller,
+      life: () => this.replicator.life,
+      now: () => performance.now(),
+      callTimeoutMs: this.#config.replicaCallTimeoutMs,
+      chunk_bytes_max: CHUNK_BYTES_MAX,
+      answer_bytes_max: ANSWER_BYTES_MAX,
+      keptMs: ANSWER_KEPT_MS,
     });
   }
 

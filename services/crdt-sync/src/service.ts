@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { PLANE_VERSION } from '@memplane/contracts';
+import { systemTimers } from '@memplane/gossip';
 import {
   admissionOf,
   auditThrough,
@@ -11,6 +13,7 @@ import {
   type Telemetry,
   toMemplaneError,
 } from '@memplane/runtime';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { createClusterMetrics } from './cluster-metrics.ts';
 import { ClusterParts } from './cluster-parts.ts';
 import type { CrdtSyncConfig } from './config.ts';
@@ -20,6 +23,8 @@ import { membersView } from './domain/cluster/members-view.ts';
 import { Command } from './domain/command.ts';
 import { Engine } from './domain/engine.ts';
 import { Reconciling } from './domain/reconciling.ts';
+import { ReplicaSetKeeper } from './domain/replica-set/replica-set-keeper.ts';
+import { FixedReplicaSet, type ReplicaSets } from './domain/replica-set/replica-sets.ts';
 import type { CrdtStorage } from './domain/storage.ts';
 import type { Left } from './leaving.ts';
 import { createCrdtMetrics } from './metrics.ts';
@@ -36,10 +41,18 @@ export interface CrdtSyncContext {
   readonly invoker?: Invoker | undefined;
   /** Where alerts are told; nowhere by default. */
   readonly alertSink?: AlertSink;
+  /** Shared by all replicas: the replica set is kept there. Without it, settings say which it is. */
+  readonly strong?: StrongContext;
   /** Told when the others are found to have forgotten this replica. Must not throw. */
   readonly onForgotten?: () => void;
   /** Who this replica was, where it was forgotten and begins anew. */
   readonly left?: Left | undefined;
+}
+
+export interface StrongContext {
+  readonly store: StrongStore;
+  /** Gets the store ready, where that takes a while; called again until it has. */
+  readonly prepare?: () => Promise<void>;
 }
 
 export interface CrdtSync extends Service {
@@ -71,9 +84,11 @@ export async function createCrdtSyncOn(
     arePublished: alertSink !== undefined,
   });
   const publishing = alertSink && new AlertPublishing(alerts, alertSink);
+  const sets = replicaSetsOf(config, context, logger);
   const cluster = await ClusterParts.open(config, {
     store: storage.membership,
     alerts,
+    sets,
     logger,
     now,
     incarnation: () => engine.incarnation,
@@ -86,9 +101,30 @@ export async function createCrdtSyncOn(
   const { store } = storage;
   const replication =
     cluster &&
-    new ReplicationParts(config, { cluster, engine, executor, store, alerts, now, logger });
-  const parts = { storage, telemetry, engine, logger, alerts, publishing, cluster, replication };
+    new ReplicationParts(config, { cluster, engine, executor, store, alerts, sets, now, logger });
+  if (sets instanceof ReplicaSetKeeper) sets.participants = replication?.participants;
+  const own = { storage, telemetry, engine, logger, alerts, publishing };
+  const parts = { ...own, sets, cluster, replication };
   return new CrdtSyncService(config, parts, context.invoker);
+}
+
+/** One that is alone has nobody to agree with. */
+function replicaSetsOf(
+  { gossip, replicaId: self, replicaSet, replicaSetPollMs: pollMs }: CrdtSyncConfig,
+  { strong }: CrdtSyncContext,
+  logger: Logger,
+): ReplicaSets {
+  if (strong === undefined || gossip === undefined) return new FixedReplicaSet(replicaSet);
+  return new ReplicaSetKeeper({
+    ...strong,
+    self,
+    proposal: replicaSet,
+    timers: systemTimers,
+    pollMs,
+    newNonce: randomUUID,
+    onFailure: (what, error) => logger.warn({ error }, what),
+    onVersion: ({ replicas, version }) => logger.info({ version, replicas }, 'the replica set'),
+  });
 }
 
 /** Damage to the list is itself an alert, and no reason not to start. */
@@ -118,6 +154,7 @@ interface Parts {
   readonly logger: Logger;
   readonly alerts: Alerts;
   readonly publishing: AlertPublishing | undefined;
+  readonly sets: ReplicaSets;
   /** Undefined where this replica is alone. */
   readonly cluster: ClusterParts | undefined;
   readonly replication: ReplicationParts | undefined;
@@ -143,7 +180,7 @@ class CrdtSyncService implements CrdtSync {
     this.#parts = parts;
     this.#storageProbeIntervalMs = config.storageProbeIntervalMs;
     this.#alertPublishIntervalMs = config.alertPublishIntervalMs;
-    const { alerts, cluster, engine, replication, storage, telemetry, logger } = parts;
+    const { alerts, cluster, engine, replication, sets, storage, telemetry, logger } = parts;
     const { store } = storage;
     const others = replication?.reconciliation;
     this.#reconciling = new Reconciling({ engine, store, alerts, others });
@@ -174,6 +211,7 @@ class CrdtSyncService implements CrdtSync {
         queuedCommands: engine.queued,
         failedCommits: engine.stats.failedCommits,
         unpublishedAlerts: parts.alerts.unpublished().length,
+        replicaSet: sets.current ?? null,
         ...storage.describe(),
         ...cluster?.describe(),
         ...parts.replication?.describe(),
@@ -188,7 +226,7 @@ class CrdtSyncService implements CrdtSync {
       store,
       logger,
       appendfsync,
-      membersView: () => membersView({ ...config, engine, members }),
+      membersView: () => membersView({ ...config, engine, sets, members }),
     });
     createCrdtMetrics(telemetry.meter, engine, this.#resp);
     createClusterMetrics(telemetry.meter, cluster, replication);
@@ -212,6 +250,7 @@ class CrdtSyncService implements CrdtSync {
     }
     this.#parts.cluster?.start();
     this.#parts.replication?.start();
+    if (this.#parts.sets instanceof ReplicaSetKeeper) this.#parts.sets.start();
     this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
     if (this.#parts.publishing) {
       this.#publishTimer = setInterval(() => void this.#publish(), this.#alertPublishIntervalMs);
@@ -286,6 +325,7 @@ class CrdtSyncService implements CrdtSync {
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     clearInterval(this.#publishTimer);
+    if (this.#parts.sets instanceof ReplicaSetKeeper) this.#parts.sets.stop();
     this.#parts.replication?.stop();
     await Promise.all([this.#server.stop(), this.#resp.stop(), this.#parts.cluster?.stop()]);
     const { alerts, logger, storage } = this.#parts;

@@ -1,7 +1,7 @@
 import { MemplaneError, type StrongRecordLine, strongRecordLineSchema } from '@memplane/contracts';
 import { checkedExport, unusablePart } from '@memplane/runtime';
+import type { StrongRecord } from '@memplane/runtime/strong';
 import { restoredRecord } from './domain/strong/restored.ts';
-import type { StrongRecord } from './domain/strong/store.ts';
 import { Etcd } from './drivers/etcd.ts';
 import { createStrong, strongKeys } from './drivers/etcd-strong.ts';
 import { RocksStrong } from './drivers/rocks-strong.ts';

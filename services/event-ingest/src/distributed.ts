@@ -10,9 +10,9 @@ import {
   type SidecarConfig,
   waitForSidecar,
 } from '@memplane/runtime/dapr';
+import { DaprStrong } from '@memplane/runtime/strong';
 import type { IngestConfig } from './config.ts';
 import { DaprDuplicates } from './drivers/dapr-duplicates.ts';
-import { DaprStrong } from './drivers/dapr-strong.ts';
 import { Etcd } from './drivers/etcd.ts';
 import { strongKeys } from './drivers/etcd-strong.ts';
 import { KafkaDeadLetters } from './drivers/kafka-dead-letters.ts';

@@ -357,6 +357,20 @@ export const resetRegister = operation({
   errors: ['wrong_type', 'no_quorum', ...STORAGE_ERRORS],
 });
 
+const replicaSetSchema = z
+  .strictObject({
+    /** Counts up with each change; 0 where it is what the settings say, or not known yet. */
+    version: natural,
+    replicas: z.array(z.string()),
+    /** Whether it is known here; until then nothing has a quorum. */
+    known: z.boolean(),
+    /** Whether the last change is over, so that there may be another one. */
+    settled: z.boolean(),
+    /** Who has not confirmed that change. */
+    unconfirmed: z.array(z.string()),
+  })
+  .meta({ id: 'ReplicaSet' });
+
 export const getMembers = operation({
   id: 'getMembers',
   method: 'get',
@@ -373,6 +387,8 @@ export const getMembers = operation({
           viewVersion: natural,
           /** How many replicas a quorum read needs. */
           quorum: natural,
+          /** Of which replicas quorums are majorities. */
+          replicaSet: replicaSetSchema,
           members: z.array(
             z.strictObject({
               replica: z.string(),
@@ -402,6 +418,8 @@ export const replicaIdSchema = z
   .regex(NAME_PATTERN)
   .meta({ examples: ['replica-2'] });
 
+const REPLICA_SET_ERRORS = ['forbidden', 'replica_set_changing', 'no_quorum'] as const;
+
 export const forgetMember = operation({
   id: 'forgetMember',
   method: 'post',
@@ -422,7 +440,38 @@ export const forgetMember = operation({
         .meta({ id: 'Forgotten' }),
     },
   },
-  errors: ['forbidden', 'not_found', 'overloaded', 'storage_full', 'storage_unavailable'],
+  errors: [...REPLICA_SET_ERRORS, 'not_found', 'overloaded', 'storage_full', 'storage_unavailable'],
+});
+
+const replicaSetAnswer = {
+  description: 'The replica set; `settled` once a majority of it has confirmed the change.',
+  schema: replicaSetSchema,
+};
+
+export const addReplica = operation({
+  id: 'addReplica',
+  method: 'put',
+  path: '/v1/replica-set/{replica}',
+  role: 'operator',
+  summary:
+    "Count a replica that lives for quorums; needs the operator's token in `memplane-operator-token`",
+  tags: ['operations'],
+  params: z.strictObject({ replica: replicaIdSchema }),
+  responses: { 200: replicaSetAnswer },
+  errors: [...REPLICA_SET_ERRORS, 'not_found', 'not_implemented', 'overloaded'],
+});
+
+export const removeReplica = operation({
+  id: 'removeReplica',
+  method: 'delete',
+  path: '/v1/replica-set/{replica}',
+  role: 'operator',
+  summary:
+    "Count a replica for quorums no more; needs the operator's token in `memplane-operator-token`",
+  tags: ['operations'],
+  params: z.strictObject({ replica: replicaIdSchema }),
+  responses: { 200: replicaSetAnswer },
+  errors: [...REPLICA_SET_ERRORS, 'not_implemented'],
 });
 
 export const crdtAlertSchema = z

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { inWords } from '../operate/replica-set.ts';
 import { brief } from '../output/text.ts';
 import { connect } from './connection.ts';
 
@@ -24,6 +25,7 @@ export function addReplicaCommands(program: Command): void {
             member.incarnation,
           ]),
         );
+        if (answer.replicaSet) output.line(inWords(answer.replicaSet));
       });
     });
   program

@@ -17,6 +17,8 @@ export type ServiceUrls = Partial<Readonly<Record<ServiceName, readonly string[]
 export interface PlaneCall {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly body?: unknown;
+  /** Beside those of every call. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly idleTimeoutMs?: number;
 }
 
@@ -73,6 +75,7 @@ export class PlaneHttp {
       accept: 'application/json, application/x-ndjson;q=0.9, */*;q=0.1',
       ...(token ? { authorization: `Bearer ${token}` } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...call.headers,
     };
     const module = process.getBuiltinModule(url.startsWith('https:') ? 'node:https' : 'node:http');
     const idleMs = call.idleTimeoutMs ?? this.#options.idleTimeoutMs;

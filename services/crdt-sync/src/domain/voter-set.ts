@@ -5,10 +5,10 @@ const VERSION_DIGITS = 12;
 
 /**
  * The replica set as a set of voters. Votes count under the version of the set that their voter knew,
- * and one version has to be one set everywhere. Nobody counts versions up: each replica is told the
- * set by its settings. So the version is a number that follows from the ids, whatever their order: 48
- * bits of a hash. Replicas with other settings vote under another version; a flag is down under a new
- * set until a majority of that has voted, and a set that comes back has its votes of before.
+ * and one version has to be one set everywhere, also where replicas are told the set by their settings
+ * and nobody counts versions up. So the version is a number that follows from the ids, whatever their
+ * order: 48 bits of a hash. A flag is down under a new set until a majority of that has voted, and a
+ * set that comes back has its votes of before.
  */
 export function voterSetOf(replicaSet: readonly string[]): VoterSet {
   const ids = [...new Set(replicaSet)].sort();

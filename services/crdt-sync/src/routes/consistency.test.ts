@@ -50,7 +50,7 @@ class Callers {
     return new Consistency({
       engine: replica.engine,
       replicaId: id,
-      replicaSet: IDS,
+      sets: this.plane.get(id).sets,
       wait_ms_max: 0,
       members: undefined,
       quorum,

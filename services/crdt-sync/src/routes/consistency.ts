@@ -5,6 +5,7 @@ import type { Members } from '../domain/cluster/members.ts';
 import { type Command, commitOf } from '../domain/command.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { Ref } from '../domain/port.ts';
+import type { ReplicaSets } from '../domain/replica-set/replica-sets.ts';
 import type { Quorum } from '../domain/replication/quorum.ts';
 import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { decodeSessionToken, encodeSessionToken, joinVectors } from '../domain/session-token.ts';
@@ -13,7 +14,7 @@ import { waitUntilCovered } from '../domain/vector-wait.ts';
 export interface ConsistencyParts {
   readonly engine: Engine;
   readonly replicaId: string;
-  readonly replicaSet: readonly string[];
+  readonly sets: ReplicaSets;
   /** How long a read waits that does not say it. */
   readonly wait_ms_max: number;
   /** These are undefined where nothing is replicated. */
@@ -116,9 +117,10 @@ export class Consistency {
     return encodeSessionToken(await this.#parts.engine.shownVector());
   }
 
-  /** One replica is a majority of one: what it has is what a quorum has. */
+  /** One replica is a majority of one, and always will be: what it has is what a quorum has. */
   get #isAlone(): boolean {
-    return this.#parts.replicaSet.length === 1;
+    const { isFixed, shown } = this.#parts.sets;
+    return isFixed && shown.replicas.length === 1;
   }
 
   #notReplicated(more = ''): MemplaneError {
@@ -127,7 +129,7 @@ export class Consistency {
       `MEMPLANE_GOSSIP_JOIN, or its storage can not.${more}`;
     return new MemplaneError('no_quorum', words, {
       retryAfterMs: 1_000,
-      extra: { replicaSet: this.#parts.replicaSet },
+      extra: { replicaSet: this.#parts.sets.shown.replicas },
     });
   }
 }

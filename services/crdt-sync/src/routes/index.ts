@@ -4,6 +4,7 @@ import type { Members } from '../domain/cluster/members.ts';
 import type { Engine } from '../domain/engine.ts';
 import type { CrdtStore } from '../domain/port.ts';
 import type { Reconciling } from '../domain/reconciling.ts';
+import type { ReplicaSets } from '../domain/replica-set/replica-sets.ts';
 import type { Quorum } from '../domain/replication/quorum.ts';
 import type { QuorumWrites } from '../domain/replication/quorum-writes.ts';
 import { addToSetRoute } from './add-to-set.ts';
@@ -24,6 +25,7 @@ import { putCounterPartRoute } from './put-counter-part.ts';
 import { putRegisterRoute } from './put-register.ts';
 import { reconcileRoute, reconcileTimerRoute } from './reconcile.ts';
 import { removeFromSetRoute } from './remove-from-set.ts';
+import { replicaSetRoutes } from './replica-set.ts';
 import { resetCounterRoute } from './reset-counter.ts';
 import { resetRegisterRoute } from './reset-register.ts';
 import { resetSetRoute } from './reset-set.ts';
@@ -39,7 +41,7 @@ export interface RouteParts {
   readonly store: CrdtStore;
   readonly alerts: Alerts;
   readonly replicaId: string;
-  readonly replicaSet: readonly string[];
+  readonly sets: ReplicaSets;
   /** Undefined where this replica is alone. */
   readonly members: Members | undefined;
   readonly replication: Replicated | undefined;
@@ -73,6 +75,7 @@ export function crdtSyncRoutes(parts: RouteParts): Route[] {
     ...flagRoutes(parts, consistency),
     getMembersRoute(parts),
     forgetMemberRoute(members, replicaId, operator),
+    ...replicaSetRoutes(parts.sets, operator),
     getAlertsRoute(alerts),
     reconcileRoute(reconciling),
     exportCrdtsRoute(store),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { StrongRecord } from '../domain/strong/store.ts';
-import { storedOf } from './dapr-strong.ts';
+import type { StrongRecord } from '@memplane/runtime/strong';
+import { storedOf } from '@memplane/runtime/strong';
 import type { Etcd } from './etcd.ts';
 
 /** `keyPrefixPath` of the component, and the application whose keys they are. */

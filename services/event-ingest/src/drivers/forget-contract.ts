@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { forgetProgram } from '../domain/strong/forget-program.ts';
 import {
   decodeHead,
@@ -12,7 +13,6 @@ import {
   withoutIntent,
 } from '../domain/strong/head.ts';
 import type { EntityName, IntentEvent, Program } from '../domain/strong/program.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 
 const NEW: Head = { sequence: 0, zones: 1, leases: [], recent: [] };
 const SECRET = 'what was said';

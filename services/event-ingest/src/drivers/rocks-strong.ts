@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { KeyWriter, RocksStore } from '@memplane/rocks';
-import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
+import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from '@memplane/runtime/strong';
 
 const FORMAT_VERSION = 1;
 /** Format version, key id (0: not encrypted), version. */

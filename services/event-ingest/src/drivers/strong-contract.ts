@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { StrongStore, WriteOutcome } from '../domain/strong/store.ts';
+import type { StrongStore, WriteOutcome } from '@memplane/runtime/strong';
 import { checkForgetting } from './forget-contract.ts';
 
 /** One driver under test; `another` is a second instance on the same data, where there may be one. */

@@ -1,7 +1,7 @@
 import type { ClearedStore } from '@memplane/contracts';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { decodeHead, headKey, remembered } from '../domain/strong/head.ts';
 import type { EntityName } from '../domain/strong/program.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 import type { StrongEntities } from '../strong/strong-entities.ts';
 
 export interface ErasedHeadsOptions {

@@ -1,5 +1,5 @@
+import type { StrongStore } from '@memplane/runtime/strong';
 import { erasureName, erasurePageName } from '../domain/erasures/erasure-record.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 import type { ErasureRecords } from './erasure-records.ts';
 
 /** Which erasures a tenant has. */

@@ -1,6 +1,6 @@
 import type { Invoker, Logger, Route } from '@memplane/runtime';
+import type { StrongStore } from '@memplane/runtime/strong';
 import type { IngestConfig } from '../config.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 import { erasureRoutes } from '../routes/erasures.ts';
 import { holdRoutes } from '../routes/holds.ts';
 import type { EntityKeys } from '../sealing/entity-keys.ts';

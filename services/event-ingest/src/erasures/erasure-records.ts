@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { MemplaneError } from '@memplane/contracts';
+import type { StrongStore, WriteOutcome } from '@memplane/runtime/strong';
 import { decodeErasures, encodeErasures } from '../domain/erasures/erasure-record.ts';
-import type { StrongStore, WriteOutcome } from '../domain/strong/store.ts';
 
 const ATTEMPTS_MAX = 30;
 const PAUSE_MS_MAX = 40;

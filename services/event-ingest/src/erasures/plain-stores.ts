@@ -1,6 +1,6 @@
+import type { StrongStore } from '@memplane/runtime/strong';
 import { keyRecordName } from '../domain/sealing/key-record.ts';
 import { headKey } from '../domain/strong/head.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 
 export interface PlainStoresOptions {
   readonly strong: StrongStore;

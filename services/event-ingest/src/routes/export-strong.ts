@@ -1,7 +1,7 @@
 import { exportStrongRecords, MemplaneError, type StrongRecordLine } from '@memplane/contracts';
 import { type Route, route } from '@memplane/runtime';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { isKeyRecord } from '../domain/sealing/key-record.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 
 /** `GET /v1/strong-records`, where the store can list what it has. */
 export function exportStrongRoutes(store: StrongStore | undefined, isSealing: boolean): Route[] {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { MemplaneError, partitionKey } from '@memplane/contracts';
 import { type EntityKey, entityKey, KEY_ID_BYTES, SECRET_BYTES } from '@memplane/runtime/sealing';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { decodeKeyRecord, encodeKeyRecord, keyRecordName } from '../domain/sealing/key-record.ts';
 import type { MasterKeys } from '../domain/sealing/master-keys.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 
 export interface EntityKeysOptions {
   readonly store: StrongStore;

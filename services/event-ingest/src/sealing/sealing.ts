@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, type Route } from '@memplane/runtime';
+import type { StrongStore } from '@memplane/runtime/strong';
 import type { IngestConfig } from '../config.ts';
 import { MasterKeys, MasterKeysError } from '../domain/sealing/master-keys.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 import { unwrapKeysRoute } from '../routes/unwrap-keys.ts';
 import { EntityKeys } from './entity-keys.ts';
 import { ALL_SEALED, type SealedZones, Sealer } from './sealer.ts';

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { MemplaneError } from '@memplane/contracts';
+import type { StrongStore } from '@memplane/runtime/strong';
 import { readProgram } from '../domain/strong/append-program.ts';
 import { encodeHead, headKey, withEvents } from '../domain/strong/head.ts';
 import { Observations } from '../domain/strong/observations.ts';
 import { get } from '../domain/strong/program.ts';
-import type { StrongStore } from '../domain/strong/store.ts';
 import { RocksStrong } from '../drivers/rocks-strong.ts';
 import { StrongEffects } from './strong-effects.ts';
 

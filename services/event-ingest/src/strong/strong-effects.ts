@@ -1,5 +1,6 @@
 import { encodeToken, MemplaneError, partitionKey } from '@memplane/contracts';
 import { type LogWriter, partitionOf } from '@memplane/event-log';
+import type { StrongStore, Versioned, WriteOutcome } from '@memplane/runtime/strong';
 import type { Appender } from '../appender.ts';
 import type { DuplicateRecord } from '../domain/duplicate-record.ts';
 import { CONTENT_KEY_CHARS, identityOf, type PreparedEvent } from '../domain/prepare.ts';
@@ -15,7 +16,6 @@ import type {
   Place,
   Program,
 } from '../domain/strong/program.ts';
-import type { StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
 import type { EntityViews } from '../domain/strong/views.ts';
 import { CompleteIds } from './complete-ids.ts';
 import { LastOnes } from './last-ones.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { MemplaneError } from '@memplane/contracts';
 import { FileChanges, type Logger } from '@memplane/runtime';
+import type { StrongStore, Versioned } from '@memplane/runtime/strong';
 import { LEASE_MARGIN } from '../domain/strong/lease.ts';
 import type { Observations } from '../domain/strong/observations.ts';
-import type { StrongStore, Versioned } from '../domain/strong/store.ts';
 import {
   completed,
   decodeRecord,

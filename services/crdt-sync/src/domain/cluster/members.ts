@@ -1,6 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { Heartbeats } from '../heartbeats/heartbeats.ts';
 import type { Membership } from '../membership.ts';
+import type { ReplicaSets } from '../replica-set/replica-sets.ts';
 import type { Cluster } from './cluster.ts';
 
 /** A replica as an operator sees it. */
@@ -19,7 +20,7 @@ export interface MembersOptions {
   readonly cluster: Cluster;
   readonly heartbeats: Heartbeats;
   readonly membership: Membership;
-  readonly replicaSet: readonly string[];
+  readonly sets: ReplicaSets;
   /** Under which this replica gives out dots now. */
   readonly incarnation: () => string;
 }
@@ -37,10 +38,11 @@ export class Members {
   }
 
   list(): ListedMember[] {
-    const { cluster, heartbeats, incarnation, replicaSet } = this.#options;
+    const { cluster, heartbeats, incarnation, sets } = this.#options;
+    const { replicas } = sets.shown;
     return cluster.members().map(({ id, address, status }) => {
       const shown = { replica: id, self: id === cluster.self, state: status, address };
-      const isInSet = replicaSet.includes(id);
+      const isInSet = replicas.includes(id);
       if (shown.self) {
         const { viewVersion } = cluster;
         return { ...shown, incarnation: incarnation(), viewVersion, replicaSet: isInSet };
@@ -64,17 +66,21 @@ export class Members {
   }
 
   /**
-   * Forgets a replica for good; gives all that are forgotten.
-   * @throws MemplaneError `not_found` for one that nobody knows, and as `Cluster.forget`
+   * Forgets a replica for good, after it was taken out of the replica set: else it would count as one
+   * that never answers. Gives all that are forgotten.
+   * @throws MemplaneError `not_found` for one that nobody knows, and as `ReplicaSets.remove` and
+   * `Cluster.forget`
    */
   async forget(id: string): Promise<string[]> {
-    const { cluster, heartbeats, membership, replicaSet } = this.#options;
+    const { cluster, heartbeats, membership, sets } = this.#options;
     const isKnown =
       cluster.members().some((member) => member.id === id) ||
       heartbeats.expects(id) ||
-      replicaSet.includes(id) ||
+      sets.shown.replicas.includes(id) ||
       membership.isForgotten(id);
     if (!isKnown) throw unknownReplica(id);
+    // One that settings name counts still, as one that never answers.
+    if (!sets.isFixed) await sets.remove(id);
     await cluster.forget(id);
     return [...membership.forgotten].sort();
   }

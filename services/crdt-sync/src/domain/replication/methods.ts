@@ -6,9 +6,9 @@ export const METHODS = {
   digests: 2,
   /** The states of some names. */
   values: 3,
-  /** The state of one name, for a quorum. */
+  /** The state of one name, for a quorum of the first version of the replica set. */
   read: 4,
-  /** Joins the state of one name in, for a quorum. */
+  /** Joins the state of one name in, for a quorum of that version. */
   write: 5,
   /** Takes over what differs at the one that asks; answered when that is done. */
   catchUp: 6,
@@ -18,4 +18,10 @@ export const METHODS = {
   elements: 8,
   /** Which of some sets are large enough to be compared in pieces. */
   large: 9,
+  /** As `read`, for the version that is named. */
+  readAt: 10,
+  /** As `write`, for the version that is named. */
+  writeAt: 11,
+  /** How many commits of an incarnation are there, if that version is gone by. */
+  agree: 12,
 } as const;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { figure, testSeed } from '@memplane/testkit';
+import { othersNeeded, othersOf } from '../replica-set/replica-set.ts';
 import { counterOf, elementsOf } from './quorum-values.ts';
 import { SimulatedPlane } from './simulated-plane.ts';
 
@@ -122,8 +123,8 @@ describe('a quorum', () => {
     const commit = { incarnation, number: known.get(incarnation) ?? 0 };
     const confirmed = a.replicator.confirmed(
       commit,
-      a.quorum.others,
-      a.quorum.othersNeeded,
+      othersOf(a.sets.shown, 'a'),
+      othersNeeded(a.sets.shown, 'a'),
       new AbortController().signal,
     );
     assert.equal(await plane.settled(confirmed), true);
@@ -141,15 +142,15 @@ describe('a quorum', () => {
   it('is refused on the smaller side of a cut, for reads and for writes', async () => {
     const plane = await started();
     plane.net.split(['a', 'b'], ['c', 'd', 'e']);
-    const { quorum, replica, replicator } = plane.get('a');
+    const { quorum, replica, replicator, sets } = plane.get('a');
     await assert.rejects(plane.settled(quorum.read(ref('c'))), { code: 'no_quorum' });
     await replica.ask({ type: 'increment', name: 'c', by: 1 });
     const { incarnation } = replica.executor;
     const ending = new AbortController();
     const waiting = replicator.confirmed(
       { incarnation, number: 1 },
-      quorum.others,
-      quorum.othersNeeded,
+      othersOf(sets.shown, 'a'),
+      othersNeeded(sets.shown, 'a'),
       ending.signal,
     );
     await plane.net.run(1_000);

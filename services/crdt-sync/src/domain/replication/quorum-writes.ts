@@ -1,14 +1,22 @@
-import type { MemplaneError } from '@memplane/contracts';
-import type { Timers } from '@memplane/gossip';
+import { MemplaneError } from '@memplane/contracts';
 import { type Command, type CommitId, commitOf } from '../command.ts';
+import type { Agreement } from '../replica-set/agreement.ts';
+import {
+  FIRST_VERSION,
+  othersNeeded,
+  othersOf,
+  type ReplicaSet,
+} from '../replica-set/replica-set.ts';
+import type { ReplicaSets } from '../replica-set/replica-sets.ts';
 import type { Quorum } from './quorum.ts';
 import type { Replicator } from './replicator.ts';
 
 export interface QuorumWritesOptions {
+  readonly self: string;
+  readonly sets: ReplicaSets;
   readonly quorum: Quorum;
+  readonly agreement: Agreement;
   readonly replicator: Replicator;
-  readonly timers: Timers;
-  readonly timeoutMs: number;
 }
 
 /** Waits until what was written here, durably, is durable at a majority of the replica set. */
@@ -38,16 +46,32 @@ export class QuorumWrites {
   }
 
   async #hasMajority(commit: CommitId): Promise<void> {
-    const { quorum, replicator, timers, timeoutMs } = this.#options;
-    const { others, othersNeeded } = quorum;
-    const ending = new AbortController();
-    const cancel = timers.after(timeoutMs, () => ending.abort());
-    try {
-      if (await replicator.confirmed(commit, others, othersNeeded, ending.signal)) return;
-    } finally {
-      cancel();
+    const { quorum } = this.#options;
+    await quorum.inTime('confirmed it', (signal) =>
+      quorum.atOneVersion((set) => this.#hasMajorityOf(set, commit, signal)),
+    );
+  }
+
+  /** By replication's own word first: it tells soon, but not by which version a replica goes. */
+  async #hasMajorityOf(set: ReplicaSet, commit: CommitId, signal: AbortSignal): Promise<void> {
+    const { agreement, quorum, replicator, self, sets } = this.#options;
+    const others = othersOf(set, self);
+    const needed = othersNeeded(set, self);
+    if (needed <= 0) return;
+    if (!(await replicator.confirmed(commit, others, needed, signal))) {
+      throw quorum.noQuorum('No majority of the replica set has confirmed it.');
     }
-    throw quorum.noQuorum(`No majority has confirmed it within ${timeoutMs} ms.`);
+    if (sets.isFixed) return;
+    await quorum.firstOf(others, needed, async (id) => {
+      try {
+        await agreement.has(id, set.version, commit);
+      } catch (cause) {
+        // One of an earlier version of this software goes by the first version, and can't say so.
+        const isEarlier = cause instanceof MemplaneError && cause.code === 'not_implemented';
+        if (!isEarlier || set.version > FIRST_VERSION) throw cause;
+        if (!(await replicator.confirmed(commit, [id], 1, signal))) throw cause;
+      }
+    });
   }
 
   #unconfirmed({ type, opId }: Command, cause: unknown): MemplaneError {

@@ -3,6 +3,14 @@ import { type ReplicaDelta, replicaDeltaLattice } from '@memplane/crdt';
 import type { Timers } from '@memplane/gossip';
 import { deltaKeyOf, refOfDeltaKey } from '../delta-key.ts';
 import type { CrdtStore, Ref } from '../port.ts';
+import {
+  FIRST_VERSION,
+  majorityOf,
+  othersNeeded,
+  othersOf,
+  type ReplicaSet,
+} from '../replica-set/replica-set.ts';
+import { goBy, type ReplicaSets, stillAt } from '../replica-set/replica-sets.ts';
 import { type CommitVector, joinVectors } from '../session-token.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
@@ -12,8 +20,8 @@ import { decodeStates, encodeStates, stateAsDelta } from './states.ts';
 
 export interface QuorumOptions {
   readonly self: string;
-  /** The denominator: the ids of the replicas whose majority counts. Gossip never changes it. */
-  readonly replicaSet: () => readonly string[];
+  /** The denominator: the replicas whose majority counts. Gossip never changes it. */
+  readonly sets: ReplicaSets;
   readonly store: CrdtStore;
   readonly calls: LargeCalls;
   readonly timers: Timers;
@@ -42,11 +50,19 @@ interface Answered {
   readonly shown: CommitVector;
 }
 
+const VERSION_BYTES = 6;
+/** Versions of the set that one operation begins with. */
+const VERSIONS_MAX = 3;
+
 /**
  * Reads of what a majority has. Two majorities share a replica, so a read includes every write that
  * a majority has; and since it is written back to a majority before it is answered, no later read
  * has less (the two phases of Attiya, Bar-Noy, Dolev, "Sharing memory robustly in message-passing
  * systems", 1995, with joins in place of the highest stamp).
+ *
+ * An operation has one version of the replica set in all its steps: each replica that counts for it
+ * goes by that version when it answers, and so does this one when the operation ends. Where one of
+ * them knows a later version, it begins anew with that one.
  */
 export class Quorum {
   readonly #options: QuorumOptions;
@@ -54,65 +70,91 @@ export class Quorum {
   constructor(options: QuorumOptions) {
     this.#options = options;
     const { calls, expect, joinAll } = options;
-    calls.onCall(METHODS.read, async (_, key) => {
+    const read = async (key: Uint8Array) => {
       const { state, shown } = await this.#here(refOfDeltaKey(Buffer.from(key).toString()));
       return encodeShown({ shown, states: encodeStates(state) });
-    });
-    calls.onCall(METHODS.write, async (_, message) => {
+    };
+    const write = async (message: Uint8Array) => {
       const { shown, states } = decodeShown(message);
       const state = decodeStates(states);
       expect(shown);
       await joinAll(state);
       return new Uint8Array();
+    };
+    const first = options.sets.isFixed ? 0 : FIRST_VERSION;
+    calls.onCall(METHODS.read, (_, key) => this.#answer(first, () => read(key)));
+    calls.onCall(METHODS.write, (_, message) => this.#answer(first, () => write(message)));
+    calls.onCall(METHODS.readAt, (from, asked) => {
+      const { version, rest } = versioned(from, asked);
+      return this.#answer(version, () => read(rest));
     });
-  }
-
-  /** How many replicas are a majority. */
-  get size(): number {
-    return Math.floor(this.#options.replicaSet().length / 2) + 1;
-  }
-
-  /** The others of the set. */
-  get others(): string[] {
-    return this.#options.replicaSet().filter((id) => id !== this.#options.self);
-  }
-
-  /** How many of the others it takes. */
-  get othersNeeded(): number {
-    return this.size - (this.#isMember ? 1 : 0);
+    calls.onCall(METHODS.writeAt, (from, asked) => {
+      const { version, rest } = versioned(from, asked);
+      return this.#answer(version, () => write(rest));
+    });
   }
 
   /** @throws MemplaneError `no_quorum` where no majority answers in time */
   read(ref: Ref): Promise<QuorumRead> {
-    return this.#inTime(this.#read(ref));
+    return this.inTime('answered', () => this.atOneVersion((set) => this.#read(ref, set)));
   }
 
   /** Brings all that a name holds here to a majority. @throws MemplaneError `no_quorum` */
   async write(ref: Ref): Promise<void> {
-    if (this.othersNeeded <= 0) return;
-    const push = async () => {
+    const push = async (set: ReplicaSet) => {
+      const needed = othersNeeded(set, this.#options.self);
+      if (needed <= 0) return;
       const { state, shown } = await this.#here(ref);
-      await this.#firstOf(this.others, this.othersNeeded, (id) => this.#push(id, state, shown));
+      await this.firstOf(othersOf(set, this.#options.self), needed, (id) =>
+        this.#push(id, set, state, shown),
+      );
     };
-    await this.#inTime(push());
+    await this.inTime('answered', () => this.atOneVersion(push));
+  }
+
+  /**
+   * Does something for one version of the set, and anew for a later one where that is why it fails,
+   * or where this replica knows of one by its end.
+   * @throws MemplaneError `no_quorum`, also where the set is not known here yet
+   */
+  async atOneVersion<T>(act: (set: ReplicaSet) => Promise<T>): Promise<T> {
+    const { sets } = this.#options;
+    let failure: unknown;
+    for (let round = 0; round < VERSIONS_MAX; round++) {
+      const set = sets.current;
+      try {
+        if (set === undefined) throw this.noQuorum('The replica set is not known here yet.');
+        const done = await act(set);
+        stillAt(sets, set.version);
+        return done;
+      } catch (cause) {
+        failure = cause;
+        // What keeps it from being looked at is no better reason than this one.
+        await sets.refresh().catch(() => {});
+        if (sets.current === undefined || sets.current.version === set?.version) break;
+      }
+    }
+    throw failure;
   }
 
   /** The refusal of a majority that can not be reached. */
   noQuorum(what: string, extra: Readonly<Record<string, unknown>> = {}): MemplaneError {
+    const { shown } = this.#options.sets;
     return new MemplaneError('no_quorum', what, {
       retryAfterMs: 1_000,
-      extra: { replicaSet: this.#options.replicaSet(), quorum: this.size, ...extra },
+      extra: { ...described(shown), ...extra },
     });
   }
 
-  async #read(ref: Ref): Promise<QuorumRead> {
-    const { calls, expect, self, joinAll } = this.#options;
+  async #read(ref: Ref, set: ReplicaSet): Promise<QuorumRead> {
+    const { expect, self, joinAll } = this.#options;
     const key = Buffer.from(deltaKeyOf(ref));
+    const others = othersOf(set, self);
+    const needed = othersNeeded(set, self);
     const found = new Map<string, Answered>();
-    if (this.#isMember) found.set(self, await this.#here(ref));
-    await this.#firstOf(this.others, this.othersNeeded, async (id) => {
-      const { bytes } = await calls.call(id, METHODS.read, key);
-      const { shown, states } = decodeShown(bytes);
+    if (set.replicas.includes(self)) found.set(self, await this.#here(ref));
+    await this.firstOf(others, needed, async (id) => {
+      const { shown, states } = decodeShown(await this.#ask(id, 'read', set, key));
       found.set(id, { state: decodeStates(states), shown });
     });
     // Answers that come later don't count.
@@ -128,12 +170,10 @@ export class Quorum {
     // Tokens that are given from here on ask for what this read shows.
     expect(shown);
     if (lacks(self)) await joinAll(lacking(self));
-    const wanting = this.others.filter(lacks);
-    const have = this.others.length - wanting.length;
-    await this.#firstOf(wanting, this.othersNeeded - have, (id) =>
-      this.#push(id, lacking(id), shown),
-    );
-    return { state, replicas: [...answers.keys()].sort(), of: this.#options.replicaSet().length };
+    const wanting = others.filter(lacks);
+    const have = others.length - wanting.length;
+    await this.firstOf(wanting, needed - have, (id) => this.#push(id, set, lacking(id), shown));
+    return { state, replicas: [...answers.keys()].sort(), of: set.replicas.length };
   }
 
   /** In this order: what is shown covers the state. */
@@ -142,33 +182,61 @@ export class Quorum {
     return { state, shown: this.#options.shown() };
   }
 
-  async #push(id: string, delta: ReplicaDelta, shown: CommitVector): Promise<void> {
-    const { calls, part_bytes_max } = this.#options;
-    for (const part of splitStates(delta, part_bytes_max)) {
-      const message = encodeShown({ shown, states: encodeStates(part) });
-      await calls.call(id, METHODS.write, message);
+  async #push(
+    id: string,
+    set: ReplicaSet,
+    delta: ReplicaDelta,
+    shown: CommitVector,
+  ): Promise<void> {
+    for (const part of splitStates(delta, this.#options.part_bytes_max)) {
+      await this.#ask(id, 'write', set, encodeShown({ shown, states: encodeStates(part) }));
     }
   }
 
-  get #isMember(): boolean {
-    return this.#options.replicaSet().includes(this.#options.self);
+  /** The first version is not named: replicas of before there was a record go by it. */
+  async #ask(
+    id: string,
+    what: 'read' | 'write',
+    { version }: ReplicaSet,
+    bytes: Uint8Array,
+  ): Promise<Uint8Array> {
+    const { calls } = this.#options;
+    if (version <= FIRST_VERSION) return (await calls.call(id, METHODS[what], bytes)).bytes;
+    const head = Buffer.alloc(VERSION_BYTES);
+    head.writeUIntBE(version, 0, VERSION_BYTES);
+    return (await calls.call(id, METHODS[`${what}At`], Buffer.concat([head, bytes]))).bytes;
   }
 
-  async #inTime<T>(work: Promise<T>): Promise<T> {
+  /** What is done here for a later version begins after it: so nothing is that ends before this. */
+  async #answer(version: number, act: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const { sets } = this.#options;
+    await goBy(sets, version);
+    const done = await act();
+    stillAt(sets, version);
+    return done;
+  }
+
+  /**
+   * @param what the majority has not done where it is too late
+   * @throws MemplaneError `no_quorum`; the signal ends with it
+   */
+  async inTime<T>(what: string, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { timers, timeoutMs } = this.#options;
     const { promise, reject } = Promise.withResolvers<never>();
+    const ending = new AbortController();
     const cancel = timers.after(timeoutMs, () => {
-      reject(this.noQuorum(`No majority of the replica set has answered within ${timeoutMs} ms.`));
+      reject(this.noQuorum(`No majority of the replica set has ${what} within ${timeoutMs} ms.`));
     });
     try {
-      return await Promise.race([work, promise]);
+      return await Promise.race([act(ending.signal), promise]);
     } finally {
       cancel();
+      ending.abort();
     }
   }
 
   /** Resolves once `count` of them have done it, and rejects once so many can not any more. */
-  async #firstOf(
+  async firstOf(
     ids: readonly string[],
     count: number,
     act: (id: string) => Promise<void>,
@@ -190,4 +258,21 @@ export class Quorum {
     }
     await promise;
   }
+}
+
+/** What a refusal tells of the set. */
+export function described({ replicas, version }: ReplicaSet) {
+  return {
+    replicaSet: replicas,
+    quorum: majorityOf(replicas),
+    ...(version === 0 ? {} : { replicaSetVersion: version }),
+  };
+}
+
+function versioned(from: string, bytes: Uint8Array) {
+  if (bytes.length < VERSION_BYTES) {
+    throw new MemplaneError('dependency_unavailable', `Replica ${from} speaks otherwise.`);
+  }
+  const version = Buffer.from(bytes.subarray(0, VERSION_BYTES)).readUIntBE(0, VERSION_BYTES);
+  return { version, rest: bytes.subarray(VERSION_BYTES) };
 }

@@ -1,9 +1,13 @@
+import type { Timers } from '@memplane/gossip';
 import { toMemplaneError } from '@memplane/runtime';
 import { MemoryStore } from '../../drivers/test-memory-store.ts';
 import { Alerts } from '../alerts.ts';
 import { SimulatedReplicas } from '../cluster/simulated-replicas.ts';
 import { joinAll } from '../join-all.ts';
 import { Reconciling } from '../reconciling.ts';
+import { Agreement } from '../replica-set/agreement.ts';
+import { FixedReplicaSet, type ReplicaSets } from '../replica-set/replica-sets.ts';
+import { ClusterParticipants } from '../replica-set/set-participants.ts';
 import { TestReplica } from '../test-replica.ts';
 import { Comparing } from './comparing.ts';
 import { LargeCalls } from './large-calls.ts';
@@ -21,6 +25,8 @@ export interface SimulatedPlaneReplica {
   readonly quorum: Quorum;
   readonly writes: QuorumWrites;
   readonly reconciling: Reconciling;
+  readonly sets: ReplicaSets;
+  readonly participants: ClusterParticipants;
 }
 
 const SYNC_INTERVAL_MS = 100;
@@ -37,6 +43,9 @@ export class SimulatedPlane {
   readonly failures: string[] = [];
   /** Of replicas that are started from now on. */
   op_ids_per_counter_max = 10_000;
+  syncIntervalMs = SYNC_INTERVAL_MS;
+  /** The replica set as one of them knows it, on a clock of its own. */
+  setsOf: (id: string, timers: Timers) => ReplicaSets = () => new FixedReplicaSet(this.ids);
 
   constructor(seed: number, ids: readonly string[]) {
     this.net = new SimulatedReplicas(seed);
@@ -85,8 +94,8 @@ export class SimulatedPlane {
       timers: host,
       now: () => EPOCH_MS + this.net.time.nowMs,
       startEpoch: membership.startEpoch,
-      syncIntervalMs: SYNC_INTERVAL_MS,
-      settings: replicationSettings(SYNC_INTERVAL_MS),
+      syncIntervalMs: this.syncIntervalMs,
+      settings: replicationSettings(this.syncIntervalMs),
       joinAll: (delta, ranges) => joinAll(engine, delta, ranges),
       onFailure: (what, cause) => this.failures.push(`${id}: ${what}: ${String(cause)}`),
       peers: {
@@ -96,9 +105,10 @@ export class SimulatedPlane {
       },
     });
     cluster.on('replication', (from, bytes) => replicator.receive(from, bytes));
+    const sets = this.setsOf(id, host);
     const quorum = new Quorum({
       self: id,
-      replicaSet: () => ids,
+      sets,
       store,
       calls,
       timers: host,
@@ -108,15 +118,19 @@ export class SimulatedPlane {
       expect: (theirs) => executor.expect(theirs),
       joinAll: (delta) => joinAll(engine, delta),
     });
-    const writes = new QuorumWrites({
-      quorum,
-      replicator,
-      timers: host,
-      timeoutMs: CALL_TIMEOUT_MS,
+    const agreement = new Agreement({ calls, sets, known: () => executor.known });
+    const writes = new QuorumWrites({ self: id, sets, quorum, agreement, replicator });
+    const participants = new ClusterParticipants({
+      self: id,
+      agreement,
+      live: () => cluster.live(),
+      catchUp: (other) => replicator.catchUp(other),
+      toError: toMemplaneError,
     });
     const reconciling = this.#reconcilingOf({ replica, calls, comparing, replicator });
     replicator.start();
-    const made = { id, replica, replicator, comparing, quorum, writes, reconciling };
+    const parts = { id, replica, replicator, comparing, quorum, writes, reconciling };
+    const made = { ...parts, sets, participants };
     this.replicas.set(id, made);
     return made;
   }

@@ -1,5 +1,5 @@
+import type { Versioned, WriteOutcome } from '@memplane/runtime/strong';
 import type { Head } from './head.ts';
-import type { Versioned, WriteOutcome } from './store.ts';
 
 /** An event of an intent: written out, but for its stamp. */
 export interface IntentEvent {

@@ -1,7 +1,7 @@
+import type { StrongRecord } from '@memplane/runtime/strong';
 import { decodeRecord, encodeRecord, ZONES_KEY, type ZoneRecord } from '../zones/zone-record.ts';
 import { decodeHead, encodeHead } from './head.ts';
 import { decodeLease, encodeLease } from './lease.ts';
-import type { StrongRecord } from './store.ts';
 
 /**
  * By how much fencing tokens rise when a plane is restored. No lease was given out that often since

@@ -1,4 +1,5 @@
 import { MemplaneError } from '@memplane/contracts';
+import type { Versioned } from '@memplane/runtime/strong';
 import {
   type AppendEnd,
   type AppendOrder,
@@ -17,7 +18,6 @@ import {
 } from './lease-program.ts';
 import { Observations } from './observations.ts';
 import type { Effect, EntityName, Located, Program } from './program.ts';
-import type { Versioned } from './store.ts';
 
 /** Bugs that the simulation has to find. */
 export type PlantedBug =

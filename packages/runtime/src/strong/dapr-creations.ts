@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto';
 import { MemplaneError } from '@memplane/contracts';
-import type { StateOptions, StateValue } from '@memplane/runtime/dapr';
+import type { StateOptions, StateValue } from '../dapr/state.ts';
 import { type DaprStrongOptions, newSeed, noQuorum } from './dapr-strong.ts';
 
 /** Keys that are being made at once, spread over so many records. */

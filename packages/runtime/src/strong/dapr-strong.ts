@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { MemplaneError } from '@memplane/contracts';
-import type { DaprState, StateOptions, StateValue } from '@memplane/runtime/dapr';
-import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from '../domain/strong/store.ts';
+import type { DaprState, StateOptions, StateValue } from '../dapr/state.ts';
 import { DaprCreations, isOfCreations } from './dapr-creations.ts';
+import type { StrongRecord, StrongStore, Versioned, WriteOutcome } from './store.ts';
 
 export interface DaprStrongOptions {
   readonly state: DaprState;
