@@ -3,7 +3,7 @@ import type { ReadonlyVector } from '@memplane/crdt';
 import type { CommitId } from '../command.ts';
 import type { LargeCalls } from '../replication/large-calls.ts';
 import { METHODS } from '../replication/methods.ts';
-import { goBy, type ReplicaSets, stillAt } from './replica-sets.ts';
+import { answerFor, type ReplicaSets } from './replica-sets.ts';
 import { SharedRuns } from './shared-runs.ts';
 
 export interface AgreementOptions {
@@ -36,10 +36,11 @@ export class Agreement {
       if (question.length !== VERSION_BYTES + INCARNATION_BYTES) throw otherwise(from);
       const asked = Buffer.from(question);
       const version = asked.readUIntBE(0, VERSION_BYTES);
-      await goBy(sets, version);
+      const commits = await answerFor(sets, version, () => {
+        return known().get(asked.toString('hex', VERSION_BYTES)) ?? 0;
+      });
       const answer = Buffer.alloc(COMMITS_BYTES);
-      answer.writeUIntBE(known().get(asked.toString('hex', VERSION_BYTES)) ?? 0, 0, COMMITS_BYTES);
-      stillAt(sets, version);
+      answer.writeUIntBE(commits, 0, COMMITS_BYTES);
       return answer;
     });
   }

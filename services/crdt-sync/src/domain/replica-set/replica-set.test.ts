@@ -258,6 +258,8 @@ describe('the replica set, by its record', () => {
     const { plane } = world;
     plane.net.split(['a', 'b'], ['c', 'd', 'e']);
     await plane.settled(world.write('a', 'x'));
+    // Nobody asks the others any more to take it.
+    await plane.net.run(1_500);
     plane.net.network.healAll();
     for (const id of ['d', 'e']) {
       await plane.settled(world.keeper('a').add(id), 30_000);

@@ -53,13 +53,20 @@ function fixedHere(): MemplaneError {
 }
 
 /**
- * Goes on only where this replica goes by that version, after a look where it is behind. What is
- * done for the version is to be followed by {@link stillAt}.
- * @throws MemplaneError as that, and what the strong store throws
+ * Does something for a version, which this replica goes by before and after: one that is behind looks
+ * first. What is done for a later one begins after all that was done for this.
+ * @throws MemplaneError as {@link stillAt}, and what the strong store and `act` throw
  */
-export async function goBy(sets: ReplicaSets, version: number): Promise<void> {
+export async function answerFor<T>(
+  sets: ReplicaSets,
+  version: number,
+  act: () => T | Promise<T>,
+): Promise<T> {
   if ((sets.current?.version ?? -1) < version) await sets.refresh();
   stillAt(sets, version);
+  const done = await act();
+  stillAt(sets, version);
+  return done;
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   othersOf,
   type ReplicaSet,
 } from '../replica-set/replica-set.ts';
-import { goBy, type ReplicaSets, stillAt } from '../replica-set/replica-sets.ts';
+import { answerFor, type ReplicaSets, stillAt } from '../replica-set/replica-sets.ts';
 import { type CommitVector, joinVectors } from '../session-token.ts';
 import type { LargeCalls } from './large-calls.ts';
 import { METHODS } from './methods.ts';
@@ -69,7 +69,7 @@ export class Quorum {
 
   constructor(options: QuorumOptions) {
     this.#options = options;
-    const { calls, expect, joinAll } = options;
+    const { calls, expect, joinAll, sets } = options;
     const read = async (key: Uint8Array) => {
       const { state, shown } = await this.#here(refOfDeltaKey(Buffer.from(key).toString()));
       return encodeShown({ shown, states: encodeStates(state) });
@@ -81,16 +81,16 @@ export class Quorum {
       await joinAll(state);
       return new Uint8Array();
     };
-    const first = options.sets.isFixed ? 0 : FIRST_VERSION;
-    calls.onCall(METHODS.read, (_, key) => this.#answer(first, () => read(key)));
-    calls.onCall(METHODS.write, (_, message) => this.#answer(first, () => write(message)));
+    const first = sets.isFixed ? 0 : FIRST_VERSION;
+    calls.onCall(METHODS.read, (_, key) => answerFor(sets, first, () => read(key)));
+    calls.onCall(METHODS.write, (_, message) => answerFor(sets, first, () => write(message)));
     calls.onCall(METHODS.readAt, (from, asked) => {
       const { version, rest } = versioned(from, asked);
-      return this.#answer(version, () => read(rest));
+      return answerFor(sets, version, () => read(rest));
     });
     calls.onCall(METHODS.writeAt, (from, asked) => {
       const { version, rest } = versioned(from, asked);
-      return this.#answer(version, () => write(rest));
+      return answerFor(sets, version, () => write(rest));
     });
   }
 
@@ -205,15 +205,6 @@ export class Quorum {
     const head = Buffer.alloc(VERSION_BYTES);
     head.writeUIntBE(version, 0, VERSION_BYTES);
     return (await calls.call(id, METHODS[`${what}At`], Buffer.concat([head, bytes]))).bytes;
-  }
-
-  /** What is done here for a later version begins after it: so nothing is that ends before this. */
-  async #answer(version: number, act: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const { sets } = this.#options;
-    await goBy(sets, version);
-    const done = await act();
-    stillAt(sets, version);
-    return done;
   }
 
   /**

@@ -3,54 +3,37 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
-import { DaprState, waitForSidecar } from '@memplane/runtime/dapr';
-import { DaprStrong } from '@memplane/runtime/strong';
-import { DaprFixture } from '@memplane/stack/dapr-fixture';
-import { eventually } from '@memplane/testkit';
+import { systemTimers } from '@memplane/gossip';
+import { eventually, seeded, testSeed } from '@memplane/testkit';
 import { freePorts } from '@memplane/testkit/ports';
 import { readCrdtSyncConfig } from './config.ts';
 import type { MembersView } from './domain/cluster/members-view.ts';
+import { TestStrongStore } from './domain/replica-set/test-strong-store.ts';
 import { createCrdtSync } from './folder-replica.ts';
 import type { CrdtSync, StrongContext } from './service.ts';
 
-// The record in a real etcd, by a real sidecar that the replicas share here.
+// Whole services, that share a strong store.
 const OPERATOR = 'an-operator';
 const IDS = ['a', 'b', 'c', 'd'];
 const WAIT_MS = 60_000;
-const stack = new DaprFixture();
+const { seed } = testSeed('replica-set-service');
+const store = new TestStrongStore(seeded(seed), systemTimers);
 const ports = new Map<string, readonly number[]>();
 const running = new Map<string, CrdtSync>();
 let dir: string;
 
 before(async () => {
-  await stack.start();
   dir = await mkdtemp(path.join(tmpdir(), 'memplane-replica-set-'));
-  const { httpPort } = await stack.sidecar('crdt-sync');
-  const sidecar = {
-    url: `http://127.0.0.1:${httpPort}`,
-    apiToken: stack.tokens.apiTokens['crdt-sync'],
-    appToken: stack.tokens.appTokens['crdt-sync'],
-  };
-  await waitForSidecar(sidecar, 30_000);
   for (const id of IDS) ports.set(id, await freePorts(3));
-  for (const id of IDS) {
-    const store = new DaprStrong({
-      state: new DaprState(sidecar, 'strong'),
-      timeoutMs: 5_000,
-      settleMs: 1_500,
-      monotonicMs: () => performance.now(),
-      pause: (ms) => pause(ms),
-    });
-    await start(id, { store, prepare: () => store.prepare() });
-  }
+  for (const id of ['a', 'b', 'c']) await start(id, { store: store.of(id) });
+  await settled(1);
+  await start('d', { store: store.of('d') });
 });
 after(async () => {
   for (const service of running.values()) {
     await service.drain();
     await service.stop();
   }
-  await stack[Symbol.asyncDispose]();
   await rm(dir, { recursive: true, force: true });
 });
 
