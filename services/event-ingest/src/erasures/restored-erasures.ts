@@ -1,4 +1,5 @@
 import { MemplaneError, type StrongRecordLine } from '@memplane/contracts';
+import type { StrongRecord } from '@memplane/runtime/strong';
 import { erasureEvent } from '../domain/erasures/erasure-event.ts';
 import {
   decodeErasures,
@@ -10,7 +11,6 @@ import {
 } from '../domain/erasures/erasure-record.ts';
 import { ALONE, type OpenErasure } from '../domain/erasures/open-erasures.ts';
 import { HLC_AT } from '../domain/prepare.ts';
-import type { StrongRecord } from '../domain/strong/store.ts';
 import { PAGE_IDS_MAX } from './erasure-list.ts';
 
 /** An erasure whose event is in a log. */
