@@ -15,7 +15,7 @@ const SEED = 20_261_127;
 const JOIN_MS = 20;
 /** News of joins are sent on until then. */
 const SETTLE_MS = 30_000;
-/** Some of the longest intervals: that of whole lists, with 1,000 members, is three minutes. */
+/** Some of the longest intervals: that of exchanges, with 1,000 members, is three minutes. */
 const MEASURED_MS = SHORT ? 60_000 : 360_000;
 
 interface Sent {

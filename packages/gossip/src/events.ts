@@ -27,8 +27,11 @@ export interface GossipHooks {
   offer?(overheadBytes: number, limitBytes: number): readonly Uint8Array[];
   /** Another member has forgotten this one, and refuses it for good. Told again and again. */
   onForgotten?(by: string): void;
-  /** Opaque state for the other side of a push-pull; `join` when one of the two is joining. */
+  /**
+   * Opaque state for the other side of an exchange; `join` when one of the two is joining. Told
+   * twice in a row where the lists of the two differ.
+   */
   localState?(join: boolean): Uint8Array;
-  /** The state of the other side of a push-pull. */
+  /** The state of the other side of an exchange. */
   mergeState?(state: Uint8Array, join: boolean, from: string): void;
 }

@@ -75,7 +75,10 @@ export interface GossipMetrics {
   deathsDeclared: number;
   /** How often a timer ran so late that the process must have stood still. */
   stalls: number;
+  /** Exchanges of whole lists. */
   pushPulls: number;
+  /** Exchanges that begin with the lists' digests. */
+  comparisons: number;
   reaped: number;
   readonly dropped: Record<DropReason, number>;
 }
@@ -102,6 +105,7 @@ export function newMetrics(): GossipMetrics {
     deathsDeclared: 0,
     stalls: 0,
     pushPulls: 0,
+    comparisons: 0,
     reaped: 0,
     dropped: Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0])) as Record<
       DropReason,

@@ -6,8 +6,8 @@ import type { Random, Timers, Transport } from './ports.ts';
 import type { KeyRing } from './security/key-ring.ts';
 import type { GossipSettings } from './settings.ts';
 
-/** The versions that this code speaks. */
-export const PROTOCOL: ProtocolRange = { min: 1, max: 1 };
+/** The versions that this code speaks: 1, and 2, in which lists are compared by digests. */
+export const PROTOCOL: ProtocolRange = { min: 1, max: 2 };
 const PROTOCOL_VERSION_MAX = 255;
 
 export interface GossipOptions {

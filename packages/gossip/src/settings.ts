@@ -26,8 +26,13 @@ export interface GossipSettings {
   readonly gossipToTheDeadMs: number;
   /** λ: each news is sent λ·⌈log10(n + 1)⌉ times. */
   readonly retransmitMult: number;
-  /** Between two exchanges of the whole list; grows with the members above 32. */
+  /** Between two exchanges of lists; above `wholeListsMembers` it grows with the logarithm. */
   readonly pushPullIntervalMs: number;
+  /**
+   * Up to so many members each exchange is one of whole lists. Above, more and more of them begin
+   * with digests, so that lists cost a member the same however many there are.
+   */
+  readonly wholeListsMembers: number;
   /** Between two attempts to reach one of the dead, which ends a cut that outlasted the gossip. */
   readonly reconnectIntervalMs: number;
   /** How long the dead and the left stay in the list. */
@@ -68,6 +73,7 @@ export const LAN_SETTINGS: GossipSettings = {
   gossipToTheDeadMs: 30_000,
   retransmitMult: 4,
   pushPullIntervalMs: 30_000,
+  wholeListsMembers: 32,
   reconnectIntervalMs: 30_000,
   deadKeptMs: 24 * 3_600_000,
   leaveTimeoutMs: 5_000,
@@ -103,6 +109,7 @@ const RANGES: Readonly<Record<NumberSetting, readonly [low: number, high: number
   gossipToTheDeadMs: [0, 365 * DAY_MS],
   retransmitMult: [1, 100],
   pushPullIntervalMs: [10, DAY_MS],
+  wholeListsMembers: [1, 65_536],
   reconnectIntervalMs: [10, DAY_MS],
   deadKeptMs: [0, 365 * DAY_MS],
   leaveTimeoutMs: [1, DAY_MS],

@@ -1,18 +1,19 @@
 import type { MemplaneError } from '@memplane/contracts';
 import type { MemberState } from '../member.ts';
 import type { Message } from '../wire/message.ts';
+import { mergeState, stateHere } from './application-state.ts';
 import type { Claims } from './claims.ts';
-import { type Core, deliver, drop, guarded, Ticker } from './core.ts';
+import { type Core, deliver, drop, Ticker } from './core.ts';
+import { exchangeIntervalMs, wholeListsChance } from './exchange-pace.ts';
 import type { Inbox, Received, Refusal } from './inbox.ts';
+import { listDigest } from './list-digest.ts';
 import type { Peer, Post } from './post.ts';
 import { noAnswer, Requests } from './requests.ts';
 
-/** Room in a stream for its header, its list's frame and its seal. */
-const STREAM_FRAME_BYTES = 1_024;
 /** A member in a list without its texts and its meta: lengths, status, incarnation, versions. */
 const STATE_FIELDS_BYTES = 20;
-/** Up to here a full exchange costs each member the same; beyond, it becomes rarer. */
-const PUSH_PULL_STEADY_MEMBERS = 32;
+/** Who speaks an earlier version is sent the list in place of its digest. */
+const DIGESTS_SINCE_VERSION = 2;
 
 type Done = (error: MemplaneError | undefined) => void;
 
@@ -34,14 +35,14 @@ export class Exchanges {
     this.#tickers = [
       new Ticker(
         timers,
-        () => pushPullIntervalMs(settings.pushPullIntervalMs, core.table.liveCount),
-        () => this.#pushPullWithOne('alive'),
+        () => exchangeIntervalMs(settings, core.table.liveCount),
+        () => this.#exchangeWithOneAlive(),
       ),
       // Gossip to the dead ends after a while; a cut that lasted longer is healed from here.
       new Ticker(
         timers,
         () => settings.reconnectIntervalMs,
-        () => this.#pushPullWithOne('dead'),
+        () => this.#tryOneDead(),
       ),
     ];
   }
@@ -58,9 +59,8 @@ export class Exchanges {
 
   /** Exchanges the lists of members and the state of the application with one member. */
   pushPull(peer: Peer, join: boolean, done: Done): void {
-    this.#core.metrics.pushPulls += 1;
-    const state = () => this.#state(join);
-    this.#requests.send(peer, state, (received, error) => {
+    const request = () => this.#pushed(join);
+    this.#requests.send(peer, request, (received, error) => {
       const answer = received?.messages.find((message) => message.type === 'state');
       if (received === undefined || answer?.type !== 'state') {
         done(error ?? noAnswer(peer));
@@ -68,6 +68,27 @@ export class Exchanges {
       }
       this.#merge(answer, received.header.sender);
       done(undefined);
+    });
+  }
+
+  /** Exchanges the digests of the lists and the application's state, and lists that differ. */
+  compare(peer: Peer, done: Done): void {
+    const request = (version: number) =>
+      version < DIGESTS_SINCE_VERSION ? this.#pushed(false) : this.#compared();
+    this.#requests.send(peer, request, (received, error) => {
+      const answer = received?.messages[0];
+      const from = received?.header.sender ?? '';
+      if (answer?.type === 'state') {
+        this.#merge(answer, from);
+        done(undefined);
+      } else if (answer?.type === 'digest') {
+        mergeState(this.#core, answer.user, false, from);
+        const same = Buffer.compare(answer.digest, listDigest(this.#core.table)) === 0;
+        if (same) done(undefined);
+        else this.pushPull(peer, false, done);
+      } else {
+        done(error ?? noAnswer(peer));
+      }
     });
   }
 
@@ -119,35 +140,53 @@ export class Exchanges {
       // After the merge: what it changed, above all the asker's own record, goes back at once.
       answers.push(...this.#state(message.join));
     }
+    if (message?.type === 'digest') {
+      mergeState(this.#core, message.user, false, sender);
+      answers.push(this.#digest());
+    }
     return answers.length === 0 ? undefined : this.#requests.sealed(peer, answers, version);
   }
 
+  #pushed(join: boolean): Message[] {
+    this.#core.metrics.pushPulls += 1;
+    return this.#state(join);
+  }
+
+  #compared(): Message[] {
+    this.#core.metrics.comparisons += 1;
+    return [this.#digest()];
+  }
+
   #state(join: boolean): Message[] {
-    const { hooks, settings, table } = this.#core;
-    const members: MemberState[] = [...table.values()];
-    const user = guarded(this.#core, () => hooks.localState?.(join)) ?? new Uint8Array();
-    const whole: Message = { type: 'state', join, members, user };
+    const members: MemberState[] = [...this.#core.table.values()];
     const listBytes = members.reduce((sum, member) => sum + stateBytes(member), 0);
-    if (user.length + listBytes + STREAM_FRAME_BYTES <= settings.streamBytesMax) return [whole];
-    drop(this.#core, 'payload_too_large');
-    return [{ ...whole, user: new Uint8Array() }];
+    return [{ type: 'state', join, members, user: stateHere(this.#core, join, listBytes) }];
+  }
+
+  #digest(): Message {
+    const digest = listDigest(this.#core.table);
+    return { type: 'digest', digest, user: stateHere(this.#core, false, digest.length) };
   }
 
   #merge(state: Extract<Message, { type: 'state' }>, from: string): void {
     this.#claims.merge(state.members);
-    if (state.user.length === 0) return;
-    guarded(this.#core, () => this.#core.hooks.mergeState?.(state.user, state.join, from));
+    mergeState(this.#core, state.user, state.join, from);
   }
 
-  #pushPullWithOne(status: 'alive' | 'dead'): void {
-    const [peer] = this.#core.table.pick(1, (record) => record.status === status);
+  #exchangeWithOneAlive(): void {
+    const { random, settings, table } = this.#core;
+    const [peer] = table.pick(1, (record) => record.status === 'alive');
+    if (peer === undefined) return;
+    const chance = wholeListsChance(settings, table.liveCount);
+    if (chance >= 1 || random.next() < chance) this.pushPull(peer, false, () => {});
+    else this.compare(peer, () => {});
+  }
+
+  /** The lists differ in at least the dead one itself. */
+  #tryOneDead(): void {
+    const [peer] = this.#core.table.pick(1, (record) => record.status === 'dead');
     if (peer !== undefined) this.pushPull(peer, false, () => {});
   }
-}
-
-function pushPullIntervalMs(baseMs: number, liveMembers: number): number {
-  const doublings = Math.log2(liveMembers / PUSH_PULL_STEADY_MEMBERS);
-  return baseMs * Math.max(1, Math.ceil(doublings) + 1);
 }
 
 /** At most what a member costs in a list. */

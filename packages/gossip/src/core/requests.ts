@@ -29,13 +29,13 @@ export class Requests {
    */
   send(
     peer: Peer,
-    messages: () => Message[],
+    messages: (version: number) => Message[],
     done: (received: Received | undefined, error: MemplaneError | undefined) => void,
     timeoutMs = this.#core.settings.streamTimeoutMs,
     version = this.#core.table.commonVersion(),
     triesLeft = 1,
   ): void {
-    const bytes = this.sealed(peer, messages(), version);
+    const bytes = this.sealed(peer, messages(version), version);
     this.#core.transport.exchange(peer.address, bytes, timeoutMs, (outcome) => {
       if (!outcome.ok) this.#core.metrics.streamsFailed += 1;
       if (this.#stopped || !outcome.ok) {

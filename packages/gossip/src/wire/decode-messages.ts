@@ -10,7 +10,7 @@ import {
   type ProtocolRange,
 } from '../member.ts';
 import { ByteReader, Malformed } from './bytes.ts';
-import { type Message, STATUSES, TYPES } from './message.ts';
+import { DIGEST_BYTES, type Message, STATUSES, TYPES } from './message.ts';
 
 /**
  * Reads all messages there are. What follows the known fields of one is a later version's and is
@@ -58,6 +58,8 @@ function decodeBody(
       return { type, payload: body };
     case 'state':
       return readState(reader, membersMax);
+    case 'digest':
+      return { type, digest: reader.bytes(DIGEST_BYTES), user: reader.sized(reader.left) };
     case 'refused':
       return { type, protocol: readRange(reader) };
     case 'forgotten':

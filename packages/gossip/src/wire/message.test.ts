@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { INCARNATION_MAX, META_BYTES_MAX } from '../member.ts';
 import { ByteReader, ByteWriter, Malformed } from './bytes.ts';
 import { decodeMessages } from './decode-messages.ts';
-import { encodeMessage, type Message } from './message.ts';
+import { DIGEST_BYTES, encodeMessage, type Message } from './message.ts';
 
 const id = fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme' }).filter((text) => {
   return Buffer.byteLength(text) <= 128 && text.isWellFormed();
@@ -38,6 +38,11 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ type: fc.constant('user'), payload: fc.uint8Array({ maxLength: 300 }) }),
   fc.record({ type: fc.constant('refused'), protocol: range }),
   fc.constant({ type: 'forgotten' as const }),
+  fc.record({
+    type: fc.constant('digest'),
+    digest: fc.uint8Array({ minLength: DIGEST_BYTES, maxLength: DIGEST_BYTES }),
+    user: fc.uint8Array({ maxLength: 100 }),
+  }),
   fc.record({
     type: fc.constant('state'),
     join: fc.boolean(),

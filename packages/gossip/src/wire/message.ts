@@ -29,6 +29,8 @@ export type Message =
       readonly members: readonly MemberState[];
       readonly user: Uint8Array;
     }
+  /** The list as a digest, since version 2; an answer has the digest of the other side's list. */
+  | { readonly type: 'digest'; readonly digest: Uint8Array; readonly user: Uint8Array }
   /** The answer to a request in a version that the other does not speak. Frozen in all versions. */
   | { readonly type: 'refused'; readonly protocol: ProtocolRange }
   /** The answer to a request of a member that was forgotten. Frozen in all versions. */
@@ -47,7 +49,10 @@ export const TYPES = [
   'state',
   'refused',
   'forgotten',
+  'digest',
 ] as const;
+/** How long the digest of a list is. */
+export const DIGEST_BYTES = 16;
 /** The statuses in the order of their bytes, which begin at 0. */
 export const STATUSES: readonly MemberStatus[] = ['alive', 'suspect', 'dead', 'left'];
 
@@ -91,6 +96,8 @@ function encodeBody(message: Exclude<Message, { type: 'unknown' }>): Uint8Array 
         writeClaim(writer, member);
       }
       return writer.sized(message.user).done();
+    case 'digest':
+      return writer.bytes(message.digest).sized(message.user).done();
     case 'refused':
       return writer.byte(message.protocol.min).byte(message.protocol.max).done();
     case 'forgotten':
@@ -98,7 +105,7 @@ function encodeBody(message: Exclude<Message, { type: 'unknown' }>): Uint8Array 
   }
 }
 
-function writeClaim(writer: ByteWriter, claim: AliveClaim): void {
+export function writeClaim(writer: ByteWriter, claim: AliveClaim): void {
   writer.text(claim.id).text(claim.address).number(claim.incarnation).sized(claim.meta);
   writer.byte(claim.protocol.min).byte(claim.protocol.max);
 }
