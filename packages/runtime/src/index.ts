@@ -15,6 +15,7 @@ export * from './openapi.ts';
 export * from './pause.ts';
 export * from './problem.ts';
 export * from './route.ts';
+export * from './strong/settings.ts';
 export * from './telemetry.ts';
 export * from './validate.ts';
 export * from './worker-url.ts';

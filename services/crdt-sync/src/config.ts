@@ -9,6 +9,7 @@ import {
   integer,
   oneOf,
   readConfig,
+  STRONG_SETTINGS,
   text,
 } from '@memplane/runtime';
 
@@ -95,18 +96,7 @@ export const SETTINGS = {
     'how often alerts that `memory-alerts` does not have yet are published',
     { min: 10, unit: 'ms' },
   ),
-  strongTimeoutMs: integer(
-    'MEMPLANE_STRONG_TIMEOUT_MS',
-    2_500,
-    'How long one call of the strong store may take; what was written then is unknown.',
-    { unit: 'ms', min: 10, max: 60_000 },
-  ),
-  strongSettleMs: integer(
-    'MEMPLANE_STRONG_SETTLE_MS',
-    5_000,
-    'After this, what a sidecar was told to write to the strong store is written or never will be.',
-    { unit: 'ms', min: 100, max: 120_000 },
-  ),
+  ...STRONG_SETTINGS,
   replicaId: text('MEMPLANE_REPLICA_ID', 'replica-0', 'id of this replica, kept over restarts'),
   ...CLUSTER_SETTINGS,
   logLevel: text('MEMPLANE_LOG_LEVEL', 'info', 'trace, debug, info, warn, error or silent'),

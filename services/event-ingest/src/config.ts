@@ -7,6 +7,7 @@ import {
   IDENTITY_SETTINGS,
   integer,
   readConfig,
+  STRONG_SETTINGS,
   text,
 } from '@memplane/runtime';
 
@@ -234,18 +235,7 @@ export const INGEST_SETTINGS = {
     'How often the stores are asked how far they are with an erasure.',
     { unit: 'ms', min: 10, max: 60_000 },
   ),
-  strongTimeoutMs: integer(
-    'MEMPLANE_STRONG_TIMEOUT_MS',
-    2_500,
-    'How long one call of the strong store may take; what was written then is unknown.',
-    { unit: 'ms', min: 10, max: 60_000 },
-  ),
-  strongSettleMs: integer(
-    'MEMPLANE_STRONG_SETTLE_MS',
-    5_000,
-    'After this, what a sidecar was told to write to the strong store is written or never will be.',
-    { unit: 'ms', min: 100, max: 120_000 },
-  ),
+  ...STRONG_SETTINGS,
   strongViewWaitMs: integer(
     'MEMPLANE_STRONG_VIEW_WAIT_MS',
     2_000,
