@@ -302,7 +302,7 @@ describe('the replica set, by its record', () => {
   });
 
   it('leaves nothing behind that a quorum had, whatever interleaves', async (t) => {
-    const runs = scaled('replica_set_runs', { ci: 2, soak: 400 });
+    const runs = scaled('replica_set_runs', { ci: 1, soak: 400 });
     const all = { writes: 0, reads: 0, changes: 0, refused: 0 };
     let versions = 0;
     for (let run = 0; run < runs; run++) {
