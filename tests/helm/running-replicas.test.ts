@@ -9,7 +9,8 @@ import { ContainerProcess, type KubeletOptions, Scratch } from './lib/kubelet.ts
 import { DISTRIBUTED, NAME, named, pods, type Resource, render } from './lib/render.ts';
 
 // The three rendered pods of crdt-sync, run on three addresses of this machine: each with its own
-// real Redis beside it, started as the chart says. There is no sidecar; nothing here needs one.
+// real Redis beside it, started as the chart says. There is no sidecar, and they are told so: their
+// replica set is then the rendered one, fixed. By sidecars and etcd the stack's tests have it.
 const TOKEN = 'a-token-of-the-test';
 const KEY = randomBytes(32).toString('base64');
 const rendered = render(DISTRIBUTED, { preStopSeconds: 0 });
@@ -99,6 +100,7 @@ function optionsOf(
     env: {
       PATH: folders,
       ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }),
+      DAPR_HTTP_PORT: '',
       MEMPLANE_HOST: address,
       MEMPLANE_GOSSIP_HOST: address,
       // Where the name of the headless service would lead.
