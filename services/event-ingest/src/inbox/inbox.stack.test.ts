@@ -168,8 +168,12 @@ test('bad messages are kept with their reason, and the rest arrives in order', a
   );
   const letters = await until('the dead letters', async () => {
     const { lines } = await cli();
+    // A message that comes again, as after a rebalancing, leaves another one.
     const mine = lines.filter((letter) => letter['key'] === key);
-    return mine.length >= bad.length ? mine : undefined;
+    const distinct = new Map(
+      mine.map((letter) => [`${letter['bytes']} ${letter['text']}`, letter]),
+    );
+    return distinct.size >= bad.length ? [...distinct.values()] : undefined;
   });
   const reasonOf = (letter: Record<string, unknown>) =>
     letter['reason'] as { code: string; detail: string; field?: string };
