@@ -52,6 +52,7 @@ export class World implements AsyncDisposable {
       MEMPLANE_EMBEDDING_DIMENSIONS: '4',
       // They come when they come.
       MEMPLANE_COUNTER_PUBLISHING: 'false',
+      MEMPLANE_LAG_POLL_MS: '100',
     };
     const plane = await Plane.start({ dataDir: `${folder.path}/plane`, env });
     return new World(folder, plane);

@@ -12,6 +12,10 @@ const STEPS = scaled('isolation_steps', { ci: 500, soak: 50_000 });
 /** One operation in a hundred and fifty may be the leaky one, and its answer may be the same for both. */
 const PLANTED_MAX = 20_000;
 
+/** What these tell is as of a while ago: of when is not the same in both worlds. */
+const LATE: ReadonlySet<string> = new Set(['getQuotas']);
+const LATE_MS_MAX = 10_000;
+
 interface Leak {
   readonly number: number;
   readonly step: Step;
@@ -36,7 +40,12 @@ async function firstLeak(
     while (chances.chance(0.4)) await shared.ask(requests.nextOfOther(), 'b');
     const step = requests.next();
     called.add(step.operation);
-    const [with_, without] = await Promise.all([shared.ask(step, tokenOf(step)), alone.ask(step)]);
+    const ask = () => Promise.all([shared.ask(step, tokenOf(step)), alone.ask(step)]);
+    let [with_, without] = await ask();
+    const end = performance.now() + (LATE.has(step.operation) ? LATE_MS_MAX : 0);
+    while (!isDeepStrictEqual(with_, without) && performance.now() < end) {
+      [with_, without] = await ask();
+    }
     if (!isDeepStrictEqual(with_, without)) {
       const why = `${JSON.stringify(with_)}\ninstead of\n${JSON.stringify(without)}`;
       return { number, step, why };
