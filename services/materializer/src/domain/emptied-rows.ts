@@ -1,7 +1,7 @@
 import { partitionKey } from '@memplane/contracts';
 import { emptied } from '@memplane/runtime/sealing';
 import { isEventRow, PLANE, type Table } from './keys.ts';
-import { ROW_OWNERS } from './row-owners.ts';
+import { entityOfRow } from './row-entity.ts';
 import {
   decodeHead,
   decodeHistory,
@@ -16,7 +16,8 @@ const NOTHING = '{}';
 const NO_STATE = '{"attributes":{},"memories":[]}';
 /** Between the tenant and the table: 0x00 and the partition. */
 const SHARD_CHARS = 3;
-const OWNERS = new Map(ROW_OWNERS);
+/** Those whose rows have content. */
+const TABLES: ReadonlySet<Table> = new Set(['h', 'm', 'u', 'v', 'x', 'y']);
 
 /**
  * A row of a shard as it would be if the events of some entities had no payload; undefined: it would
@@ -27,32 +28,14 @@ export function emptiedRow(
   row: SnapshotEntry,
   isErased: (partitionKey: string) => boolean,
 ): SnapshotEntry | undefined {
-  const key = row.key.toString('latin1');
-  const tenant = key.slice(0, key.indexOf('\x00'));
+  const tenant = row.key.toString('latin1', 0, row.key.indexOf(0));
   if (tenant === PLANE) return row;
   const tableAt = tenant.length + SHARD_CHARS;
-  const table = key[tableAt] as Table;
-  const entity = entityOf(table, key.slice(tableAt + 1), row.value);
-  if (entity === undefined || !isErased(partitionKey(tenant, entity))) return row;
+  const table = String.fromCharCode(row.key[tableAt] ?? 0) as Table;
+  if (!TABLES.has(table)) return row;
+  if (!isErased(partitionKey(tenant, entityOfRow(row.key, tableAt)))) return row;
   const value = emptiedValue(table, row);
   return value === undefined ? undefined : { key: row.key, value };
-}
-
-/** Whose content a row has; undefined: it has none. */
-function entityOf(table: Table, key: string, value: Buffer): string | undefined {
-  switch (table) {
-    case 'h':
-      return key;
-    case 'm':
-    case 'u':
-    case 'v':
-      return key.slice(0, key.indexOf('\x00'));
-    case 'x':
-    case 'y':
-      return OWNERS.get(table)?.(key, value).entity;
-    default:
-      return undefined;
-  }
 }
 
 function emptiedValue(table: Table, { key, value }: SnapshotEntry): Buffer | undefined {

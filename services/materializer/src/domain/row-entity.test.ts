@@ -5,7 +5,7 @@ import { partitionOf } from '@memplane/event-log';
 import fc from 'fast-check';
 import { entryOf, OVERFLOW_ENTRY } from './index-entries.ts';
 import { ShardKeys, toKey } from './keys.ts';
-import { RowPartitioner } from './row-entity.ts';
+import { entityOfRow, RowPartitioner } from './row-entity.ts';
 
 const seed = Number(process.env['MEMPLANE_TEST_SEED'] ?? Date.now() & 0x7fffffff);
 console.log(`row entity seed ${seed}`);
@@ -58,6 +58,7 @@ test('every row of an entity is in the partition of the entity', () => {
       const expected = partitionOf(partitionKey(tenant, of.entity), PARTITIONS);
       for (const key of keysIn(new ShardKeys(tenant, 7))) {
         assert.equal(partitioner.partitionOf(tenant, toKey(key)), expected, JSON.stringify(key));
+        assert.equal(entityOfRow(toKey(key), tenant.length + 3), of.entity, JSON.stringify(key));
       }
     }),
     { seed, numRuns: 500 },

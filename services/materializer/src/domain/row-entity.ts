@@ -47,6 +47,15 @@ export class RowPartitioner {
   }
 }
 
+/**
+ * The entity that a tenant's row is about, as its key has it.
+ * @param tableAt where the key has its table
+ */
+export function entityOfRow(rowKey: Buffer, tableAt: number): string {
+  const end = entityEnd(rowKey, tableAt);
+  return rowKey.toString('latin1', entityStart(rowKey, tableAt, end), end);
+}
+
 function tableOf(key: Uint8Array, tableAt: number): Table {
   return String.fromCharCode(key[tableAt] ?? 0) as Table;
 }

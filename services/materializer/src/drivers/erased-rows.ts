@@ -1,7 +1,7 @@
 import type { RocksSnapshot, RocksStore } from '@memplane/rocks';
 import { offsetAtEnd, prefixRange, type ShardKeys, type Table } from '../domain/keys.ts';
-import { ROW_OWNERS } from '../domain/row-owners.ts';
-import { decodeMemory } from '../domain/rows.ts';
+import { entityOfRow } from '../domain/row-entity.ts';
+import { decodeId, decodeMemory, decodeOffset } from '../domain/rows.ts';
 
 /** By entity, the offset before which all of it is erased. */
 export type Erasures = ReadonlyMap<string, number>;
@@ -9,6 +9,14 @@ export type Erasures = ReadonlyMap<string, number>;
 const CHUNK_ROWS = 512;
 /** Whole events are in memory at once. */
 const EVENT_ROWS = 16;
+
+/** Of the tables whose keys do not begin with the entity: the offset that a row is of. */
+const OFFSETS: readonly (readonly [Table, (key: Buffer, value: Buffer) => number])[] = [
+  ['x', (_key, value) => decodeOffset(value)],
+  ['y', (key) => offsetAtEnd(key)],
+  ['i', (_key, value) => decodeId(value).offset],
+  ['e', (key) => offsetAtEnd(key)],
+];
 
 /**
  * All rows that some entities of a tenant have of before their erasures, in all tables of a shard; those
@@ -33,7 +41,7 @@ export async function* erasedRows(
       }
     }
   }
-  for (const [table, ownerOf] of ROW_OWNERS) {
+  for (const [table, offsetOf] of OFFSETS) {
     const prefix = keys.table(table);
     for await (const rows of rocks.scan({
       ...prefixRange(prefix),
@@ -41,8 +49,8 @@ export async function* erasedRows(
       chunkRows: CHUNK_ROWS,
     })) {
       const old = rows.filter(({ key, value }) => {
-        const { entity, offset } = ownerOf(key.toString('latin1', prefix.length), value);
-        return offset < (erasures.get(entity) ?? -1);
+        const entity = entityOfRow(key, prefix.length - 1);
+        return offsetOf(key, value) < (erasures.get(entity) ?? -1);
       });
       yield old.map((row) => ({ table, ...row }));
     }
