@@ -84,7 +84,8 @@ export async function createCrdtSyncOn(
     arePublished: alertSink !== undefined,
   });
   const publishing = alertSink && new AlertPublishing(alerts, alertSink);
-  const sets = replicaSetsOf(config, context, logger);
+  const keeper = keeperOf(config, context, logger);
+  const sets = keeper ?? new FixedReplicaSet(config.replicaSet);
   const cluster = await ClusterParts.open(config, {
     store: storage.membership,
     alerts,
@@ -102,19 +103,19 @@ export async function createCrdtSyncOn(
   const replication =
     cluster &&
     new ReplicationParts(config, { cluster, engine, executor, store, alerts, sets, now, logger });
-  if (sets instanceof ReplicaSetKeeper) sets.participants = replication?.participants;
+  if (keeper) keeper.participants = replication?.participants;
   const own = { storage, telemetry, engine, logger, alerts, publishing };
-  const parts = { ...own, sets, cluster, replication };
+  const parts = { ...own, sets, keeper, cluster, replication };
   return new CrdtSyncService(config, parts, context.invoker);
 }
 
 /** One that is alone has nobody to agree with. */
-function replicaSetsOf(
+function keeperOf(
   { gossip, replicaId: self, replicaSet, replicaSetPollMs: pollMs }: CrdtSyncConfig,
   { strong }: CrdtSyncContext,
   logger: Logger,
-): ReplicaSets {
-  if (strong === undefined || gossip === undefined) return new FixedReplicaSet(replicaSet);
+): ReplicaSetKeeper | undefined {
+  if (strong === undefined || gossip === undefined) return undefined;
   return new ReplicaSetKeeper({
     ...strong,
     self,
@@ -155,6 +156,8 @@ interface Parts {
   readonly alerts: Alerts;
   readonly publishing: AlertPublishing | undefined;
   readonly sets: ReplicaSets;
+  /** Who keeps to the record of the set; undefined where it is fixed. */
+  readonly keeper: ReplicaSetKeeper | undefined;
   /** Undefined where this replica is alone. */
   readonly cluster: ClusterParts | undefined;
   readonly replication: ReplicationParts | undefined;
@@ -250,7 +253,7 @@ class CrdtSyncService implements CrdtSync {
     }
     this.#parts.cluster?.start();
     this.#parts.replication?.start();
-    if (this.#parts.sets instanceof ReplicaSetKeeper) this.#parts.sets.start();
+    this.#parts.keeper?.start();
     this.#watch = setInterval(() => this.#watchStorage(), this.#storageProbeIntervalMs);
     if (this.#parts.publishing) {
       this.#publishTimer = setInterval(() => void this.#publish(), this.#alertPublishIntervalMs);
@@ -325,7 +328,7 @@ class CrdtSyncService implements CrdtSync {
   async stop(): Promise<void> {
     clearInterval(this.#watch);
     clearInterval(this.#publishTimer);
-    if (this.#parts.sets instanceof ReplicaSetKeeper) this.#parts.sets.stop();
+    this.#parts.keeper?.stop();
     this.#parts.replication?.stop();
     await Promise.all([this.#server.stop(), this.#resp.stop(), this.#parts.cluster?.stop()]);
     const { alerts, logger, storage } = this.#parts;
