@@ -1,7 +1,7 @@
 import { MemplaneError } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 import { InstanceFigures } from './domain/instance-figures.ts';
-import { ReadinessPoll, type Told } from './readiness-poll.ts';
+import { ServicePoll, type Told } from './service-poll.ts';
 
 export interface ArchiveGaugeOptions {
   readonly invoker: Invoker;
@@ -19,11 +19,11 @@ export interface ArchiveGaugeOptions {
 export class ArchiveGauge {
   readonly #options: ArchiveGaugeOptions;
   readonly #figures = new InstanceFigures();
-  readonly #poll: ReadinessPoll;
+  readonly #poll: ServicePoll;
 
   constructor(options: ArchiveGaugeOptions) {
     this.#options = options;
-    this.#poll = new ReadinessPoll({
+    this.#poll = new ServicePoll({
       ...options,
       service: 'materializer',
       take: (told) => this.#take(told),

@@ -2,7 +2,7 @@ import type { LogBounds } from '@memplane/event-log';
 import type { Invoker, Logger } from '@memplane/runtime';
 import { InstanceFigures } from './domain/instance-figures.ts';
 import { INDEX, LagThrottle, VIEWS } from './domain/lag-throttle.ts';
-import { ReadinessPoll, type Told } from './readiness-poll.ts';
+import { ServicePoll, type Told } from './service-poll.ts';
 
 export interface FollowerLagsOptions {
   readonly invoker: Invoker;
@@ -28,7 +28,7 @@ export class FollowerLags {
   readonly #viewFigures = new InstanceFigures();
   readonly #indexFigures = new InstanceFigures();
   /** Of those that have a bound. */
-  readonly #polls: readonly ReadinessPoll[];
+  readonly #polls: readonly ServicePoll[];
 
   constructor(options: FollowerLagsOptions) {
     this.#options = options;
@@ -42,7 +42,7 @@ export class FollowerLags {
       { max: index_lag_events_max, service: 'vector-index' as const, take: index },
     ]
       .filter(({ max }) => max > 0)
-      .map(({ service, take }) => new ReadinessPoll({ ...options, pollMs, service, take }));
+      .map(({ service, take }) => new ServicePoll({ ...options, pollMs, service, take }));
   }
 
   get viewLagEvents(): number {

@@ -1,7 +1,7 @@
 import { usageSchema } from '@memplane/contracts';
 import type { Invoker, Logger } from '@memplane/runtime';
 import type { StoredLimits } from './domain/quotas/stored-limits.ts';
-import { ReadinessPoll, type Told } from './readiness-poll.ts';
+import { ServicePoll, type Told } from './service-poll.ts';
 
 export interface TenantUsagesOptions {
   readonly invoker: Invoker;
@@ -16,11 +16,11 @@ export interface TenantUsagesOptions {
  */
 export class TenantUsages {
   readonly #limits: StoredLimits;
-  readonly #poll: ReadinessPoll;
+  readonly #poll: ServicePoll;
 
   constructor({ limits, lagPollMs: pollMs, ...options }: TenantUsagesOptions) {
     this.#limits = limits;
-    this.#poll = new ReadinessPoll({
+    this.#poll = new ServicePoll({
       ...options,
       service: 'materializer',
       path: '/v1/usage',

@@ -6,7 +6,7 @@ export interface Told {
   readonly [field: string]: unknown;
 }
 
-export interface ReadinessPollOptions {
+export interface ServicePollOptions {
   readonly invoker: Invoker;
   readonly logger: Logger;
   readonly service: ServiceName;
@@ -18,13 +18,13 @@ export interface ReadinessPollOptions {
 
 const TIMEOUT_MS_MAX = 2_000;
 
-/** Asks a service now and then how far it is. While it does not answer nothing is taken. */
-export class ReadinessPoll {
-  readonly #options: ReadinessPollOptions;
+/** Asks a service now and then for what it tells of itself. While it does not answer nothing is taken. */
+export class ServicePoll {
+  readonly #options: ServicePollOptions;
   readonly #ending = new AbortController();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: ReadinessPollOptions) {
+  constructor(options: ServicePollOptions) {
     this.#options = options;
   }
 
